@@ -1,0 +1,87 @@
+//! Every default and bound of the engine, with its unit and its reason.
+
+use std::time::Duration;
+
+/// Longest wait for the store's lock. A synchronous call blocks the JavaScript thread that long at most.
+pub const STORE_LOCK_WAIT: Duration = Duration::from_secs(1);
+
+/// Age in days at which `cleanup()` removes a record, unless told otherwise.
+pub const CLEANUP_DAYS: f64 = 7.0;
+
+/// How much of the end of a process's standard error is kept for error messages.
+pub const STDERR_TAIL_BYTES: usize = 8 * 1024;
+
+/// Longest line of the CLI that is read. A JavaScript string ends at about 512 MiB; the real CLI was seen to
+/// write 5 MB lines and knows no bound of its own.
+pub const LINE_BYTES: usize = 256 * 1024 * 1024;
+
+/// Bytes of messages that may wait for JavaScript per session; beyond that its output is not read.
+pub const BACKLOG_BYTES: usize = 8 * 1024 * 1024;
+
+/// Read size of a pipe: the capacity of a Linux pipe.
+pub const READ_BYTES: usize = 64 * 1024;
+
+/// Time given to a turn, unless told otherwise.
+pub const TURN_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// From end of input to SIGINT, unless told otherwise. 2.1.197 ends a background command after 5 s.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// From SIGINT to SIGKILL, unless told otherwise. The CLI ends its tools within 1.5 s of a SIGINT.
+pub const KILL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Longest time that is waited for anything; a timer further away would overflow on some platforms.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// How long a pipe is read after its process has ended: a descendant may hold the other end for ever.
+pub const DRAIN_WAIT: Duration = Duration::from_secs(2);
+
+/// Silence on the pipe of an ended process that counts as its end.
+pub const DRAIN_SILENCE: Duration = Duration::from_millis(100);
+
+/// The CLI writes its transcript up to this long after a result (2.1.197); a fork waits for it.
+pub const TRANSCRIPT_DELAY: Duration = Duration::from_millis(100);
+
+/// A fork's message longer than this goes to standard input instead of an argument.
+pub const MESSAGE_ARGUMENT_BYTES: usize = 100 * 1024;
+
+/// A single argument of this many bytes, its end mark included, is refused by Linux (E2BIG).
+pub const ARGUMENT_BYTES: usize = 128 * 1024;
+
+/// Output of a fork's one-shot call that is read at most.
+pub const FORK_OUTPUT_BYTES: usize = LINE_BYTES;
+
+/// Rounds of listing and killing until a process tree counts as ended.
+pub const TREE_KILL_ROUNDS: usize = 20;
+
+/// How often the end of a process is looked for where the system does not tell (Windows).
+pub const EXIT_POLL: Duration = Duration::from_millis(20);
+
+/// Longest pause between two tries to get the store's lock. The first pauses are shorter.
+pub const STORE_LOCK_POLL: Duration = Duration::from_millis(1);
+
+/// Who held the store's lock this long waits one [`STORE_LOCK_POLL`] after it, so that others get their turn.
+pub const STORE_LOCK_LONG: Duration = Duration::from_millis(5);
+
+/// A store file changed less than this before it was read may change again within the same time stamp, so its
+/// content is compared too. File systems count time in ticks of up to 10 ms; network mounts are coarser.
+pub const STORE_RACY_AGE: Duration = Duration::from_millis(50);
+
+/// How old an empty or unparsable store file must be to be believed. clearctx 3.0.0 writes in place, so a reader
+/// can meet a file that is only half written.
+pub const STORE_SETTLE_AGE: Duration = Duration::from_millis(100);
+
+/// How long the store thread waits before it tries again to save what could not be saved.
+pub const STORE_RETRY: Duration = Duration::from_secs(5);
+
+/// Most changes that wait for the store thread, or for a disk that takes them, per data directory.
+pub const STORE_QUEUE_CHANGES: usize = 100_000;
+
+/// Most bytes of such changes, per data directory.
+pub const STORE_QUEUE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Warnings kept until the binding layer takes them; later ones are dropped.
+pub const STORE_WARNINGS: usize = 100;
+
+/// Age at which an unfinished host file belongs to a process that died while it created it.
+pub const HOST_FILE_UNFINISHED_AGE: Duration = Duration::from_secs(60);

@@ -1,0 +1,189 @@
+//! Keeps the record of one session in the store.
+
+use crate::clock;
+use crate::error::Result;
+use crate::options::SessionOptions;
+use crate::session::handle::Session;
+use crate::session::record::{Fields, Keeper, Stored};
+use crate::store::{Change, Done, Record, Store};
+use serde_json::value::RawValue;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How a session comes by its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beginning {
+    /// The name was free: a new record.
+    New,
+    /// A resume: the record goes on, with its history and whatever else is in it.
+    TakeOver,
+}
+
+/// Keeps one session's record. After the session's name was given to another, the record has another token and
+/// is left alone.
+pub struct RecordKeeper {
+    store: Store,
+    options: Arc<SessionOptions>,
+    token: String,
+    beginning: Beginning,
+    saved: Saved,
+}
+
+/// What the record said when it was last saved; `None` before the first time.
+type Saved = Arc<Mutex<Option<Fields>>>;
+
+impl RecordKeeper {
+    /// Makes a keeper and hands it to the session.
+    pub fn attach(store: Store, session: &Session, beginning: Beginning) -> Arc<Self> {
+        let keeper = Arc::new(Self {
+            store,
+            options: Arc::clone(session.options()),
+            token: session.mark().to_owned(),
+            beginning,
+            saved: Saved::default(),
+        });
+        let attached: Arc<Self> = Arc::clone(&keeper);
+        session.keep_record(attached);
+        keeper
+    }
+
+    /// Saves the session's present state on the calling thread, unless the record says it already. The first
+    /// call makes the record. `interactions` replaces the history, if given.
+    ///
+    /// # Errors
+    /// `ERR_SESSION_EXISTS` if the name was taken meanwhile, `ERR_STORE`.
+    pub fn persist(&self, fields: Fields, interactions: Option<&RawValue>) -> Result<()> {
+        let first = {
+            let saved = lock(&self.saved);
+            if interactions.is_none() && saved.as_ref() == Some(&fields) {
+                return Ok(());
+            }
+            saved.is_none()
+        };
+        self.store.apply([if first {
+            self.first_change(&fields, interactions)?
+        } else {
+            self.merge(&fields, interactions)
+        }])?;
+        *lock(&self.saved) = Some(fields);
+        Ok(())
+    }
+
+    fn first_change(&self, fields: &Fields, interactions: Option<&RawValue>) -> Result<Change> {
+        let name = self.options.name.clone();
+        let mut record = self.whole_record(fields)?;
+        if let Some(interactions) = interactions {
+            record.set_raw("interactions", interactions);
+        }
+        Ok(match self.beginning {
+            Beginning::New => Change::Put {
+                name,
+                record,
+                only_if_free: true,
+            },
+            Beginning::TakeOver => {
+                record.remove("created");
+                if interactions.is_none() {
+                    record.remove("interactions");
+                }
+                Change::Merge {
+                    name,
+                    fields: record,
+                    token: None,
+                    create: true,
+                }
+            }
+        })
+    }
+
+    /// All fields, in the original's order, then those that are new.
+    fn whole_record(&self, fields: &Fields) -> Result<Record> {
+        let options = &self.options;
+        let mut record = Record::new();
+        record.set("name", &options.name);
+        record.set("claudeSessionId", &fields.session_id);
+        record.set("status", fields.status.as_str());
+        record.set("model", &options.model);
+        record.set("workDir", &options.work_dir);
+        record.set("permissionMode", &options.permission_mode);
+        record.set("allowedTools", &options.allowed_tools);
+        record.set("systemPrompt", &options.system_prompt);
+        record.set("maxBudget", options.max_budget);
+        record.set("agent", &options.agent);
+        record.set("totalCostUsd", fields.total_cost_usd);
+        record.set("totalTurns", fields.total_turns);
+        record.set("interactions", Vec::<()>::new());
+        record.set(
+            "created",
+            options.created.clone().unwrap_or_else(clock::timestamp),
+        );
+        record.set("timeout", options.timeout);
+        record.set("tags", &options.tags);
+        record.set("owner", self.store.owner(&self.token)?);
+        if let Some(parent) = &options.parent {
+            record.set("parent", parent);
+        }
+        record.merge(&record_of(fields));
+        Ok(record)
+    }
+
+    fn merge(&self, fields: &Fields, interactions: Option<&RawValue>) -> Change {
+        let mut record = record_of(fields);
+        if let Some(interactions) = interactions {
+            record.set_raw("interactions", interactions);
+        }
+        Change::Merge {
+            name: self.options.name.clone(),
+            fields: record,
+            token: Some(self.token.clone()),
+            create: false,
+        }
+    }
+
+    /// What is done once `fields` are stored.
+    fn when_stored(&self, fields: Fields, stored: Stored) -> Done {
+        let saved = Arc::clone(&self.saved);
+        Box::new(move |applied| {
+            if applied.is_ok() {
+                *lock(&saved) = Some(fields);
+            }
+            stored(applied.map(|_| ()));
+        })
+    }
+}
+
+impl Keeper for RecordKeeper {
+    fn save_now(&self, fields: Fields) {
+        // Only a host that is ending saves this way; there is nobody left to tell.
+        let _ = self.store.apply([self.merge(&fields, None)]);
+    }
+
+    fn save(&self, fields: Fields, stored: Stored) {
+        self.store
+            .apply_later(self.merge(&fields, None), self.when_stored(fields, stored));
+    }
+
+    fn add_turn(&self, interaction: Box<RawValue>, fields: Fields, stored: Stored) {
+        let change = Change::Turn {
+            name: self.options.name.clone(),
+            token: Some(self.token.clone()),
+            interaction,
+            fields: record_of(&fields),
+        };
+        self.store.apply_later(change, self.when_stored(fields, stored));
+    }
+}
+
+fn lock(saved: &Saved) -> std::sync::MutexGuard<'_, Option<Fields>> {
+    saved.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn record_of(fields: &Fields) -> Record {
+    let mut record = Record::new();
+    record.set("claudeSessionId", &fields.session_id);
+    record.set("status", fields.status.as_str());
+    record.set("totalCostUsd", fields.total_cost_usd);
+    record.set("totalTurns", fields.total_turns);
+    record.set("pid", fields.pid);
+    record.set("cliTotals", fields.cli_totals);
+    record
+}

@@ -1,0 +1,19 @@
+//! The binding: Node-API on one side, the core on the other. It converts and calls; it decides nothing.
+//!
+//! - What crosses is text, numbers and JSON: the JavaScript side builds the objects, in its own realm.
+//! - Errors cross as one JSON envelope, which `js/errors.js` decodes ([`error`]).
+//! - Events cross through one queue per JavaScript environment ([`host`]).
+//!
+//! Every export catches panics: in a plain synchronous export one would abort Node.
+
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signatures are what napi-derive can convert"
+)]
+
+mod error;
+mod host;
+mod manager;
+mod session;
+mod store;

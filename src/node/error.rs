@@ -1,0 +1,35 @@
+//! The core's error as what `js/errors.js` decodes.
+
+use crate::error::{Error, ErrorClass};
+use napi::Status;
+use serde_json::json;
+
+/// One error as JSON: `{"code":"ERR_...","class":"TypeError","message":"...","data":{...}}`.
+pub(super) fn envelope(error: &Error) -> String {
+    let class = match error.class() {
+        ErrorClass::Error => "Error",
+        ErrorClass::Type => "TypeError",
+        ErrorClass::Range => "RangeError",
+    };
+    json!({ "code": error.code(), "class": class, "message": error.to_string(), "data": error.data() })
+        .to_string()
+}
+
+/// The error to throw from an export.
+pub(super) fn throw(error: &Error) -> napi::Error {
+    napi::Error::new(Status::GenericFailure, envelope(error))
+}
+
+/// Reads JSON that our own JavaScript wrote.
+pub(super) fn read<'a, T: serde::Deserialize<'a>>(json: &'a str, what: &str) -> napi::Result<T> {
+    serde_json::from_str(json).map_err(|error| unreadable(what, &error))
+}
+
+/// The error for an argument that is no such JSON after all.
+pub(super) fn unreadable(what: &str, error: &serde_json::Error) -> napi::Error {
+    throw(&Error::InvalidArgValue {
+        argument: what.to_owned(),
+        expected: "an object that can be written as JSON".to_owned(),
+        received: error.to_string(),
+    })
+}

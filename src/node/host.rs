@@ -1,0 +1,318 @@
+//! One JavaScript environment (the main thread or a worker): its event queue, its sessions, its end.
+//!
+//! Events of any thread go into the queue; a call without payload wakes JavaScript, which takes them in slices.
+//! After the environment has ended, events are dropped.
+
+use super::error::envelope;
+use crate::error::Error;
+use crate::process::child::Process;
+use crate::process::tree;
+use crate::session::event::Event;
+use crate::session::handle::Session;
+use crate::session::outbox::Owner;
+use crate::session::state::State;
+use crate::store::Warning;
+use napi::bindgen_prelude::{Either3, Env, Function, FunctionRef, Null};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi::{Result, Status};
+use napi_derive::napi;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A slot of [`Host::take`].
+type Slot = Either3<f64, String, Null>;
+
+/// Wakes JavaScript. Weak: it does not keep the event loop alive.
+type Wake = ThreadsafeFunction<(), (), (), Status, false, true>;
+
+/// Keeps the event loop alive while it is there; never called.
+type Hold = ThreadsafeFunction<(), (), (), Status, false, false>;
+
+/// What waits for JavaScript. The kinds are numbered in `js/host.js`.
+pub(super) enum Item {
+    Session(u64, Event),
+    /// A fork or a flush has ended: number, JSON of the outcome, or its error.
+    Done(u64, std::result::Result<String, Error>),
+    Warning(Warning),
+}
+
+/// The environment's shared part, reachable from every thread.
+pub(super) struct HostQueue {
+    items: Mutex<VecDeque<Item>>,
+    wake: Wake,
+    over: AtomicBool,
+    sessions: Mutex<HashMap<u64, Session>>,
+    forks: Mutex<HashMap<u64, Arc<Process>>>,
+}
+
+impl HostQueue {
+    /// Queues an item and wakes JavaScript if it has none to take yet.
+    pub(super) fn push(&self, item: Item) {
+        if self.over.load(Ordering::Acquire) {
+            self.discard(item);
+            return;
+        }
+        let mut items = lock(&self.items);
+        items.push_back(item);
+        if items.len() == 1 {
+            // Fails only when the environment is ending.
+            self.wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        }
+    }
+
+    pub(super) fn add_session(&self, session: &Session) {
+        lock(&self.sessions).insert(session.number(), session.clone());
+    }
+
+    pub(super) fn add_fork(&self, number: u64, process: Arc<Process>) {
+        lock(&self.forks).insert(number, process);
+    }
+
+    pub(super) fn remove_fork(&self, number: u64) {
+        lock(&self.forks).remove(&number);
+    }
+
+    pub(super) fn kill_fork(&self, number: u64) {
+        if let Some(process) = lock(&self.forks).get(&number).cloned() {
+            tree::kill_now(&process);
+        }
+    }
+
+    fn taken(&self, number: u64, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        if let Some(session) = lock(&self.sessions).get(&number) {
+            session.taken(bytes);
+        }
+    }
+
+    /// Nobody takes the item any more.
+    fn discard(&self, item: Item) {
+        if let Item::Session(number, event) = item {
+            self.taken(number, event.backlog_bytes());
+            if matches!(event, Event::Close { .. }) {
+                lock(&self.sessions).remove(&number);
+            }
+        }
+    }
+
+    /// The environment ends: its sessions are stopped; the process-wide thread sees to the rest.
+    fn end(&self) {
+        self.over.store(true, Ordering::Release);
+        let dropped: Vec<Item> = lock(&self.items).drain(..).collect();
+        for item in dropped {
+            self.discard(item);
+        }
+        for session in self.live() {
+            session.stop();
+            session.save();
+        }
+        for process in lock(&self.forks).values() {
+            process.interrupt();
+        }
+    }
+
+    fn live(&self) -> Vec<Session> {
+        lock(&self.sessions)
+            .values()
+            .filter(|session| !session.read(State::has_ended))
+            .cloned()
+            .collect()
+    }
+}
+
+/// Tells one session's events to its environment.
+pub(super) struct SessionOwner {
+    pub(super) queue: Arc<HostQueue>,
+    pub(super) number: u64,
+}
+
+impl Owner for SessionOwner {
+    fn tell(&self, event: Event) {
+        self.queue.push(Item::Session(self.number, event));
+    }
+}
+
+/// The environment, as `js/host.js` holds it.
+#[napi]
+pub struct Host {
+    queue: Arc<HostQueue>,
+    callback: FunctionRef<(), ()>,
+    hold: Option<Hold>,
+}
+
+#[napi]
+impl Host {
+    /// `wake` is called without arguments when there is something to take.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(env: &Env, wake: Function<'_, (), ()>) -> Result<Self> {
+        let callback = wake.create_ref()?;
+        let wake: Wake = wake
+            .build_threadsafe_function::<()>()
+            .weak::<true>()
+            .build_callback(|_| Ok(()))?;
+        let queue = Arc::new(HostQueue {
+            items: Mutex::default(),
+            wake,
+            over: AtomicBool::new(false),
+            sessions: Mutex::default(),
+            forks: Mutex::default(),
+        });
+        env.add_env_cleanup_hook(Arc::clone(&queue), |queue| queue.end())?;
+        Ok(Self {
+            queue,
+            callback,
+            hold: None,
+        })
+    }
+
+    /// Keeps the event loop alive, or no longer.
+    #[napi(catch_unwind)]
+    pub fn hold(&mut self, env: &Env, on: bool) -> Result<()> {
+        self.hold = match (on, self.hold.take()) {
+            (false, _) => None,
+            (true, Some(hold)) => Some(hold),
+            (true, None) => {
+                let callback = self.callback.borrow_back(env)?;
+                Some(
+                    callback
+                        .build_threadsafe_function::<()>()
+                        .build_callback(|_| Ok(()))?,
+                )
+            }
+        };
+        Ok(())
+    }
+
+    /// Takes up to `most` items, four slots each: number, kind, and two values by kind.
+    #[napi(catch_unwind, ts_return_type = "Array<number | string | null>")]
+    pub fn take(&self, most: u32) -> Vec<Slot> {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let items: Vec<Item> = {
+            let mut items = lock(&self.queue.items);
+            let count = items.len().min(most);
+            items.drain(..count).collect()
+        };
+        let mut slots = Vec::with_capacity(items.len() * 4);
+        for item in items {
+            slots.extend(self.slots(item));
+        }
+        slots
+    }
+
+    /// Items that wait.
+    #[napi(getter, catch_unwind)]
+    pub fn waiting(&self) -> u32 {
+        u32::try_from(lock(&self.queue.items).len()).unwrap_or(u32::MAX)
+    }
+
+    /// The host process is about to end: says so in the records and asks the processes to end.
+    #[napi(catch_unwind)]
+    pub fn end(&self) {
+        for session in self.queue.live() {
+            session.stop();
+            session.save_now();
+            session.interrupt_if_busy();
+        }
+        for process in lock(&self.queue.forks).values() {
+            process.interrupt();
+        }
+    }
+
+    fn slots(&self, item: Item) -> [Slot; 4] {
+        match item {
+            Item::Session(number, event) => self.event_slots(number, event),
+            Item::Done(number, Ok(json)) => row(number, 8, text(json), none()),
+            Item::Done(number, Err(error)) => row(number, 8, none(), text(envelope(&error))),
+            Item::Warning(warning) => row(0, 9, text(warning.message), text(warning.code.to_owned())),
+        }
+    }
+
+    fn event_slots(&self, number: u64, event: Event) -> [Slot; 4] {
+        self.queue.taken(number, event.backlog_bytes());
+        match event {
+            Event::Message { line } => row(number, 0, text(line), none()),
+            Event::Init { session_id, line } => row(
+                number,
+                1,
+                text(line.as_ref().to_owned()),
+                session_id.map_or_else(none, text),
+            ),
+            Event::Turn(turn) => row(number, 2, text(turn_json(&turn)), none()),
+            Event::Failed { send, error } => {
+                row(number, 3, Either3::A(to_number(send)), text(envelope(&error)))
+            }
+            Event::Stderr(words) => row(number, 4, text(words), none()),
+            Event::Status { status, change } => row(
+                number,
+                5,
+                text(status.as_str().to_owned()),
+                Either3::A(to_number(change)),
+            ),
+            Event::Error(error) => row(number, 6, text(envelope(&error)), none()),
+            Event::Close { code, signal } => {
+                lock(&self.queue.sessions).remove(&number);
+                row(
+                    number,
+                    7,
+                    code.map_or_else(none, |code| Either3::A(code.into())),
+                    signal.map_or_else(none, text),
+                )
+            }
+        }
+    }
+
+    pub(super) fn queue(&self) -> Arc<HostQueue> {
+        Arc::clone(&self.queue)
+    }
+}
+
+fn turn_json(turn: &crate::session::event::Turn) -> String {
+    let send = turn
+        .send
+        .map_or_else(|| "null".to_owned(), |send| send.to_string());
+    let unsaved = turn.unsaved.as_ref().map_or_else(|| "null".to_owned(), envelope);
+    let (status, change) = turn.status;
+    format!(
+        "{{\"send\":{send},\"prompt\":{},\"timestamp\":\"{}\",\"marks\":{},\"response\":{},\"totalCostUsd\":{},\
+         \"totalTurns\":{},\"status\":\"{}\",\"change\":{change},\"unsaved\":{unsaved}}}",
+        turn.prompt,
+        turn.timestamp,
+        turn.marks.to_json(),
+        turn.response,
+        turn.total_cost_usd,
+        turn.total_turns,
+        status.as_str(),
+    )
+}
+
+fn row(number: u64, kind: u8, first: Slot, second: Slot) -> [Slot; 4] {
+    [
+        Either3::A(to_number(number)),
+        Either3::A(kind.into()),
+        first,
+        second,
+    ]
+}
+
+fn text(text: String) -> Slot {
+    Either3::B(text)
+}
+
+fn none() -> Slot {
+    Either3::C(Null)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counters of one process stay far below 2^53"
+)]
+pub(super) fn to_number(number: u64) -> f64 {
+    number as f64
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,150 @@
+//! The manager's decisions, for JavaScript.
+
+use super::error::{read, throw};
+use super::host::{Host, HostQueue, Item, to_number};
+use super::session::{NativeSession, host_view};
+use super::store::NativeStore;
+use crate::engine::Engine;
+use crate::manager::fork::{ForkRequest, Forked};
+use crate::manager::{Defaults, Manager, Overrides};
+use crate::options::SessionOptions;
+use napi::Result;
+use napi::bindgen_prelude::{Either, Undefined};
+use napi_derive::napi;
+use serde_json::json;
+use std::sync::Arc;
+
+/// Names and records.
+#[napi]
+pub struct NativeManager {
+    manager: Manager,
+    queue: Arc<HostQueue>,
+}
+
+#[napi]
+impl NativeManager {
+    /// A manager on a store.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(host: &Host, store: &NativeStore) -> Self {
+        Self {
+            manager: Manager::new(store.store.clone()),
+            queue: host.queue(),
+        }
+    }
+
+    /// JSON of the options of a new session.
+    #[napi(catch_unwind)]
+    pub fn plan_spawn(&self, name: String, given: String, defaults: String) -> Result<String> {
+        let (given, defaults) = (
+            read::<Overrides>(&given, "options")?,
+            read::<Defaults>(&defaults, "options")?,
+        );
+        let options = self
+            .manager
+            .plan_spawn(&name, given, defaults)
+            .map_err(|error| throw(&error))?;
+        Ok(options_json(&options))
+    }
+
+    /// JSON `{options, record}` of a session that goes on with its record.
+    #[napi(catch_unwind)]
+    pub fn plan_resume(&self, name: String, defaults: String) -> Result<String> {
+        let defaults = read::<Defaults>(&defaults, "options")?;
+        let resume = self
+            .manager
+            .plan_resume(&name, defaults)
+            .map_err(|error| throw(&error))?;
+        Ok(format!(
+            "{{\"options\":{},\"record\":{}}}",
+            options_json(&resume.options),
+            resume.record.to_json()
+        ))
+    }
+
+    /// Starts a fork; the number of the outcome to come, which is JSON `{options, response, interaction, cost,
+    /// turns}`. `live` is the source, if it lives; `request` is JSON of what is asked for.
+    #[napi(catch_unwind)]
+    pub fn fork(
+        &self,
+        live: Either<&NativeSession, Undefined>,
+        request: String,
+        defaults: String,
+        env: Vec<String>,
+        cwd: String,
+    ) -> Result<f64> {
+        let (request, defaults) = (
+            read::<ForkRequest>(&request, "options")?,
+            read::<Defaults>(&defaults, "options")?,
+        );
+        let live = match &live {
+            Either::A(native) => Some(&native.session),
+            Either::B(()) => None,
+        };
+        let engine = Engine::get().map_err(|error| throw(&error))?;
+        let plan = self.manager.plan_fork(live, request, defaults);
+        let plan = plan.map_err(|error| throw(&error))?;
+        let options = plan.options.clone();
+        let ready = plan
+            .prepare(&host_view(env, cwd))
+            .map_err(|error| throw(&error))?;
+        let number = engine.next_number();
+        let queue = Arc::clone(&self.queue);
+        engine.runtime().spawn(async move {
+            let running = Arc::clone(&queue);
+            let forked = ready.run(|process| running.add_fork(number, process)).await;
+            queue.remove_fork(number);
+            queue.push(Item::Done(
+                number,
+                forked.map(|forked| forked_json(options, forked)),
+            ));
+        });
+        Ok(to_number(number))
+    }
+
+    /// Ends a fork that has not ended.
+    #[napi(catch_unwind)]
+    pub fn kill_fork(&self, number: f64) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a number we gave out"
+        )]
+        let number = number as u64;
+        let queue = Arc::clone(&self.queue);
+        if let Ok(engine) = Engine::get() {
+            engine.runtime().spawn_blocking(move || queue.kill_fork(number));
+        }
+    }
+
+    /// Marks a stored session as killed.
+    #[napi(catch_unwind)]
+    pub fn kill_stored(&self, name: String) -> Result<()> {
+        self.manager.kill_stored(&name).map_err(|error| throw(&error))
+    }
+
+    /// Removes a stored session; whether there was one.
+    #[napi(catch_unwind)]
+    pub fn delete_stored(&self, name: String) -> Result<bool> {
+        self.manager.delete_stored(&name).map_err(|error| throw(&error))
+    }
+}
+
+fn options_json(options: &SessionOptions) -> String {
+    serde_json::to_string(options).unwrap_or_else(|_| "null".to_owned())
+}
+
+fn forked_json(options: SessionOptions, forked: Forked) -> String {
+    let options = SessionOptions {
+        session_id: Some(forked.session_id),
+        cli_totals: Some(forked.cli_totals),
+        ..options
+    };
+    format!(
+        "{{\"options\":{},\"response\":{},\"interaction\":{},\"cost\":{},\"turns\":{}}}",
+        options_json(&options),
+        forked.response,
+        forked.interaction,
+        json!(forked.cost),
+        forked.turns
+    )
+}

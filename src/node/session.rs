@@ -1,0 +1,190 @@
+//! A session, for JavaScript.
+
+use super::error::{read, throw};
+use super::host::{Host, SessionOwner, to_number};
+use super::store::NativeStore;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::manager::keeper::{Beginning, RecordKeeper};
+use crate::options::{Host as HostView, SessionOptions, milliseconds};
+use crate::session::handle::Session;
+use crate::session::state::{Message, State, Wants};
+use crate::session::status::Status;
+use crate::session::turn;
+use napi::Result;
+use napi::bindgen_prelude::{Either, Undefined};
+use napi_derive::napi;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A started session.
+#[napi]
+pub struct NativeSession {
+    pub(super) session: Session,
+    keeper: Option<Arc<RecordKeeper>>,
+}
+
+/// A status and the count of changes that led to it.
+#[napi(object)]
+pub struct StatusChange {
+    /// Status.
+    pub status: String,
+    /// Count of changes.
+    pub change: f64,
+}
+
+#[napi]
+impl NativeSession {
+    /// Starts a session. `env` lists names and values of `process.env` in turn, `cwd` is `process.cwd()`.
+    /// With a `store` its record is kept there; `take_over` goes on with the record that is there.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(
+        host: &Host,
+        options: String,
+        env: Vec<String>,
+        cwd: String,
+        store: Either<&NativeStore, Undefined>,
+        take_over: bool,
+    ) -> Result<Self> {
+        let options: SessionOptions = read(&options, "options")?;
+        let number = Engine::get().map_err(|error| throw(&error))?.next_number();
+        let owner = Box::new(SessionOwner {
+            queue: host.queue(),
+            number,
+        });
+        let prepared =
+            Session::prepare(number, options, &host_view(env, cwd), owner).map_err(|error| throw(&error))?;
+        let keeper = match store {
+            Either::A(store) => {
+                let beginning = if take_over {
+                    Beginning::TakeOver
+                } else {
+                    Beginning::New
+                };
+                Some(RecordKeeper::attach(
+                    store.store.clone(),
+                    prepared.session(),
+                    beginning,
+                ))
+            }
+            Either::B(()) => None,
+        };
+        host.queue().add_session(prepared.session());
+        let session = prepared.start().map_err(|error| throw(&error))?;
+        Ok(Self { session, keeper })
+    }
+
+    /// The number that its events carry.
+    #[napi(getter, catch_unwind)]
+    pub fn number(&self) -> f64 {
+        to_number(self.session.number())
+    }
+
+    /// Process id, once there is a process.
+    #[napi(getter, catch_unwind)]
+    pub fn pid(&self) -> Option<u32> {
+        self.session.pid()
+    }
+
+    /// Its status at this moment.
+    #[napi(getter, catch_unwind)]
+    pub fn status(&self) -> StatusChange {
+        status_change(self.session.read(State::status))
+    }
+
+    /// Which events somebody listens to.
+    #[napi(catch_unwind)]
+    pub fn set_wants(&self, messages: bool, content: bool, stderr: bool) {
+        self.session.set_wants(Wants {
+            messages,
+            content,
+            stderr,
+        });
+    }
+
+    /// Sends a message: JSON of its content, JSON of its text for the history, time in ms.
+    #[napi(catch_unwind)]
+    pub fn send(&self, send: f64, content: String, prompt: String, timeout: f64) -> Result<StatusChange> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a counter of our own JavaScript"
+        )]
+        let send = send as u64;
+        let timeout = milliseconds(Some(timeout)).unwrap_or_else(|| self.session.options().turn_timeout());
+        let message = Message {
+            send,
+            content,
+            prompt: turn::raw(prompt),
+            timeout,
+        };
+        changed(self.session.send(message))
+    }
+
+    /// Marks the session.
+    #[napi(catch_unwind)]
+    pub fn pause(&self) -> Result<StatusChange> {
+        changed(self.session.pause())
+    }
+
+    /// Takes the mark away.
+    #[napi(catch_unwind)]
+    pub fn resume(&self) -> Result<StatusChange> {
+        changed(self.session.resume())
+    }
+
+    /// Ends the session in peace.
+    #[napi(catch_unwind)]
+    pub fn stop(&self) -> StatusChange {
+        status_change(self.session.stop())
+    }
+
+    /// Ends the session at once.
+    #[napi(catch_unwind)]
+    pub fn kill(&self) -> StatusChange {
+        status_change(self.session.kill())
+    }
+
+    /// Sets cost and turns of earlier processes.
+    #[napi(catch_unwind)]
+    pub fn set_totals(&self, cost_usd: f64, turns: f64) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the cast saturates"
+        )]
+        self.session.set_totals(cost_usd, turns as u64);
+    }
+
+    /// Saves the session's present state, if it keeps a record. `interactions` is JSON that replaces the
+    /// history, if given.
+    #[napi(catch_unwind)]
+    pub fn persist(&self, interactions: Option<String>) -> Result<()> {
+        let Some(keeper) = &self.keeper else { return Ok(()) };
+        let interactions = interactions.map(turn::raw);
+        keeper
+            .persist(self.session.record_fields(), interactions.as_deref())
+            .map_err(|error| throw(&error))
+    }
+}
+
+/// Builds the host's view from what JavaScript read.
+pub(super) fn host_view(env: Vec<String>, cwd: String) -> HostView {
+    let mut names_and_values = env.into_iter();
+    let mut map = BTreeMap::new();
+    while let (Some(name), Some(value)) = (names_and_values.next(), names_and_values.next()) {
+        map.insert(name, value);
+    }
+    HostView { env: map, cwd }
+}
+
+fn changed(result: std::result::Result<(Status, u64), Error>) -> Result<StatusChange> {
+    result.map(status_change).map_err(|error| throw(&error))
+}
+
+fn status_change((status, change): (Status, u64)) -> StatusChange {
+    StatusChange {
+        status: status.as_str().to_owned(),
+        change: to_number(change),
+    }
+}

@@ -1,0 +1,118 @@
+//! The store, for JavaScript.
+
+use super::error::{read, throw, unreadable};
+use super::host::{Host, HostQueue, Item};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::store::{Change, Entries, Record, Store};
+use napi::Result;
+use napi_derive::napi;
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Fields of a record that only the engine writes. A record that a caller sets without them keeps them: it
+/// would lose its session otherwise.
+const ENGINE_FIELDS: [&str; 3] = ["owner", "pid", "cliTotals"];
+
+/// Records of one data directory.
+#[napi]
+pub struct NativeStore {
+    pub(super) store: Store,
+    queue: Arc<HostQueue>,
+}
+
+#[napi]
+impl NativeStore {
+    /// Opens a data directory, which is made if it is not there.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(host: &Host, data_dir: String) -> Result<Self> {
+        let store = Store::open(Path::new(&data_dir)).map_err(|error| throw(&error))?;
+        Ok(Self {
+            store,
+            queue: host.queue(),
+        })
+    }
+
+    /// JSON of all records by name.
+    #[napi(catch_unwind)]
+    pub fn load_all(&self) -> Result<String> {
+        self.done(self.store.load_all_json())
+    }
+
+    /// Replaces everything by this JSON object.
+    #[napi(catch_unwind)]
+    pub fn save_all(&self, json: String) -> Result<()> {
+        let entries = Entries::from_json(&json).map_err(|error| unreadable("data", &error))?;
+        self.done(self.store.apply([Change::ReplaceAll(entries)]))
+            .map(|_| ())
+    }
+
+    /// JSON of a record, or null.
+    #[napi(catch_unwind)]
+    pub fn get(&self, name: String) -> Result<Option<String>> {
+        self.done(self.store.get_json(&name))
+    }
+
+    /// Sets a record to this JSON object.
+    #[napi(catch_unwind)]
+    pub fn set(&self, name: String, json: String) -> Result<()> {
+        let mut record: Record = read(&json, "record")?;
+        if let Some(before) = self.done(self.store.get(&name))? {
+            for field in ENGINE_FIELDS
+                .into_iter()
+                .filter(|field| before.get_raw(field).is_some())
+            {
+                if record.get_raw(field).is_none() {
+                    let raw = crate::session::turn::raw(before.get_raw(field).unwrap_or("null"));
+                    record.set_raw(field, &raw);
+                }
+            }
+        }
+        self.done(self.store.apply([Change::Put {
+            name,
+            record,
+            only_if_free: false,
+        }]))
+        .map(|_| ())
+    }
+
+    /// Removes a record; whether there was one.
+    #[napi(catch_unwind)]
+    pub fn delete(&self, name: String) -> Result<bool> {
+        let applied = self.done(self.store.apply([Change::Delete { name }]))?;
+        Ok(applied.iter().any(|applied| applied.changed))
+    }
+
+    /// JSON array of all records.
+    #[napi(catch_unwind)]
+    pub fn list(&self) -> Result<String> {
+        self.done(self.store.list_json())
+    }
+
+    /// Removes old records, never those of `live`; how many.
+    #[napi(catch_unwind)]
+    pub fn cleanup(&self, days: f64, live: Vec<String>) -> Result<u32> {
+        let keep: HashSet<String> = live.into_iter().collect();
+        let removed = self.done(self.store.cleanup(days, &keep))?;
+        Ok(u32::try_from(removed).unwrap_or(u32::MAX))
+    }
+
+    /// Writes everything that waits; the number of the outcome to come.
+    #[napi(catch_unwind)]
+    pub fn flush(&self) -> Result<f64> {
+        let number = Engine::get().map_err(|error| throw(&error))?.next_number();
+        let queue = Arc::clone(&self.queue);
+        self.store.flush(Box::new(move |flushed| {
+            queue.push(Item::Done(number, flushed.map(|()| "null".to_owned())));
+        }));
+        Ok(super::host::to_number(number))
+    }
+
+    fn done<T>(&self, result: std::result::Result<T, Error>) -> Result<T> {
+        for warning in self.store.take_warnings() {
+            self.queue.push(Item::Warning(warning));
+        }
+        result.map_err(|error| throw(&error))
+    }
+}

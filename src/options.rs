@@ -1,0 +1,140 @@
+//! What a session is started with. Types and bounds of a caller's arguments are checked in `js/arguments.js`;
+//! what arrives here is complete.
+
+use crate::limits;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Everything that decides how a session's process is run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionOptions {
+    /// The user's name for the session.
+    pub name: String,
+    /// Model name or alias, passed on unchecked.
+    pub model: String,
+    /// Directory the CLI runs in.
+    pub work_dir: String,
+    /// Permission mode; `default` is not passed on.
+    #[serde(default)]
+    pub permission_mode: String,
+    /// Tools that run without asking.
+    #[serde(default)]
+    pub allowed_tools: Vec<String>,
+    /// Text appended to the CLI's system prompt.
+    #[serde(default)]
+    pub system_prompt: String,
+    /// The CLI's own spending limit, in USD.
+    #[serde(default)]
+    pub max_budget: Option<f64>,
+    /// Agent to run as.
+    #[serde(default)]
+    pub agent: Option<String>,
+    /// Time given to a turn, in ms.
+    #[serde(default)]
+    pub timeout: Option<f64>,
+    /// Conversation to go on with.
+    #[serde(default)]
+    pub session_id: Option<String>,
+    /// The caller's labels.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Name of the session this one was forked from.
+    #[serde(default)]
+    pub parent: Option<String>,
+    /// The CLI's raw totals when the conversation was last seen.
+    #[serde(default)]
+    pub cli_totals: Option<CliTotals>,
+    /// When the session was first made, ISO 8601.
+    #[serde(default)]
+    pub created: Option<String>,
+    /// Program, variables and patience.
+    #[serde(flatten)]
+    pub run: RunOptions,
+}
+
+/// How the CLI's program is found, what it inherits, how it is ended.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunOptions {
+    /// Program to run; else `CLEARCTX_CLAUDE_PATH` of the host's environment, else `claude`.
+    #[serde(default)]
+    pub claude_path: Option<String>,
+    /// Variables set (`Some`) or removed (`None`) over the host's environment.
+    #[serde(default)]
+    pub env: BTreeMap<String, Option<String>>,
+    /// From end of input to SIGINT, in ms.
+    #[serde(default)]
+    pub stop_timeout: Option<f64>,
+    /// From SIGINT to SIGKILL, in ms.
+    #[serde(default)]
+    pub kill_timeout: Option<f64>,
+}
+
+/// The host's environment and directory at the moment of the call, read on the JavaScript thread: reading
+/// them elsewhere would race with the program's own changes.
+#[derive(Debug, Clone, Default)]
+pub struct Host {
+    /// `process.env`.
+    pub env: BTreeMap<String, String>,
+    /// `process.cwd()`.
+    pub cwd: String,
+}
+
+/// The running totals as the CLI reports them, kept to tell a total that went on from one that started again.
+///
+/// ```json
+/// {"costUsd":0.0125,"tokens":4200}
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CliTotals {
+    /// `total_cost_usd` of the last result.
+    pub cost_usd: f64,
+    /// Sum of all token counts in `modelUsage` of the last result.
+    pub tokens: u64,
+}
+
+impl SessionOptions {
+    /// Time given to a turn unless the call says otherwise.
+    #[must_use]
+    pub fn turn_timeout(&self) -> Duration {
+        milliseconds(self.timeout).unwrap_or(limits::TURN_TIMEOUT)
+    }
+}
+
+impl RunOptions {
+    /// From end of input to SIGINT.
+    #[must_use]
+    pub fn stop_timeout(&self) -> Duration {
+        milliseconds(self.stop_timeout).unwrap_or(limits::STOP_TIMEOUT)
+    }
+
+    /// From SIGINT to SIGKILL.
+    #[must_use]
+    pub fn kill_timeout(&self) -> Duration {
+        milliseconds(self.kill_timeout).unwrap_or(limits::KILL_TIMEOUT)
+    }
+}
+
+/// A duration given in ms; `None` for what is not given (absent, zero, not a number).
+#[must_use]
+pub fn milliseconds(ms: Option<f64>) -> Option<Duration> {
+    let ms = ms.filter(|ms| *ms > 0.0)?;
+    let longest = limits::LONGEST_WAIT;
+    Some(Duration::try_from_secs_f64(ms / 1000.0).map_or(longest, |duration| duration.min(longest)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_bounded_and_zero_means_not_given() {
+        assert_eq!(milliseconds(Some(0.0)), None);
+        assert_eq!(milliseconds(Some(f64::NAN)), None);
+        assert_eq!(milliseconds(Some(1.5)), Some(Duration::from_micros(1500)));
+        assert_eq!(milliseconds(Some(f64::INFINITY)), Some(limits::LONGEST_WAIT));
+    }
+}

@@ -1,0 +1,301 @@
+//! One process of the CLI with its pipes, in a process group of its own.
+//!
+//! It is reaped without SIGCHLD, whose handler belongs to Node: through a pidfd on Linux, else by a thread
+//! that waits. A signal is sent only while the process has not been reaped, so never to a stranger.
+
+use super::pipe::ReadPipe;
+use super::tree;
+use crate::error::{Error, Result};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What to run.
+#[derive(Debug)]
+pub struct Launch {
+    /// Absolute path of the program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Its whole environment.
+    pub env: BTreeMap<String, String>,
+    /// Its directory.
+    pub work_dir: PathBuf,
+    /// The mark in its environment, which its descendants inherit.
+    pub mark: String,
+    /// Name of the session, for errors.
+    pub name: String,
+}
+
+/// A started process and its pipes.
+pub struct Started {
+    /// The process.
+    pub process: Arc<Process>,
+    /// Its standard input.
+    pub stdin: tokio::process::ChildStdin,
+    /// Its standard output.
+    pub stdout: ReadPipe,
+    /// Its standard error.
+    pub stderr: ReadPipe,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    /// Exit code, if it exited.
+    pub code: Option<i32>,
+    /// Name of the signal, if one ended it.
+    pub signal: Option<String>,
+}
+
+/// A process that may be waited for and signalled from any thread.
+pub struct Process {
+    pid: u32,
+    mark: String,
+    /// Gone once the process has been reaped.
+    child: Mutex<Option<Child>>,
+    /// Holds the process and its descendants together; closing it ends them.
+    #[cfg(windows)]
+    job: Mutex<Option<win32job::Job>>,
+}
+
+impl Launch {
+    /// Starts the process. Needs the runtime's context, for the pipes.
+    ///
+    /// # Errors
+    /// `ERR_CLI_NOT_FOUND`, `ERR_START_FAILED`.
+    pub fn start(&self) -> Result<Started> {
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .envs(&self.env)
+            .current_dir(&self.work_dir);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let child = command.spawn().map_err(|error| self.describe(&error))?;
+        // From here on the process is owned: an error below drops `process`, which ends it.
+        let process = Arc::new(Process::new(child, self.mark.clone()));
+        process
+            .pipes()
+            .map_err(|error| self.failed(&error))
+            .map(|(stdin, stdout, stderr)| Started {
+                process: Arc::clone(&process),
+                stdin,
+                stdout,
+                stderr,
+            })
+    }
+
+    fn describe(&self, error: &io::Error) -> Error {
+        let not_found = |reason: &str| Error::CliNotFound {
+            program: self.program.display().to_string(),
+            reason: reason.to_owned(),
+        };
+        match error.kind() {
+            io::ErrorKind::NotFound => {
+                not_found("the file exists, but its interpreter or the C library it was built for does not")
+            }
+            io::ErrorKind::PermissionDenied => not_found("permission denied"),
+            _ => self.failed(error),
+        }
+    }
+
+    fn failed(&self, error: &io::Error) -> Error {
+        Error::StartFailed {
+            name: self.name.clone(),
+            reason: error.to_string(),
+        }
+    }
+}
+
+type Pipes = (tokio::process::ChildStdin, ReadPipe, ReadPipe);
+
+impl Process {
+    fn new(child: Child, mark: String) -> Self {
+        Self {
+            pid: child.id(),
+            mark,
+            #[cfg(windows)]
+            job: Mutex::new(tree::job_for(&child)),
+            child: Mutex::new(Some(child)),
+        }
+    }
+
+    fn pipes(&self) -> io::Result<Pipes> {
+        let mut child = self.lock();
+        let missing = || io::Error::other("a pipe of the process is missing");
+        let child = child.as_mut().ok_or_else(missing)?;
+        let stdin = child.stdin.take().ok_or_else(missing)?;
+        let stdout = child.stdout.take().ok_or_else(missing)?;
+        let stderr = child.stderr.take().ok_or_else(missing)?;
+        #[cfg(unix)]
+        let (stdout, stderr) = (ReadPipe::new(stdout)?, ReadPipe::new(stderr)?);
+        #[cfg(not(unix))]
+        let (stdout, stderr) = (ReadPipe::stdout(stdout)?, ReadPipe::stderr(stderr)?);
+        Ok((tokio::process::ChildStdin::from_std(stdin)?, stdout, stderr))
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// The mark in its environment.
+    #[must_use]
+    pub fn mark(&self) -> &str {
+        &self.mark
+    }
+
+    /// Asks the process to end (SIGINT). The CLI then ends its tools. Windows has no such signal: nothing.
+    pub fn interrupt(&self) {
+        #[cfg(unix)]
+        self.signal(rustix::process::Signal::INT);
+    }
+
+    /// Ends the process itself, not its descendants, at once.
+    pub fn kill(&self) {
+        if let Some(child) = self.lock().as_mut() {
+            // Fails only if the process has ended meanwhile.
+            let _ = child.kill();
+        }
+        #[cfg(windows)]
+        drop(self.job.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Signals the process, unless it has been reaped.
+    #[cfg(unix)]
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let child = self.lock();
+        let pid = i32::try_from(self.pid)
+            .ok()
+            .and_then(rustix::process::Pid::from_raw);
+        if let (Some(_), Some(pid)) = (child.as_ref(), pid) {
+            // Fails only if the process has ended meanwhile.
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+    }
+
+    /// Whether the process has been reaped.
+    #[must_use]
+    pub fn is_reaped(&self) -> bool {
+        self.lock().is_none()
+    }
+
+    /// Reaps the process if it has ended.
+    fn try_reap(&self) -> Option<Exit> {
+        let mut child = self.lock();
+        let exit = match child.as_mut()?.try_wait() {
+            Ok(None) => return None,
+            Ok(Some(status)) => describe_exit(status),
+            // Somebody else reaped it; there is nothing left to learn.
+            Err(_) => Exit {
+                code: None,
+                signal: None,
+            },
+        };
+        *child = None;
+        Some(exit)
+    }
+
+    /// Waits for the end of the process and reaps it. To be awaited once.
+    ///
+    /// # Cancel safety
+    /// May be dropped and called again as long as it has not returned.
+    pub async fn exited(self: &Arc<Self>) -> Exit {
+        loop {
+            if let Some(exit) = self.try_reap() {
+                return exit;
+            }
+            if self.is_reaped() {
+                return Exit {
+                    code: None,
+                    signal: None,
+                };
+            }
+            wait_for_end(self).await;
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Child>> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.is_reaped() {
+            return;
+        }
+        // Only an error between start and first wait, or a defect, leads here.
+        tree::kill_now(self);
+        if let Some(child) = self.lock().as_mut() {
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Returns when the process has ended (or earlier: the caller looks).
+#[cfg(target_os = "linux")]
+async fn wait_for_end(process: &Arc<Process>) {
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+    let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
+    let fd = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::NONBLOCK).ok());
+    match fd.and_then(|fd| crate::sys::watch(fd).ok()) {
+        Some(fd) => {
+            // An error means that the fd cannot tell: the caller looks again and may come back.
+            let _ = fd.readable().await;
+        }
+        None => wait_in_thread(process).await,
+    }
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+async fn wait_for_end(process: &Arc<Process>) {
+    wait_in_thread(process).await;
+}
+
+/// A blocking wait that leaves the reaping to [`Process::try_reap`], under its lock.
+#[cfg(unix)]
+async fn wait_in_thread(process: &Arc<Process>) {
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+    let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else {
+        return;
+    };
+    let waited = tokio::task::spawn_blocking(move || {
+        while let Err(rustix::io::Errno::INTR) =
+            waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
+        {}
+    });
+    // Fails only when the runtime ends.
+    let _ = waited.await;
+}
+
+#[cfg(windows)]
+async fn wait_for_end(_process: &Arc<Process>) {
+    tokio::time::sleep(crate::limits::EXIT_POLL).await;
+}
+
+#[cfg(unix)]
+fn describe_exit(status: ExitStatus) -> Exit {
+    use std::os::unix::process::ExitStatusExt;
+    Exit {
+        code: status.code(),
+        signal: status.signal().map(tree::signal_name),
+    }
+}
+
+#[cfg(not(unix))]
+fn describe_exit(status: ExitStatus) -> Exit {
+    Exit {
+        code: status.code(),
+        signal: None,
+    }
+}

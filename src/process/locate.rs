@@ -1,0 +1,134 @@
+//! Finds the program to run.
+
+use crate::error::{Error, Result};
+use crate::options::{Host, RunOptions};
+use std::path::{Path, PathBuf};
+
+/// Program when neither an option nor the environment names one.
+const DEFAULT_PROGRAM: &str = "claude";
+
+/// Variable of the host that names the program.
+const PROGRAM_VARIABLE: &str = "CLEARCTX_CLAUDE_PATH";
+
+/// The absolute path of the program: a path is taken as it is (relative to the host's directory), a name is
+/// looked up on the PATH of the child's environment, anew at each call.
+///
+/// # Errors
+/// `ERR_CLI_NOT_FOUND`.
+pub fn locate(run: &RunOptions, host: &Host) -> Result<PathBuf> {
+    let from_host = || {
+        host.env
+            .get(PROGRAM_VARIABLE)
+            .filter(|path| !path.is_empty())
+            .cloned()
+    };
+    let program = run
+        .claude_path
+        .clone()
+        .or_else(from_host)
+        .unwrap_or_else(|| DEFAULT_PROGRAM.to_owned());
+    let not_found = |reason: String| Error::CliNotFound {
+        program: program.clone(),
+        reason,
+    };
+    let path = match run.env.get("PATH") {
+        Some(path) => path.clone(),
+        None => host.env.get("PATH").cloned(),
+    };
+    let is_path = Path::new(&program).components().count() > 1;
+    if is_path {
+        check_file(&Path::new(&host.cwd).join(&program)).map_err(not_found)
+    } else {
+        which::which_in(&program, path.as_deref(), &host.cwd).map_err(|_| {
+            not_found(format!(
+                "not found on PATH ({})",
+                path.as_deref().unwrap_or("not set")
+            ))
+        })
+    }
+}
+
+fn check_file(path: &Path) -> std::result::Result<PathBuf, String> {
+    match std::fs::metadata(path) {
+        Err(error) => Err(error.to_string()),
+        Ok(found) if found.is_dir() => Err("is a directory".to_owned()),
+        Ok(_) => which::which_global(path).map_err(|_| "is not executable".to_owned()),
+    }
+}
+
+/// Checks that a working directory is one.
+///
+/// # Errors
+/// `ERR_WORKDIR`.
+pub fn check_work_dir(path: &str, host: &Host) -> Result<PathBuf> {
+    let error = |reason: &str| Error::WorkDir {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let full = Path::new(&host.cwd).join(path);
+    match std::fs::metadata(&full) {
+        Ok(found) if found.is_dir() => Ok(full),
+        Ok(_) => Err(error("is not a directory")),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Err(error("does not exist")),
+        Err(cause) => Err(error(&format!("cannot be used: {cause}"))),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn host(path: &str, cwd: &Path) -> Host {
+        let env = [("PATH".to_owned(), path.to_owned())].into();
+        Host {
+            env,
+            cwd: cwd.to_string_lossy().into_owned(),
+        }
+    }
+
+    fn reason(result: Result<PathBuf>) -> String {
+        match result.expect_err("nothing is to be found") {
+            Error::CliNotFound { reason, .. } => reason,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_name_is_looked_up_on_the_childs_path_and_a_path_is_relative_to_the_host() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let bin = dir.path().join("my bin");
+        std::fs::create_dir(&bin).expect("directory");
+        let program = bin.join("claude");
+        std::fs::write(&program, "#!/bin/sh\n").expect("file");
+        let mut run = RunOptions::default();
+        assert!(reason(locate(&run, &host("/nonexistent", dir.path()))).contains("/nonexistent"));
+        run.claude_path = Some("./my bin/claude".into());
+        assert_eq!(reason(locate(&run, &host("", dir.path()))), "is not executable");
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("mode");
+        assert!(locate(&run, &host("", dir.path())).is_ok());
+        run = RunOptions::default();
+        run.env
+            .insert("PATH".into(), Some(bin.to_string_lossy().into_owned()));
+        assert_eq!(
+            locate(&run, &host("/nonexistent", dir.path())).expect("is on the child's PATH"),
+            program
+        );
+        run.claude_path = Some(bin.to_string_lossy().into_owned());
+        assert_eq!(reason(locate(&run, &host("", dir.path()))), "is a directory");
+    }
+
+    #[test]
+    fn a_working_directory_must_be_one() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let host = host("", dir.path());
+        assert!(check_work_dir("", &host).is_ok());
+        assert!(
+            matches!(check_work_dir("no", &host), Err(Error::WorkDir { reason, .. }) if reason == "does not exist")
+        );
+        std::fs::write(dir.path().join("file"), "").expect("file");
+        assert!(
+            matches!(check_work_dir("file", &host), Err(Error::WorkDir { reason, .. }) if reason == "is not a directory")
+        );
+    }
+}

@@ -1,0 +1,11 @@
+//! What travels over the pipes of the `claude` CLI: one JSON object a line, both ways. No I/O here.
+//!
+//! - [`framer`]: bytes in, whole lines out.
+//! - [`inbound`]: one line of the CLI to a typed [`inbound::Frame`].
+//! - [`outbound`]: one message of ours to a line.
+//! - [`json_text`]: JSON strings that a strict decoder refuses.
+
+pub mod framer;
+pub mod inbound;
+pub mod json_text;
+pub mod outbound;

@@ -1,0 +1,134 @@
+//! Cuts a stream of bytes into lines. Knows nothing of JSON; called by the session's driver.
+
+use memchr::memchr;
+
+/// What the framer found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Framed<'a> {
+    /// A line without its `\n` (a `\r` before it may be there).
+    Line(&'a [u8]),
+    /// A line longer than the bound was left out; its length in bytes so far.
+    TooLong(usize),
+}
+
+/// Collects bytes until a line is complete. Holds at most the bound plus one chunk.
+///
+/// A line that arrives whole within one chunk is handed on without a copy.
+#[derive(Debug)]
+pub struct Framer {
+    partial: Vec<u8>,
+    /// Bytes of the present line that were thrown away because it is over the bound.
+    skipped: usize,
+    limit: usize,
+}
+
+impl Framer {
+    /// A framer whose lines have at most `limit` bytes.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self {
+            partial: Vec::new(),
+            skipped: 0,
+            limit,
+        }
+    }
+
+    /// Takes the next bytes and reports each line that they complete, in order.
+    pub fn push(&mut self, mut chunk: &[u8], mut on_line: impl FnMut(Framed<'_>)) {
+        while let Some(end) = memchr(b'\n', chunk) {
+            let (head, rest) = (&chunk[..end], &chunk[end + 1..]);
+            self.complete(head, &mut on_line);
+            chunk = rest;
+        }
+        self.keep(chunk);
+    }
+
+    /// Reports a last line that has no `\n`, at the end of the stream.
+    pub fn finish(&mut self, mut on_line: impl FnMut(Framed<'_>)) {
+        if !self.partial.is_empty() || self.skipped > 0 {
+            self.complete(&[], &mut on_line);
+        }
+    }
+
+    fn complete(&mut self, head: &[u8], on_line: &mut impl FnMut(Framed<'_>)) {
+        let length = self.skipped + self.partial.len() + head.len();
+        if length > self.limit {
+            on_line(Framed::TooLong(length));
+        } else if self.partial.is_empty() {
+            on_line(Framed::Line(head));
+        } else {
+            self.partial.extend_from_slice(head);
+            on_line(Framed::Line(&self.partial));
+        }
+        self.skipped = 0;
+        self.release();
+    }
+
+    fn keep(&mut self, chunk: &[u8]) {
+        if self.skipped > 0 || self.partial.len() + chunk.len() > self.limit {
+            self.skipped += self.partial.len() + chunk.len();
+            self.release();
+        } else {
+            self.partial.extend_from_slice(chunk);
+        }
+    }
+
+    /// Empties the buffer; gives a big one back, so that one huge line does not cost memory for ever.
+    fn release(&mut self) {
+        const KEPT_BYTES: usize = 64 * 1024;
+        self.partial.clear();
+        self.partial.shrink_to(KEPT_BYTES);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(limit: usize, chunks: &[&[u8]]) -> Vec<Result<Vec<u8>, usize>> {
+        let mut framer = Framer::new(limit);
+        let mut found = Vec::new();
+        let mut take = |framed: Framed<'_>| {
+            found.push(match framed {
+                Framed::Line(line) => Ok(line.to_vec()),
+                Framed::TooLong(length) => Err(length),
+            });
+        };
+        for chunk in chunks {
+            framer.push(chunk, &mut take);
+        }
+        framer.finish(&mut take);
+        found
+    }
+
+    #[test]
+    fn any_chunking_gives_the_same_lines() {
+        let text = "{\"a\":\"\u{1f600}é\"}\r\n\n{\"b\":2}\nlast".as_bytes();
+        let whole = lines(100, &[text]);
+        assert_eq!(whole.len(), 4);
+        for size in 1..text.len() {
+            let chunks: Vec<&[u8]> = text.chunks(size).collect();
+            assert_eq!(lines(100, &chunks), whole, "chunks of {size} bytes");
+        }
+    }
+
+    #[test]
+    fn a_line_over_the_bound_is_left_out_and_the_next_one_is_whole() {
+        let expected = vec![Err(12), Ok(b"ok".to_vec())];
+        assert_eq!(lines(8, &[b"0123456789ab\nok\n"]), expected);
+        assert_eq!(lines(8, &[b"01234", b"56789", b"ab\no", b"k\n"]), expected);
+    }
+
+    #[test]
+    fn a_line_of_exactly_the_bound_passes() {
+        assert_eq!(lines(4, &[b"12", b"34\n"]), vec![Ok(b"1234".to_vec())]);
+    }
+
+    #[test]
+    fn a_big_buffer_is_given_back() {
+        let mut framer = Framer::new(1 << 24);
+        framer.push(&vec![b'x'; 1 << 20], |_| {});
+        framer.push(b"\n", |_| {});
+        assert!(framer.partial.capacity() <= 64 * 1024);
+    }
+}

@@ -1,0 +1,394 @@
+//! One line of the CLI, understood as far as the engine needs it.
+//!
+//! The stream is hostile: keys come in any order, types and subtypes are added at any time, fields may have
+//! other types than expected. Nothing here fails; what is not understood is [`Frame::Other`] or
+//! [`Frame::NotAnObject`]. Text that is only passed on stays raw JSON (see [`super::json_text`]).
+
+use super::json_text;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::HashMap;
+
+/// What a line means.
+#[derive(Debug)]
+pub enum Frame {
+    /// `system` / `init`: a turn begins. Comes once per turn, not once per process.
+    Init(Init),
+    /// `result`: a turn ends.
+    Result(Box<TurnResult>),
+    /// `assistant` or `user`: content of a turn.
+    Content,
+    /// Any other object: passed on, not used.
+    Other,
+    /// Not a JSON object: blank lines, log text, arrays. Skipped.
+    NotAnObject,
+}
+
+/// What the engine reads from an `init`.
+#[derive(Debug, Default)]
+pub struct Init {
+    /// The conversation's id; `/clear` changes it.
+    pub session_id: Option<String>,
+    /// Uuids of the messages this turn answers (2.1.330); empty if the CLI does not say.
+    pub message_uuids: Vec<String>,
+}
+
+/// What the engine reads from a `result`. Raw fields are JSON text as the CLI wrote it.
+#[derive(Debug, Default)]
+pub struct TurnResult {
+    /// `success`, `error_during_execution`, `error_max_turns`, ...
+    pub subtype: Option<String>,
+    /// Whether the CLI reports an error.
+    pub is_error: bool,
+    /// The answer's text, if `result` is a string.
+    pub text: Option<Box<RawValue>>,
+    /// `errors`, if it is an array.
+    pub errors: Option<Box<RawValue>>,
+    /// The CLI's running total in USD.
+    pub total_cost_usd: Option<f64>,
+    /// USD of this turn alone, from `model_usage_since_last_result` (2.1.330).
+    pub turn_cost_usd: Option<f64>,
+    /// Tokens of this turn, from `usage`.
+    pub turn_tokens: u64,
+    /// Tokens over the process or conversation, from `modelUsage`.
+    pub total_tokens: u64,
+    /// `usage` as it came.
+    pub usage: Option<Box<RawValue>>,
+    /// `permission_denials` as it came.
+    pub permission_denials: Option<Box<RawValue>>,
+    /// `stop_reason` as it came.
+    pub stop_reason: Option<Box<RawValue>>,
+    /// `num_turns`.
+    pub turns: u64,
+    /// `duration_ms`.
+    pub duration_ms: f64,
+    /// The conversation's id.
+    pub session_id: Option<String>,
+    /// Whether the CLI started this turn by itself.
+    pub foreign_origin: bool,
+    /// Uuids of the messages this turn answered (2.1.330); empty if the CLI does not say.
+    pub message_uuids: Vec<String>,
+}
+
+impl TurnResult {
+    /// The CLI's own words about what went wrong.
+    #[must_use]
+    pub fn error_words(&self) -> String {
+        let errors = self
+            .errors
+            .as_deref()
+            .and_then(|raw| serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok());
+        let words: Vec<String> = errors
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(json_text::decode)
+            .filter(|text| !text.is_empty())
+            .collect();
+        if !words.is_empty() {
+            return words.join("; ");
+        }
+        let text = self
+            .text
+            .as_deref()
+            .and_then(json_text::decode)
+            .filter(|text| !text.is_empty());
+        text.or_else(|| self.subtype.clone())
+            .unwrap_or_else(|| "unknown error".to_owned())
+    }
+}
+
+/// Every field the engine reads, raw, so that a wrong type spoils only itself.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    subtype: Option<&'a RawValue>,
+    #[serde(borrow)]
+    session_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    is_error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+    #[serde(borrow)]
+    errors: Option<&'a RawValue>,
+    #[serde(borrow)]
+    total_cost_usd: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cost_usd: Option<&'a RawValue>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow, rename = "modelUsage")]
+    model_usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    model_usage_since_last_result: Option<&'a RawValue>,
+    #[serde(borrow)]
+    permission_denials: Option<&'a RawValue>,
+    #[serde(borrow)]
+    stop_reason: Option<&'a RawValue>,
+    #[serde(borrow)]
+    num_turns: Option<&'a RawValue>,
+    #[serde(borrow)]
+    duration_ms: Option<&'a RawValue>,
+    #[serde(borrow)]
+    origin: Option<&'a RawValue>,
+    #[serde(borrow)]
+    user_message_uuid: Option<&'a RawValue>,
+    #[serde(borrow)]
+    user_message_uuids: Option<&'a RawValue>,
+}
+
+/// Understands one line.
+#[must_use]
+pub fn parse(line: &str) -> Frame {
+    // Cheap way out for blank lines and log text.
+    if !line.trim_start().starts_with('{') {
+        return Frame::NotAnObject;
+    }
+    let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(line) else {
+        return Frame::NotAnObject;
+    };
+    let kind = text(envelope.kind);
+    match (kind.as_deref(), text(envelope.subtype).as_deref()) {
+        (Some("system"), Some("init")) => Frame::Init(Init {
+            session_id: text(envelope.session_id),
+            message_uuids: message_uuids(&envelope),
+        }),
+        (Some("result"), _) => Frame::Result(Box::new(turn_result(&envelope))),
+        (Some("assistant" | "user"), _) => Frame::Content,
+        _ => Frame::Other,
+    }
+}
+
+/// Understands the one object of `--output-format json`; `None` if it is no result.
+#[must_use]
+pub fn parse_one_shot(output: &str) -> Option<TurnResult> {
+    // With `--verbose` in the user's settings the output is an array of all messages, the result last.
+    if let Ok(messages) = serde_json::from_str::<Vec<&RawValue>>(output) {
+        return messages
+            .iter()
+            .rev()
+            .find_map(|message| parse_one_shot(message.get()));
+    }
+    // Anything but JSON before the object (log text) is skipped line by line.
+    let result = |line: &str| match parse(line) {
+        Frame::Result(result) => Some(*result),
+        _ => None,
+    };
+    result(output).or_else(|| output.lines().rev().find_map(result))
+}
+
+fn turn_result(envelope: &Envelope<'_>) -> TurnResult {
+    let turn_usage = envelope.model_usage_since_last_result.and_then(model_usage);
+    TurnResult {
+        subtype: text(envelope.subtype),
+        is_error: boolean(envelope.is_error),
+        text: envelope
+            .result
+            .filter(|raw| raw.get().starts_with('"'))
+            .map(ToOwned::to_owned),
+        errors: envelope
+            .errors
+            .filter(|raw| raw.get().starts_with('['))
+            .map(ToOwned::to_owned),
+        total_cost_usd: number(envelope.total_cost_usd).or_else(|| number(envelope.cost_usd)),
+        turn_cost_usd: turn_usage.map(|models| models.values().map(|model| model.cost_usd.0).sum()),
+        turn_tokens: envelope
+            .usage
+            .and_then(|raw| serde_json::from_str::<Usage>(raw.get()).ok())
+            .map_or(0, |u| u.tokens()),
+        total_tokens: envelope
+            .model_usage
+            .and_then(model_usage)
+            .map_or(0, |models| models.values().map(Usage::tokens).sum()),
+        usage: owned(envelope.usage),
+        permission_denials: owned(envelope.permission_denials),
+        stop_reason: owned(envelope.stop_reason),
+        turns: number(envelope.num_turns).map_or(0, to_count),
+        duration_ms: number(envelope.duration_ms).unwrap_or(0.0),
+        session_id: text(envelope.session_id),
+        foreign_origin: envelope.origin.is_some_and(is_foreign),
+        message_uuids: message_uuids(envelope),
+    }
+}
+
+/// An origin other than the user: a background task that ended, a channel, another agent.
+fn is_foreign(origin: &RawValue) -> bool {
+    #[derive(Deserialize)]
+    struct Origin<'a> {
+        #[serde(borrow)]
+        kind: Option<&'a RawValue>,
+    }
+    let kind = serde_json::from_str::<Origin<'_>>(origin.get())
+        .ok()
+        .and_then(|origin| text(origin.kind));
+    kind.is_some_and(|kind| kind != "human")
+}
+
+fn message_uuids(envelope: &Envelope<'_>) -> Vec<String> {
+    let list = envelope
+        .user_message_uuids
+        .and_then(|raw| serde_json::from_str::<Vec<String>>(raw.get()).ok());
+    list.or_else(|| text(envelope.user_message_uuid).map(|uuid| vec![uuid]))
+        .unwrap_or_default()
+}
+
+/// A count that may come as anything; only a number counts.
+#[derive(Default, Clone, Copy)]
+struct Lenient(f64);
+
+impl<'de> Deserialize<'de> for Lenient {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        Ok(Self(number(Some(raw)).unwrap_or(0.0)))
+    }
+}
+
+/// Token counts: of `usage` in snake case, of one model in `modelUsage` in camel case with its cost.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Usage {
+    #[serde(alias = "inputTokens")]
+    input_tokens: Lenient,
+    #[serde(alias = "outputTokens")]
+    output_tokens: Lenient,
+    #[serde(alias = "cacheCreationInputTokens")]
+    cache_creation_input_tokens: Lenient,
+    #[serde(alias = "cacheReadInputTokens")]
+    cache_read_input_tokens: Lenient,
+    #[serde(rename = "costUSD")]
+    cost_usd: Lenient,
+}
+
+impl Usage {
+    fn tokens(&self) -> u64 {
+        let input = self.input_tokens.0 + self.cache_creation_input_tokens.0 + self.cache_read_input_tokens.0;
+        to_count(input + self.output_tokens.0)
+    }
+}
+
+fn model_usage(raw: &RawValue) -> Option<HashMap<String, Usage>> {
+    serde_json::from_str(raw.get()).ok()
+}
+
+fn text(raw: Option<&RawValue>) -> Option<String> {
+    raw.and_then(json_text::decode)
+}
+
+fn number(raw: Option<&RawValue>) -> Option<f64> {
+    raw.and_then(|raw| serde_json::from_str::<f64>(raw.get()).ok())
+        .filter(|number| number.is_finite())
+}
+
+fn boolean(raw: Option<&RawValue>) -> bool {
+    raw.is_some_and(|raw| raw.get() == "true")
+}
+
+fn owned(raw: Option<&RawValue>) -> Option<Box<RawValue>> {
+    raw.filter(|raw| raw.get() != "null").map(ToOwned::to_owned)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the cast saturates, which is what a count needs"
+)]
+fn to_count(number: f64) -> u64 {
+    number as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(line: &str) -> TurnResult {
+        match parse(line) {
+            Frame::Result(result) => *result,
+            other => panic!("not a result: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_result_is_found_whatever_the_order_of_its_keys() {
+        let found = result(
+            r#"{"duration_ms":3,"model_usage_since_last_result":{"m":{"costUSD":0.5},"n":{"costUSD":0.25}},
+                "usage":{"input_tokens":2,"output_tokens":3},"modelUsage":{"m":{"inputTokens":20,"outputTokens":30}},
+                "num_turns":2,"result":"hi","total_cost_usd":1.5,"type":"result","user_message_uuids":["u"]}"#,
+        );
+        assert_eq!(
+            (found.turn_cost_usd, found.total_cost_usd),
+            (Some(0.75), Some(1.5))
+        );
+        assert_eq!((found.turn_tokens, found.total_tokens, found.turns), (5, 50, 2));
+        assert_eq!(found.message_uuids, ["u"]);
+    }
+
+    #[test]
+    fn lone_surrogates_do_not_spoil_a_line() {
+        let found = result(r#"{"type":"result","result":"a\ud83d","errors":["b\ud83d"]}"#);
+        assert_eq!(found.text.expect("is text").get(), r#""a\ud83d""#);
+        assert_eq!(
+            result(r#"{"type":"result","errors":["b\ud83d"]}"#).error_words(),
+            "b\u{fffd}"
+        );
+    }
+
+    #[test]
+    fn wrong_types_spoil_only_themselves() {
+        let found = result(
+            r#"{"type":"result","subtype":7,"result":["x"],"errors":"e","total_cost_usd":"1","cost_usd":2,"usage":3,
+                "modelUsage":{"m":{"inputTokens":"many"}},"num_turns":null,"is_error":"yes","origin":1}"#,
+        );
+        assert_eq!(
+            (found.subtype, found.is_error, found.foreign_origin),
+            (None, false, false)
+        );
+        assert!(found.text.is_none() && found.errors.is_none());
+        assert_eq!(found.total_cost_usd, Some(2.0));
+    }
+
+    #[test]
+    fn what_is_no_object_is_skipped() {
+        for line in [
+            "",
+            "  ",
+            "null",
+            "[1]",
+            "12",
+            "\"x\"",
+            "{\"half\":",
+            "[log] text",
+            "{]",
+        ] {
+            assert!(matches!(parse(line), Frame::NotAnObject), "{line}");
+        }
+        assert!(matches!(parse(r#"{"type":"brand_new"}"#), Frame::Other));
+        assert!(matches!(parse("{}"), Frame::Other));
+    }
+
+    #[test]
+    fn an_origin_tells_whose_turn_it_was() {
+        assert!(result(r#"{"type":"result","origin":{"kind":"task-notification"}}"#).foreign_origin);
+        assert!(!result(r#"{"type":"result","origin":{"kind":"human"}}"#).foreign_origin);
+        assert!(!result(r#"{"type":"result","origin":null}"#).foreign_origin);
+    }
+
+    #[test]
+    fn one_shot_output_may_have_text_before_it_or_be_an_array() {
+        let object = r#"{"type":"result","result":"x","session_id":"s"}"#;
+        for output in [
+            object.to_owned(),
+            format!("[log] a\n{object}\n"),
+            format!("[{{\"type\":\"x\"}},{object}]"),
+        ] {
+            assert_eq!(
+                parse_one_shot(&output)
+                    .and_then(|found| found.session_id)
+                    .as_deref(),
+                Some("s"),
+                "{output}"
+            );
+        }
+        assert!(parse_one_shot("").is_none());
+    }
+}

@@ -1,0 +1,214 @@
+//! The task that moves a session's bytes and watches its process: lines, deadlines, orders and the end go to
+//! the state; what follows from them is the state's business.
+
+use super::diagnostics::Diagnostics;
+use super::event::Event;
+use super::handle::{Input, Mailbox, Order, Prepared, Session};
+use super::state::State;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::limits;
+use crate::process::child::{Exit, Launch, Process, Started};
+use crate::process::pipe::ReadPipe;
+use crate::process::tree;
+use crate::protocol::framer::{Framed, Framer};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::io::AsyncWriteExt;
+use tokio::process::ChildStdin;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+/// Runs a session to its end. A panic fails this session with `ERR_INTERNAL` and ends its process.
+pub(super) async fn supervise(prepared: Prepared, started: Option<Started>, before: Vec<Session>) {
+    let (session, mailbox, launch, _prompt_file) = prepared.into_parts();
+    let driven = session.clone();
+    let run = tokio::spawn(async move {
+        let started = match started {
+            Some(started) => started,
+            None => match start_after(before, &launch, &driven).await {
+                Some(started) => started,
+                None => return,
+            },
+        };
+        Driver::run(driven, started, mailbox).await;
+    });
+    if let Err(error) = run.await {
+        session.kill_now();
+        session.apply(|state| state.on_internal_error(format!("the session's driver failed: {error}")));
+    }
+    if let Ok(engine) = Engine::get() {
+        engine.remove(session.number());
+    }
+}
+
+/// Waits until the processes that are leaving the conversation have ended, then starts ours. `None` if the
+/// session was ended meanwhile, or could not be started.
+async fn start_after(before: Vec<Session>, launch: &Launch, session: &Session) -> Option<Started> {
+    for other in before {
+        other.ended().await;
+    }
+    if session.read(State::has_ended) {
+        return None;
+    }
+    match launch.start() {
+        Ok(started) => {
+            session.has_process(&started.process);
+            Some(started)
+        }
+        Err(error) => {
+            session.apply(|state| state.failed_to_start(error));
+            None
+        }
+    }
+}
+
+struct Driver {
+    session: Session,
+    process: Arc<Process>,
+    stdout: ReadPipe,
+    stderr: ReadPipe,
+    orders: UnboundedReceiver<Order>,
+    framer: Framer,
+    diagnostics: Diagnostics,
+}
+
+/// What woke the driver.
+enum Wake {
+    Order(Order),
+    Output(bool),
+    Diagnostics(bool),
+    Room,
+    Time,
+    Exit(Exit),
+}
+
+impl Driver {
+    async fn run(session: Session, started: Started, mailbox: Mailbox) {
+        let mut driver = Self {
+            session,
+            process: started.process,
+            stdout: started.stdout,
+            stderr: started.stderr,
+            orders: mailbox.orders,
+            framer: Framer::new(limits::LINE_BYTES),
+            diagnostics: Diagnostics::default(),
+        };
+        let writer = tokio::spawn(write_input(started.stdin, mailbox.input));
+        let exit = driver.until_exit().await;
+        // Whatever is still to be written has no reader any more.
+        writer.abort();
+        driver.drain().await;
+        let stderr = driver.diagnostics.tail();
+        driver
+            .session
+            .apply(|state| state.on_exit(exit.code, exit.signal, &stderr));
+    }
+
+    async fn until_exit(&mut self) -> Exit {
+        let (mut output, mut diagnostics) = (true, true);
+        let process = Arc::clone(&self.process);
+        let exited = process.exited();
+        tokio::pin!(exited);
+        loop {
+            let deadline = self.session.read(State::next_deadline);
+            let room = self.session.has_room();
+            let wake = tokio::select! {
+                biased;
+                Some(order) = self.orders.recv() => Wake::Order(order),
+                more = read_lines(&self.stdout, &mut self.framer, &self.session), if output && room => Wake::Output(more),
+                more = read_stderr(&self.stderr, &mut self.diagnostics, &self.session), if diagnostics => Wake::Diagnostics(more),
+                () = self.session.room(), if !room => Wake::Room,
+                () = sleep_until(deadline), if deadline.is_some() => Wake::Time,
+                exit = &mut exited => Wake::Exit(exit),
+            };
+            match wake {
+                Wake::Order(order) => self.obey(&order),
+                Wake::Output(more) => output = more,
+                Wake::Diagnostics(more) => diagnostics = more,
+                Wake::Room => {}
+                Wake::Time => {
+                    self.session.apply(|state| state.on_time(Instant::now()));
+                }
+                Wake::Exit(exit) => return exit,
+            }
+        }
+    }
+
+    fn obey(&self, order: &Order) {
+        match order {
+            Order::Look => {}
+            Order::Interrupt => self.process.interrupt(),
+            Order::KillTree => {
+                let process = Arc::clone(&self.process);
+                // Not awaited: the end of the process is what the driver waits for anyway.
+                drop(tokio::task::spawn_blocking(move || tree::kill_now(&process)));
+            }
+        }
+    }
+
+    /// Reads what an ended process left in its pipes. A descendant may hold them open for ever.
+    async fn drain(&mut self) {
+        let everything = async {
+            while more(read_lines(&self.stdout, &mut self.framer, &self.session)).await {}
+            while more(read_stderr(&self.stderr, &mut self.diagnostics, &self.session)).await {}
+        };
+        // Out of time only if a descendant goes on writing.
+        let _ = tokio::time::timeout(limits::DRAIN_WAIT, everything).await;
+        let session = &self.session;
+        self.framer.finish(|framed| on_framed(session, &framed));
+    }
+}
+
+async fn read_lines(stdout: &ReadPipe, framer: &mut Framer, session: &Session) -> bool {
+    stdout
+        .read(|bytes| framer.push(bytes, |framed| on_framed(session, &framed)))
+        .await
+}
+
+fn on_framed(session: &Session, framed: &Framed<'_>) {
+    match framed {
+        Framed::Line(line) => {
+            let text = String::from_utf8_lossy(line);
+            session.apply(|state| state.on_line(&text, session.wants(), Instant::now()));
+        }
+        Framed::TooLong(bytes) => session.tell(Event::Error(Error::Internal {
+            reason: format!(
+                "a line of {bytes} bytes is over the bound of {} and was left out",
+                limits::LINE_BYTES
+            ),
+        })),
+    }
+}
+
+async fn read_stderr(stderr: &ReadPipe, diagnostics: &mut Diagnostics, session: &Session) -> bool {
+    let take = |bytes: &[u8]| {
+        let text = diagnostics.push(bytes);
+        if session.wants().stderr && !text.is_empty() {
+            session.tell(Event::Stderr(text));
+        }
+    };
+    stderr.read(take).await
+}
+
+/// Whether a read gave something; silence counts as the end, for what an ended process wrote is there.
+async fn more(read: impl Future<Output = bool>) -> bool {
+    tokio::time::timeout(limits::DRAIN_SILENCE, read)
+        .await
+        .unwrap_or(false)
+}
+
+async fn write_input(mut stdin: ChildStdin, mut input: UnboundedReceiver<Input>) {
+    while let Some(Input::Line(line)) = input.recv().await {
+        // The reader is gone: the end of the process tells the rest.
+        if stdin.write_all(line.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

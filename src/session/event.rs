@@ -1,0 +1,88 @@
+//! What a session reports outward, in the order in which it happened.
+
+use super::status::Status;
+use super::turn::Marks;
+use crate::error::Error;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+/// Something that a session's owner must be told.
+#[derive(Debug)]
+pub enum Event {
+    /// A turn begins.
+    Init {
+        /// The conversation's id from now on.
+        session_id: Option<String>,
+        /// The CLI's line.
+        line: Arc<str>,
+    },
+    /// A line of the CLI that somebody listens to.
+    Message {
+        /// The CLI's line.
+        line: String,
+    },
+    /// A turn ended with a result.
+    Turn(Box<Turn>),
+    /// A send failed.
+    Failed {
+        /// Number of the send.
+        send: u64,
+        /// Why.
+        error: Error,
+    },
+    /// Text on standard error that somebody listens to.
+    Stderr(String),
+    /// The status changed.
+    Status {
+        /// New status.
+        status: Status,
+        /// Count of changes up to this one: a status that the owner has already seen is not news.
+        change: u64,
+    },
+    /// Something went wrong that belongs to no send.
+    Error(Error),
+    /// The process has ended and all its output was read. Always the last event.
+    Close {
+        /// Exit code, if it exited.
+        code: Option<i32>,
+        /// Name of the signal, if one ended it.
+        signal: Option<String>,
+    },
+}
+
+impl Event {
+    /// Bytes that count against the bound of what may wait for the owner: only what can be a flood.
+    #[must_use]
+    pub fn backlog_bytes(&self) -> usize {
+        match self {
+            Self::Message { line } => line.len(),
+            Self::Stderr(text) => text.len(),
+            _ => 0,
+        }
+    }
+}
+
+/// A finished turn, as JSON text for the owner and the record.
+#[derive(Debug)]
+pub struct Turn {
+    /// The send that it settles; none for a turn of the CLI's own, or a late answer.
+    pub send: Option<u64>,
+    /// The interaction, for the record; taken by whoever saves it.
+    pub interaction: String,
+    /// The message's text, a JSON string.
+    pub prompt: Box<RawValue>,
+    /// When it ended, ISO 8601.
+    pub timestamp: String,
+    /// Marks of the interaction.
+    pub marks: Marks,
+    /// The response, for the promise; with prompt, timestamp and marks it makes the interaction.
+    pub response: String,
+    /// The session's cost over all its processes, in USD.
+    pub total_cost_usd: f64,
+    /// The session's turns over all its processes.
+    pub total_turns: u64,
+    /// The status after the turn, and the count of changes up to it.
+    pub status: (Status, u64),
+    /// Why the turn could not be saved, if it could not.
+    pub unsaved: Option<Error>,
+}

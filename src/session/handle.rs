@@ -1,0 +1,456 @@
+//! A session as the outside holds it: cloneable, usable from any thread, never blocking.
+//!
+//! Every change goes through [`Session::apply`]: the state changes under its mutex and the effects are carried
+//! out before the mutex is released, so their order is the order of the changes. No effect blocks.
+
+use super::driver;
+use super::event::{Event, Turn};
+use super::outbox::{Outbox, Owner, Ticket};
+use super::record::{Fields, Keeper, Stored};
+use super::state::{Effect, Message, State, Wants};
+use super::status::Status;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::options::{Host, SessionOptions};
+use crate::process::child::{Launch, Process};
+use crate::process::{command, locate, tree};
+use std::io::Write;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
+use tempfile::NamedTempFile;
+use tokio::sync::{Notify, mpsc, watch};
+
+/// A session. Dropping all handles does not end it; `stop` and `kill` do.
+#[derive(Clone)]
+pub struct Session {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    number: u64,
+    mark: String,
+    options: Arc<SessionOptions>,
+    state: Mutex<State>,
+    outbox: Outbox,
+    input: mpsc::UnboundedSender<Input>,
+    orders: mpsc::UnboundedSender<Order>,
+    wants: AtomicU8,
+    backlog: Backlog,
+    pid: AtomicU32,
+    keeper: OnceLock<Arc<dyn Keeper>>,
+    process: OnceLock<Arc<Process>>,
+    ended: watch::Sender<bool>,
+}
+
+/// For the task that writes standard input.
+#[derive(Debug)]
+pub(super) enum Input {
+    Line(String),
+    End,
+}
+
+/// For the task that drives the process.
+#[derive(Debug)]
+pub(super) enum Order {
+    Interrupt,
+    KillTree,
+    /// A deadline may have changed.
+    Look,
+}
+
+/// The receiving ends, for the driver.
+pub(super) struct Mailbox {
+    pub(super) input: mpsc::UnboundedReceiver<Input>,
+    pub(super) orders: mpsc::UnboundedReceiver<Order>,
+}
+
+/// Bytes told and not yet taken by the owner. Beyond the bound, the session's output is not read.
+#[derive(Default)]
+struct Backlog {
+    bytes: AtomicUsize,
+    room: Notify,
+}
+
+/// A session that has everything it needs to be started.
+pub struct Prepared {
+    session: Session,
+    mailbox: Mailbox,
+    launch: Launch,
+    prompt_file: Option<NamedTempFile>,
+}
+
+impl Session {
+    /// Checks what can be checked without a process: the program, the directory. `number` comes from
+    /// [`Engine::next_number`].
+    ///
+    /// # Errors
+    /// `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_START_FAILED` (the system prompt's file), `ERR_INTERNAL`.
+    pub fn prepare(
+        number: u64,
+        options: SessionOptions,
+        host: &Host,
+        owner: Box<dyn Owner>,
+    ) -> Result<Prepared> {
+        let work_dir = locate::check_work_dir(&options.work_dir, host)?;
+        let program = locate::locate(&options.run, host)?;
+        let prompt_file = prompt_file(&options)?;
+        let file_path = prompt_file
+            .as_ref()
+            .map(|file| file.path().to_string_lossy().into_owned());
+        let mark = uuid::Uuid::new_v4().to_string();
+        let launch = Launch {
+            program,
+            arguments: command::session_arguments(&options, file_path.as_deref()),
+            env: command::environment(&options.run, host, &mark),
+            work_dir,
+            mark,
+            name: options.name.clone(),
+        };
+        let (input, input_end) = mpsc::unbounded_channel();
+        let (orders, orders_end) = mpsc::unbounded_channel();
+        let options = Arc::new(options);
+        let shared = Shared {
+            number,
+            mark: launch.mark.clone(),
+            state: Mutex::new(State::new(Arc::clone(&options))),
+            options,
+            outbox: Outbox::new(owner),
+            input,
+            orders,
+            wants: AtomicU8::new(0),
+            backlog: Backlog::default(),
+            pid: AtomicU32::new(0),
+            keeper: OnceLock::new(),
+            process: OnceLock::new(),
+            ended: watch::Sender::new(false),
+        };
+        let session = Self {
+            shared: Arc::new(shared),
+        };
+        let mailbox = Mailbox {
+            input: input_end,
+            orders: orders_end,
+        };
+        Ok(Prepared {
+            session,
+            mailbox,
+            launch,
+            prompt_file,
+        })
+    }
+
+    /// The number that no other session of this process has.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.shared.number
+    }
+
+    /// What no other session has, in any process: the mark in the environment of its process, and the token
+    /// by which its record is known as its own.
+    #[must_use]
+    pub fn mark(&self) -> &str {
+        &self.shared.mark
+    }
+
+    /// What the session was started with.
+    #[must_use]
+    pub fn options(&self) -> &Arc<SessionOptions> {
+        &self.shared.options
+    }
+
+    /// Makes `keeper` keep the session's record. To be called once, before the process is started.
+    pub fn keep_record(&self, keeper: Arc<dyn Keeper>) {
+        // A second keeper would be a defect of the binding; the first one stays.
+        let _ = self.shared.keeper.set(keeper);
+    }
+
+    /// What the record says of the session at this moment.
+    #[must_use]
+    pub fn record_fields(&self) -> Fields {
+        self.fields(&self.lock())
+    }
+
+    fn fields(&self, state: &State) -> Fields {
+        let (total_cost_usd, total_turns) = state.totals();
+        Fields {
+            status: state.status().0,
+            session_id: state.session_id().map(ToOwned::to_owned),
+            total_cost_usd,
+            total_turns,
+            cli_totals: state.ledger().totals(),
+            pid: self.pid().filter(|_| !state.has_ended()),
+        }
+    }
+
+    /// Sets which lines are told.
+    pub fn set_wants(&self, wants: Wants) {
+        let bits = u8::from(wants.messages) | u8::from(wants.content) << 1 | u8::from(wants.stderr) << 2;
+        self.shared.wants.store(bits, Ordering::Relaxed);
+    }
+
+    pub(super) fn wants(&self) -> Wants {
+        let bits = self.shared.wants.load(Ordering::Relaxed);
+        Wants {
+            messages: bits & 1 != 0,
+            content: bits & 2 != 0,
+            stderr: bits & 4 != 0,
+        }
+    }
+
+    /// The process id, once there is a process.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        Some(self.shared.pid.load(Ordering::Relaxed)).filter(|pid| *pid != 0)
+    }
+
+    /// Reads the state.
+    pub fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        read(&self.lock())
+    }
+
+    /// Takes a message.
+    ///
+    /// # Errors
+    /// `ERR_SESSION_NOT_ALIVE`.
+    pub fn send(&self, message: Message) -> Result<(Status, u64)> {
+        self.call(|state| state.send(message, Instant::now()))
+    }
+
+    /// See [`State::pause`].
+    ///
+    /// # Errors
+    /// `ERR_SESSION_NOT_ALIVE`.
+    pub fn pause(&self) -> Result<(Status, u64)> {
+        self.call(State::pause)
+    }
+
+    /// See [`State::resume`].
+    ///
+    /// # Errors
+    /// `ERR_SESSION_NOT_ALIVE`.
+    pub fn resume(&self) -> Result<(Status, u64)> {
+        self.call(State::resume)
+    }
+
+    /// See [`State::stop`].
+    pub fn stop(&self) -> (Status, u64) {
+        let status = self.apply(|state| state.stop(Instant::now()));
+        self.order(Order::Look);
+        status
+    }
+
+    /// See [`State::kill`].
+    pub fn kill(&self) -> (Status, u64) {
+        let status = self.apply(|state| state.kill(Instant::now()));
+        self.order(Order::Look);
+        status
+    }
+
+    /// Saves the record's fields, later.
+    pub fn save(&self) {
+        self.save_fields(&self.lock());
+    }
+
+    /// Saves the record's fields on the calling thread: for a host that is about to end.
+    pub fn save_now(&self) {
+        if let Some(keeper) = self.shared.keeper.get() {
+            keeper.save_now(self.record_fields());
+        }
+    }
+
+    /// Sends SIGINT to the process if a turn runs: for a host that is about to end. An idle CLI ends by the end
+    /// of its input, which comes with the end of the host.
+    pub fn interrupt_if_busy(&self) {
+        let busy = self.read(State::has_turn);
+        if let Some(process) = self.shared.process.get().filter(|_| busy) {
+            process.interrupt();
+        }
+    }
+
+    /// Kills the process tree on the calling thread: for a host that is about to end.
+    pub fn kill_now(&self) {
+        if let Some(process) = self.shared.process.get().filter(|process| !process.is_reaped()) {
+            tree::kill_now(process);
+        }
+    }
+
+    /// Sets what earlier processes cost, or what the caller says.
+    pub fn set_totals(&self, cost_usd: f64, turns: u64) {
+        self.lock().set_totals(cost_usd, turns);
+    }
+
+    /// Whether this session's process is on its way out of this conversation.
+    #[must_use]
+    pub fn is_ending(&self, conversation: &str) -> bool {
+        let state = self.lock();
+        state.session_id() == Some(conversation) && !state.is_alive() && !state.has_ended()
+    }
+
+    /// Waits until the process has ended and all was told.
+    pub async fn ended(&self) {
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = self.shared.ended.subscribe().wait_for(|ended| *ended).await;
+    }
+
+    /// The owner has taken this many bytes of messages.
+    pub fn taken(&self, bytes: usize) {
+        let before = self.shared.backlog.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        let limit = crate::limits::BACKLOG_BYTES;
+        if before > limit && before - bytes <= limit {
+            self.shared.backlog.room.notify_one();
+        }
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.shared.backlog.bytes.load(Ordering::Acquire) <= crate::limits::BACKLOG_BYTES
+    }
+
+    pub(super) async fn room(&self) {
+        while !self.has_room() {
+            self.shared.backlog.room.notified().await;
+        }
+    }
+
+    /// Tells something that is no change of the state.
+    pub(super) fn tell(&self, event: Event) {
+        let bytes = event.backlog_bytes();
+        if bytes > 0 {
+            self.shared.backlog.bytes.fetch_add(bytes, Ordering::AcqRel);
+        }
+        self.shared.outbox.tell(event);
+    }
+
+    /// Changes the state and carries out what follows from it.
+    pub(super) fn apply(&self, change: impl FnOnce(&mut State) -> Vec<Effect>) -> (Status, u64) {
+        let mut state = self.lock();
+        let effects = change(&mut state);
+        self.perform(effects, &state);
+        state.status()
+    }
+
+    /// A change from outside the driver, which must look at the deadlines afterwards.
+    fn call(&self, change: impl FnOnce(&mut State) -> Result<Vec<Effect>>) -> Result<(Status, u64)> {
+        let mut state = self.lock();
+        let effects = change(&mut state)?;
+        self.perform(effects, &state);
+        self.order(Order::Look);
+        Ok(state.status())
+    }
+
+    fn perform(&self, effects: Vec<Effect>, state: &State) {
+        for effect in effects {
+            match effect {
+                Effect::Write(line) => self.input(Input::Line(line)),
+                Effect::EndInput => self.input(Input::End),
+                Effect::Interrupt => self.order(Order::Interrupt),
+                Effect::KillTree => self.order(Order::KillTree),
+                Effect::Tell(event) => self.tell(event),
+                Effect::Save => self.save_fields(state),
+                Effect::Record(turn) => self.record_turn(turn, state),
+            }
+        }
+        if state.has_ended() {
+            self.shared.ended.send_replace(true);
+        }
+    }
+
+    fn save_fields(&self, state: &State) {
+        let Some(keeper) = self.shared.keeper.get() else {
+            return;
+        };
+        let ticket = self.shared.outbox.hold(None);
+        keeper.save(self.fields(state), self.release_when_stored(ticket));
+    }
+
+    fn record_turn(&self, mut turn: Box<Turn>, state: &State) {
+        let Some(keeper) = self.shared.keeper.get() else {
+            self.tell(Event::Turn(turn));
+            return;
+        };
+        // Moved, not copied: an answer may have 100 MiB.
+        let interaction = super::turn::raw(std::mem::take(&mut turn.interaction));
+        let ticket = self.shared.outbox.hold(Some(turn));
+        keeper.add_turn(interaction, self.fields(state), self.release_when_stored(ticket));
+    }
+
+    fn release_when_stored(&self, ticket: Ticket) -> Stored {
+        let session = self.clone();
+        Box::new(move |stored| session.shared.outbox.release(ticket, stored))
+    }
+
+    fn input(&self, input: Input) {
+        // Fails only when the process has ended; its end settles what was to be written.
+        let _ = self.shared.input.send(input);
+    }
+
+    fn order(&self, order: Order) {
+        // Fails only when the process has ended: then there is nothing to see to.
+        let _ = self.shared.orders.send(order);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn has_process(&self, process: &Arc<Process>) {
+        self.shared.pid.store(process.pid(), Ordering::Relaxed);
+        // A session has one process in its life.
+        let _ = self.shared.process.set(Arc::clone(process));
+        self.apply(State::started);
+    }
+}
+
+impl Prepared {
+    /// The session, not yet started.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Starts the process on the calling thread; if a process of this host is just leaving the same
+    /// conversation, as soon as that one has ended.
+    ///
+    /// # Errors
+    /// `ERR_CLI_NOT_FOUND`, `ERR_START_FAILED`.
+    pub fn start(self) -> Result<Session> {
+        let engine = Engine::get()?;
+        let session = self.session.clone();
+        let conversation = session.options().session_id.clone();
+        let before = conversation.map(|id| engine.ending(&id)).unwrap_or_default();
+        let _context = engine.runtime().enter();
+        let started = if before.is_empty() {
+            Some(self.launch.start()?)
+        } else {
+            None
+        };
+        engine.add(&session);
+        if let Some(started) = &started {
+            session.has_process(&started.process);
+        }
+        engine.runtime().spawn(driver::supervise(self, started, before));
+        Ok(session)
+    }
+
+    pub(super) fn into_parts(self) -> (Session, Mailbox, Launch, Option<NamedTempFile>) {
+        (self.session, self.mailbox, self.launch, self.prompt_file)
+    }
+}
+
+/// A private file with the system prompt, where it is too long for an argument. The CLI reads it at its start.
+pub(crate) fn prompt_file(options: &SessionOptions) -> Result<Option<NamedTempFile>> {
+    if !command::needs_file(&options.system_prompt) {
+        return Ok(None);
+    }
+    let write = || {
+        let mut file = tempfile::Builder::new().prefix("clearctx-prompt-").tempfile()?;
+        file.write_all(options.system_prompt.as_bytes())?;
+        Ok(file)
+    };
+    write()
+        .map(Some)
+        .map_err(|error: std::io::Error| Error::StartFailed {
+            name: options.name.clone(),
+            reason: format!("cannot write the system prompt to a file: {error}"),
+        })
+}

@@ -1,0 +1,52 @@
+//! The steps by which a process is ended: end of input, SIGINT, SIGKILL of the whole tree.
+//!
+//! End of input comes first since the CLI then finishes what it writes; SIGINT next since it ends its tools
+//! on that; both may be ignored.
+
+use std::time::{Duration, Instant};
+
+/// Where the ending of a process stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Ladder {
+    next: Step,
+    at: Instant,
+    kill_timeout: Duration,
+}
+
+/// A step of the ladder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// SIGINT to the CLI's process.
+    Interrupt,
+    /// SIGKILL to the process and all its descendants.
+    Kill,
+}
+
+impl Ladder {
+    /// The ladder after end of input was given at `now`.
+    #[must_use]
+    pub fn start(now: Instant, stop_timeout: Duration, kill_timeout: Duration) -> Self {
+        Self {
+            next: Step::Interrupt,
+            at: now + stop_timeout,
+            kill_timeout,
+        }
+    }
+
+    /// When the next step is due.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.at
+    }
+
+    /// Takes the step that is due, if one is. A kill is repeated for as long as the process is there.
+    pub fn climb(&mut self, now: Instant) -> Option<Step> {
+        if now < self.at {
+            return None;
+        }
+        let step = self.next;
+        self.next = Step::Kill;
+        self.at = now + self.kill_timeout;
+        Some(step)
+    }
+}

@@ -1,0 +1,38 @@
+//! What a session says of itself to whoever keeps its record. The store's side is in `crate::manager`.
+
+use super::status::Status;
+use crate::error::Result;
+use crate::options::CliTotals;
+use serde_json::value::RawValue;
+
+/// Called once the change is stored, or could not be; from any thread.
+pub type Stored = Box<dyn FnOnce(Result<()>) + Send>;
+
+/// The part of a record that changes while the session lives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fields {
+    /// Status.
+    pub status: Status,
+    /// The conversation's id.
+    pub session_id: Option<String>,
+    /// Cost over all processes, in USD.
+    pub total_cost_usd: f64,
+    /// Turns over all processes.
+    pub total_turns: u64,
+    /// The CLI's own running totals.
+    pub cli_totals: CliTotals,
+    /// Pid of the process, while there is one.
+    pub pid: Option<u32>,
+}
+
+/// Keeps the record of one session. Never blocks, but for `save_now`.
+pub trait Keeper: Send + Sync {
+    /// Saves the fields on the calling thread.
+    fn save_now(&self, fields: Fields);
+
+    /// Saves the fields.
+    fn save(&self, fields: Fields, stored: Stored);
+
+    /// Adds an interaction and saves the fields.
+    fn add_turn(&self, interaction: Box<RawValue>, fields: Fields, stored: Stored);
+}

@@ -1,0 +1,435 @@
+//! The rules of a session, without I/O: calls, lines, ends and deadlines go in, [`Effect`]s come out.
+//!
+//! One message is in flight at a time; the others wait here, in order. Nothing is written while a turn of
+//! the CLI's own runs: it would be merged or steered and might never get a result.
+
+mod ending;
+mod incoming;
+#[cfg(test)]
+mod tests;
+mod timing;
+
+use super::event::{Event, Turn};
+use super::ladder::Ladder;
+use super::ledger::Ledger;
+use super::status::Status;
+use crate::error::Error;
+use crate::options::SessionOptions;
+use crate::protocol::outbound;
+use serde_json::value::RawValue;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A message that a caller wants sent.
+#[derive(Debug)]
+pub struct Message {
+    /// The caller's number for this send; its outcome carries it.
+    pub send: u64,
+    /// JSON of the content: a string or an array of content blocks.
+    pub content: String,
+    /// JSON string for the history.
+    pub prompt: Box<RawValue>,
+    /// Time given, waiting in line included.
+    pub timeout: Duration,
+}
+
+/// Which lines of the CLI somebody listens to.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wants {
+    /// Every message.
+    pub messages: bool,
+    /// `assistant` and `user` messages.
+    pub content: bool,
+    /// Standard error.
+    pub stderr: bool,
+}
+
+/// What must be done for a change of the state, in order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Write this line to the process.
+    Write(String),
+    /// End the process's input.
+    EndInput,
+    /// Send SIGINT to the process.
+    Interrupt,
+    /// SIGKILL to the process and all its descendants.
+    KillTree,
+    /// Tell the owner.
+    Tell(Event),
+    /// Save the record's fields; what is told after this waits for it.
+    Save,
+    /// Add the turn to the record, then tell the owner.
+    Record(Box<Turn>),
+}
+
+#[derive(Debug)]
+struct Deadline {
+    at: Instant,
+    given: Duration,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    message: Message,
+    deadline: Deadline,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    send: u64,
+    uuid: String,
+    prompt: Box<RawValue>,
+    deadline: Deadline,
+    /// Its promise was rejected by the timeout; the answer goes into the history alone.
+    abandoned: bool,
+}
+
+/// Where the process stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Not started, or waiting for the end of another process of the same conversation.
+    Waiting,
+    Running,
+    /// On its way out; the status it ends with.
+    Ending(Status),
+    Ended(Status),
+}
+
+/// The state of one session.
+#[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about one process, not a state machine"
+)]
+pub struct State {
+    options: Arc<SessionOptions>,
+    phase: Phase,
+    paused: bool,
+    waiting: VecDeque<Waiting>,
+    in_flight: Option<InFlight>,
+    /// A turn that nobody here asked for runs.
+    foreign_turn: bool,
+    /// When a stop no longer waits for a foreign turn.
+    foreign_deadline: Option<Instant>,
+    init_since_result: bool,
+    any_init: bool,
+    last_result_was_error: bool,
+    last_result_at: Option<Instant>,
+    ladder: Option<Ladder>,
+    ledger: Ledger,
+    session_id: Option<String>,
+    total_cost_usd: f64,
+    total_turns: u64,
+    told: Status,
+    changes: u64,
+}
+
+type Effects = Vec<Effect>;
+
+impl State {
+    /// A session that has not been started.
+    #[must_use]
+    pub fn new(options: Arc<SessionOptions>) -> Self {
+        Self {
+            phase: Phase::Waiting,
+            paused: false,
+            waiting: VecDeque::new(),
+            in_flight: None,
+            foreign_turn: false,
+            foreign_deadline: None,
+            init_since_result: false,
+            any_init: false,
+            last_result_was_error: false,
+            last_result_at: None,
+            ladder: None,
+            ledger: Ledger::new(options.cli_totals),
+            session_id: options.session_id.clone(),
+            total_cost_usd: 0.0,
+            total_turns: 0,
+            told: Status::Starting,
+            changes: 0,
+            options,
+        }
+    }
+
+    /// The status at this moment and the count of changes that led to it.
+    #[must_use]
+    pub fn status(&self) -> (Status, u64) {
+        (self.told, self.changes)
+    }
+
+    /// Whether the session takes messages.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        matches!(self.phase, Phase::Waiting | Phase::Running)
+    }
+
+    /// Whether its process has ended and all was told.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended(_))
+    }
+
+    /// Whether a turn runs.
+    #[must_use]
+    pub fn has_turn(&self) -> bool {
+        self.in_flight.is_some() || self.foreign_turn
+    }
+
+    /// The conversation's id, once known.
+    #[must_use]
+    pub fn session_id(&self) -> Option<&str> {
+        self.session_id.as_deref()
+    }
+
+    /// Cost and turns over all processes of the session.
+    #[must_use]
+    pub fn totals(&self) -> (f64, u64) {
+        (self.total_cost_usd, self.total_turns)
+    }
+
+    /// Sets what earlier processes cost, or what the caller says.
+    pub fn set_totals(&mut self, cost_usd: f64, turns: u64) {
+        (self.total_cost_usd, self.total_turns) = (cost_usd, turns);
+    }
+
+    /// What turns cost.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// When the last result came.
+    #[must_use]
+    pub fn last_result_at(&self) -> Option<Instant> {
+        self.last_result_at
+    }
+
+    /// The process runs.
+    pub fn started(&mut self) -> Effects {
+        self.transition(|state, effects| {
+            state.phase = Phase::Running;
+            state.pump(effects);
+        })
+    }
+
+    /// The process could not be created after all.
+    pub fn failed_to_start(&mut self, error: Error) -> Effects {
+        self.transition(|state, effects| {
+            state.phase = Phase::Ended(Status::Failed);
+            effects.push(Effect::Save);
+            state.reject_all(&error, effects);
+            effects.push(Effect::Tell(Event::Error(error)));
+            effects.push(Effect::Tell(Event::Close {
+                code: None,
+                signal: None,
+            }));
+        })
+    }
+
+    /// Takes a message: it is sent at once or waits in line. Resumes a paused session.
+    ///
+    /// # Errors
+    /// `ERR_SESSION_NOT_ALIVE` if the session does not take messages any more.
+    pub fn send(&mut self, message: Message, now: Instant) -> Result<Effects, Error> {
+        self.require_alive()?;
+        Ok(self.transition(|state, effects| {
+            state.paused = false;
+            let deadline = Deadline {
+                at: now + message.timeout,
+                given: message.timeout,
+            };
+            state.waiting.push_back(Waiting { message, deadline });
+            state.pump(effects);
+        }))
+    }
+
+    /// Marks the session: nothing is sent until `resume` or the next `send`. A turn in flight finishes.
+    ///
+    /// # Errors
+    /// `ERR_SESSION_NOT_ALIVE`.
+    pub fn pause(&mut self) -> Result<Effects, Error> {
+        self.require_alive()?;
+        Ok(self.transition(|state, _| state.paused = true))
+    }
+
+    /// Takes the mark of `pause` away.
+    ///
+    /// # Errors
+    /// `ERR_SESSION_NOT_ALIVE`.
+    pub fn resume(&mut self) -> Result<Effects, Error> {
+        self.require_alive()?;
+        Ok(self.transition(|state, effects| {
+            state.paused = false;
+            state.pump(effects);
+        }))
+    }
+
+    /// Ends the session in peace: what waits is rejected, a turn that runs may finish, then the ladder.
+    pub fn stop(&mut self, now: Instant) -> Effects {
+        let error = Error::SessionStopped {
+            name: self.options.name.clone(),
+        };
+        match self.phase {
+            Phase::Waiting => self.transition(|state, effects| {
+                state.phase = Phase::Ended(Status::Stopped);
+                effects.push(Effect::Save);
+                state.reject_all(&error, effects);
+                effects.push(Effect::Tell(Event::Close {
+                    code: None,
+                    signal: None,
+                }));
+            }),
+            Phase::Running => self.transition(|state, effects| {
+                state.phase = Phase::Ending(Status::Stopped);
+                state.reject_waiting(&error, effects);
+                if state.foreign_turn {
+                    state.foreign_deadline = Some(now + state.options.turn_timeout());
+                }
+                state.end_input_if_idle(now, effects);
+            }),
+            Phase::Ending(_) | Phase::Ended(_) => Effects::new(),
+        }
+    }
+
+    /// Ends the session at once, with all its descendants.
+    pub fn kill(&mut self, now: Instant) -> Effects {
+        let error = Error::SessionKilled {
+            name: self.options.name.clone(),
+        };
+        self.transition(|state, effects| match state.phase {
+            Phase::Waiting => {
+                state.phase = Phase::Ended(Status::Killed);
+                effects.push(Effect::Save);
+                state.reject_all(&error, effects);
+                effects.push(Effect::Tell(Event::Close {
+                    code: None,
+                    signal: None,
+                }));
+            }
+            Phase::Running | Phase::Ending(_) => {
+                state.phase = Phase::Ending(Status::Killed);
+                state.reject_all(&error, effects);
+                state.foreign_deadline = None;
+                // Repeated until the process is gone: a process in an uninterruptible wait dies late.
+                state.ladder = Some(Ladder::start(
+                    now,
+                    state.options.run.kill_timeout(),
+                    state.options.run.kill_timeout(),
+                ));
+                effects.push(Effect::KillTree);
+            }
+            Phase::Ended(_) => {}
+        })
+    }
+
+    /// Sends the next message if nothing is in the way.
+    fn pump(&mut self, effects: &mut Effects) {
+        if self.phase != Phase::Running || self.paused || self.foreign_turn || self.in_flight.is_some() {
+            return;
+        }
+        if let Some(Waiting { message, deadline }) = self.waiting.pop_front() {
+            let uuid = uuid::Uuid::new_v4().to_string();
+            effects.push(Effect::Write(outbound::user_message(&message.content, &uuid)));
+            self.in_flight = Some(InFlight {
+                send: message.send,
+                uuid,
+                prompt: message.prompt,
+                deadline,
+                abandoned: false,
+            });
+        }
+    }
+
+    /// Starts the ladder of a session that is to end, once no turn is worth waiting for.
+    fn end_input_if_idle(&mut self, now: Instant, effects: &mut Effects) {
+        let waits = self.foreign_turn || self.in_flight.as_ref().is_some_and(|turn| !turn.abandoned);
+        if matches!(self.phase, Phase::Ending(_)) && self.ladder.is_none() && !waits {
+            let run = &self.options.run;
+            self.ladder = Some(Ladder::start(now, run.stop_timeout(), run.kill_timeout()));
+            effects.push(Effect::EndInput);
+        }
+    }
+
+    fn reject_waiting(&mut self, error: &Error, effects: &mut Effects) {
+        for waiting in self.waiting.drain(..) {
+            effects.push(Effect::Tell(Event::Failed {
+                send: waiting.message.send,
+                error: error.clone(),
+            }));
+        }
+    }
+
+    fn reject_all(&mut self, error: &Error, effects: &mut Effects) {
+        if let Some(turn) = self.in_flight.take().filter(|turn| !turn.abandoned) {
+            effects.push(Effect::Tell(Event::Failed {
+                send: turn.send,
+                error: error.clone(),
+            }));
+        }
+        self.reject_waiting(error, effects);
+    }
+
+    fn require_alive(&self) -> Result<(), Error> {
+        if self.is_alive() {
+            Ok(())
+        } else {
+            Err(Error::SessionNotAlive {
+                name: self.options.name.clone(),
+            })
+        }
+    }
+
+    fn present_status(&self) -> Status {
+        match self.phase {
+            Phase::Ending(status) | Phase::Ended(status) => status,
+            Phase::Waiting | Phase::Running if self.paused => Status::Paused,
+            Phase::Waiting => Status::Starting,
+            Phase::Running if self.has_turn() => Status::Busy,
+            Phase::Running => Status::Ready,
+        }
+    }
+
+    /// Runs one change and adds the news of a changed status, before what the change tells: a caller who
+    /// learns the outcome sees the status that goes with it.
+    fn transition(&mut self, change: impl FnOnce(&mut Self, &mut Effects)) -> Effects {
+        let mut effects = Effects::new();
+        change(self, &mut effects);
+        let status = self.present_status();
+        if status != self.told {
+            self.told = status;
+            self.changes += 1;
+            let news = (status, self.changes);
+            let at = effects
+                .iter()
+                .position(Effect::tells_an_outcome)
+                .unwrap_or(effects.len());
+            match effects.get_mut(at) {
+                // A turn carries the status along, so that both become visible at once.
+                Some(Effect::Record(turn)) => turn.status = news,
+                _ => effects.insert(
+                    at,
+                    Effect::Tell(Event::Status {
+                        status,
+                        change: self.changes,
+                    }),
+                ),
+            }
+        }
+        effects
+    }
+}
+
+impl Effect {
+    /// Whether callers would look at the status when they learn of this.
+    fn tells_an_outcome(&self) -> bool {
+        matches!(
+            self,
+            Self::Save
+                | Self::Record(_)
+                | Self::Tell(Event::Failed { .. } | Event::Error(_) | Event::Close { .. })
+        )
+    }
+}

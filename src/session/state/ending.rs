@@ -1,0 +1,87 @@
+//! How a session ends: refused by the CLI, by the end of its process, by a defect of the engine.
+
+use super::{Effect, Effects, Phase, State};
+use crate::error::Error;
+use crate::protocol::inbound::TurnResult;
+use crate::session::event::Event;
+use crate::session::status::Status;
+use std::time::Instant;
+
+impl State {
+    /// The process has ended and all its output was seen.
+    pub fn on_exit(&mut self, code: Option<i32>, signal: Option<String>, stderr: &str) -> Effects {
+        let error = Error::ProcessExited {
+            name: self.options.name.clone(),
+            exit_code: code,
+            signal: signal.clone(),
+            stderr: stderr.to_owned(),
+        };
+        self.end(error, Event::Close { code, signal })
+    }
+
+    /// The engine itself failed on this session.
+    pub fn on_internal_error(&mut self, reason: String) -> Effects {
+        if self.has_ended() {
+            return Effects::new();
+        }
+        self.phase = Phase::Running;
+        self.last_result_was_error = false;
+        self.end(
+            Error::Internal { reason },
+            Event::Close {
+                code: None,
+                signal: None,
+            },
+        )
+    }
+
+    fn end(&mut self, error: Error, close: Event) -> Effects {
+        let peaceful = match &error {
+            // Exit code 1 after an error result is the CLI's way to say that the last turn failed.
+            Error::ProcessExited { exit_code, .. } => {
+                let unanswered =
+                    self.in_flight.as_ref().is_some_and(|turn| !turn.abandoned) || !self.waiting.is_empty();
+                !unanswered
+                    && (*exit_code == Some(0) || (*exit_code == Some(1) && self.last_result_was_error))
+            }
+            _ => false,
+        };
+        self.transition(|state, effects| {
+            let status = match state.phase {
+                Phase::Ending(status) | Phase::Ended(status) => status,
+                Phase::Waiting | Phase::Running if peaceful => Status::Stopped,
+                Phase::Waiting | Phase::Running => Status::Failed,
+            };
+            let unasked = !matches!(state.phase, Phase::Ending(_));
+            state.phase = Phase::Ended(status);
+            state.ladder = None;
+            state.foreign_deadline = None;
+            effects.push(Effect::Save);
+            state.reject_all(&error, effects);
+            if unasked && status == Status::Failed {
+                effects.push(Effect::Tell(Event::Error(error)));
+            }
+            effects.push(Effect::Tell(close));
+        })
+    }
+
+    /// An error result before any init: the CLI refuses to start, for instance an unknown conversation.
+    pub(super) fn fail_start(&mut self, result: &TurnResult, now: Instant, effects: &mut Effects) {
+        let error = Error::StartFailed {
+            name: self.options.name.clone(),
+            reason: result.error_words(),
+        };
+        let asked =
+            self.phase == Phase::Ending(Status::Stopped) || self.phase == Phase::Ending(Status::Killed);
+        self.last_result_was_error = true;
+        if !asked {
+            self.phase = Phase::Ending(Status::Failed);
+            effects.push(Effect::Save);
+        }
+        self.reject_all(&error, effects);
+        if !asked {
+            effects.push(Effect::Tell(Event::Error(error)));
+        }
+        self.end_input_if_idle(now, effects);
+    }
+}

@@ -1,0 +1,114 @@
+//! What a line of the CLI does to the state.
+
+use super::{Effect, Effects, InFlight, Phase, State, Wants};
+use crate::clock;
+use crate::protocol::inbound::{self, Frame, Init, TurnResult};
+use crate::session::event::{Event, Turn};
+use crate::session::turn::{self, TurnKind};
+use std::time::Instant;
+
+impl State {
+    /// One line of standard output.
+    pub fn on_line(&mut self, line: &str, wants: Wants, now: Instant) -> Effects {
+        let frame = inbound::parse(line);
+        let wanted = match frame {
+            Frame::NotAnObject => return Effects::new(),
+            Frame::Content => wants.messages || wants.content,
+            _ => wants.messages,
+        };
+        self.transition(|state, effects| {
+            if wanted {
+                effects.push(Effect::Tell(Event::Message {
+                    line: line.to_owned(),
+                }));
+            }
+            match frame {
+                Frame::Init(init) => state.on_init(init, line, effects),
+                Frame::Result(result) => state.on_result(&result, now, effects),
+                Frame::Content | Frame::Other | Frame::NotAnObject => {}
+            }
+        })
+    }
+
+    fn on_init(&mut self, init: Init, line: &str, effects: &mut Effects) {
+        self.any_init = true;
+        self.init_since_result = true;
+        if init.session_id.is_some() {
+            self.session_id = init.session_id;
+        }
+        self.foreign_turn = match &self.in_flight {
+            // 2.1.330 names the messages of a turn; an older CLI leaves it to the result.
+            Some(turn) => !init.message_uuids.is_empty() && !init.message_uuids.contains(&turn.uuid),
+            None => true,
+        };
+        effects.push(Effect::Tell(Event::Init {
+            session_id: self.session_id.clone(),
+            line: line.into(),
+        }));
+    }
+
+    fn on_result(&mut self, result: &TurnResult, now: Instant, effects: &mut Effects) {
+        if !self.any_init && result.is_error && matches!(self.phase, Phase::Running | Phase::Ending(_)) {
+            self.fail_start(result, now, effects);
+            return;
+        }
+        let answered = if self.is_ours(result) {
+            self.in_flight.take()
+        } else {
+            None
+        };
+        self.foreign_turn = false;
+        self.foreign_deadline = None;
+        self.init_since_result = false;
+        self.last_result_was_error = result.is_error;
+        self.last_result_at = Some(now);
+        if result.session_id.is_some() {
+            self.session_id.clone_from(&result.session_id);
+        }
+        self.record(result, answered, effects);
+        self.pump(effects);
+        self.end_input_if_idle(now, effects);
+    }
+
+    /// Whether a result belongs to the message in flight.
+    fn is_ours(&self, result: &TurnResult) -> bool {
+        let Some(turn) = &self.in_flight else { return false };
+        if result.message_uuids.contains(&turn.uuid) {
+            return true;
+        }
+        // Every turn of the CLI begins with an init. A second result without one belongs to the turn before:
+        // taking it for the answer would shift all later answers by one.
+        let stray = !self.init_since_result && self.any_init;
+        !result.foreign_origin && result.message_uuids.is_empty() && !stray
+    }
+
+    fn record(&mut self, result: &TurnResult, answered: Option<InFlight>, effects: &mut Effects) {
+        let cost = self.ledger.charge(result);
+        self.total_cost_usd += cost;
+        self.total_turns += result.turns;
+        let kind = match &answered {
+            Some(turn) if turn.abandoned => TurnKind::Late,
+            Some(_) => TurnKind::Answer,
+            None => TurnKind::Background,
+        };
+        let (send, prompt) = match answered {
+            Some(turn) => (Some(turn.send).filter(|_| !turn.abandoned), turn.prompt),
+            None => (None, turn::raw("\"\"")),
+        };
+        let timestamp = clock::timestamp();
+        let texts = turn::describe(result, kind, &prompt, cost, &timestamp);
+        let told = Turn {
+            send,
+            interaction: texts.interaction,
+            prompt,
+            timestamp,
+            marks: texts.marks,
+            response: texts.response,
+            total_cost_usd: self.total_cost_usd,
+            total_turns: self.total_turns,
+            status: (self.told, self.changes),
+            unsaved: None,
+        };
+        effects.push(Effect::Record(Box::new(told)));
+    }
+}

@@ -1,0 +1,327 @@
+//! The rules of a session, checked without a process.
+
+use super::{Effect, Effects, Message, State, Wants};
+use crate::error::Error;
+use crate::session::event::Event;
+use crate::session::status::Status;
+use crate::session::turn;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A session under test with the moment it believes in.
+struct Bench {
+    state: State,
+    now: Instant,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let json =
+            r#"{"name":"a","model":"m","workDir":"/","timeout":10000,"stopTimeout":5000,"killTimeout":2000}"#;
+        let options = serde_json::from_str(json).expect("test options are complete");
+        let mut bench = Self {
+            state: State::new(Arc::new(options)),
+            now: Instant::now(),
+        };
+        bench.state.started();
+        bench
+    }
+
+    fn send(&mut self, send: u64) -> Effects {
+        let prompt = turn::raw("\"p\"");
+        let message = Message {
+            send,
+            content: format!("\"m{send}\""),
+            prompt,
+            timeout: 10 * SECOND,
+        };
+        self.state.send(message, self.now).expect("the session is alive")
+    }
+
+    fn line(&mut self, line: &str) -> Effects {
+        self.state.on_line(line, Wants::default(), self.now)
+    }
+
+    fn init(&mut self) -> Effects {
+        self.line(r#"{"type":"system","subtype":"init","session_id":"s"}"#)
+    }
+
+    fn result(&mut self, extra: &str) -> Effects {
+        self.line(&format!(
+            r#"{{"type":"result","result":"r","num_turns":1,"session_id":"s"{extra}}}"#
+        ))
+    }
+
+    fn after(&mut self, time: Duration) -> Effects {
+        self.now += time;
+        self.state.on_time(self.now)
+    }
+
+    fn status(&self) -> Status {
+        self.state.status().0
+    }
+}
+
+/// Numbers of the messages written.
+fn written(effects: &Effects) -> Vec<String> {
+    let text = |line: &String| {
+        line.split("\"content\":\"m")
+            .nth(1)
+            .and_then(|rest| rest.split('"').next())
+            .map(str::to_owned)
+    };
+    let lines = effects.iter().filter_map(|effect| match effect {
+        Effect::Write(line) => text(line),
+        _ => None,
+    });
+    lines.collect()
+}
+
+/// Sends that were settled: answered, or failed with a code.
+fn settled(effects: &Effects) -> Vec<(u64, &'static str)> {
+    let outcomes = effects.iter().filter_map(|effect| match effect {
+        Effect::Record(turn) => turn.send.map(|send| (send, "answered")),
+        Effect::Tell(Event::Failed { send, error }) => Some((*send, error.code())),
+        _ => None,
+    });
+    outcomes.collect()
+}
+
+fn ends_input(effects: &Effects) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::EndInput))
+}
+
+#[test]
+fn one_message_is_in_flight_and_the_others_wait_in_order() {
+    let mut bench = Bench::new();
+    assert_eq!(written(&bench.send(1)), ["1"]);
+    assert!(written(&bench.send(2)).is_empty());
+    assert!(written(&bench.send(3)).is_empty());
+    bench.init();
+    let effects = bench.result("");
+    assert_eq!(
+        (settled(&effects), written(&effects)),
+        (vec![(1, "answered")], vec!["2".to_owned()])
+    );
+    assert_eq!(bench.status(), Status::Busy);
+}
+
+#[test]
+fn nothing_is_written_while_a_turn_of_the_clis_own_runs() {
+    let mut bench = Bench::new();
+    bench.init();
+    assert_eq!(bench.status(), Status::Busy);
+    assert!(written(&bench.send(1)).is_empty());
+    let effects = bench.result(r#","origin":{"kind":"task-notification"}"#);
+    assert_eq!(
+        (settled(&effects), written(&effects)),
+        (vec![], vec!["1".to_owned()])
+    );
+}
+
+#[test]
+fn a_foreign_result_settles_nobody_and_counts() {
+    let mut bench = Bench::new();
+    bench.send(1);
+    bench.init();
+    assert!(
+        settled(&bench.result(r#","total_cost_usd":0.5,"origin":{"kind":"task-notification"}"#)).is_empty()
+    );
+    bench.init();
+    assert_eq!(
+        settled(&bench.result(r#","total_cost_usd":0.75"#)),
+        [(1, "answered")]
+    );
+    assert_eq!(bench.state.totals(), (0.75, 2));
+}
+
+#[test]
+fn a_second_result_without_an_init_does_not_answer_the_next_message() {
+    let mut bench = Bench::new();
+    bench.send(1);
+    bench.init();
+    bench.result("");
+    bench.send(2);
+    assert!(settled(&bench.result("")).is_empty());
+    bench.init();
+    assert_eq!(settled(&bench.result("")), [(2, "answered")]);
+}
+
+#[test]
+fn a_result_that_names_another_message_settles_nobody() {
+    let mut bench = Bench::new();
+    bench.send(1);
+    bench.init();
+    assert!(settled(&bench.result(r#","user_message_uuids":["other"]"#)).is_empty());
+    assert_eq!(bench.status(), Status::Busy);
+}
+
+#[test]
+fn a_timeout_withdraws_what_waits_and_abandons_what_was_sent() {
+    let mut bench = Bench::new();
+    bench.send(1);
+    bench.now += SECOND;
+    bench.send(2);
+    assert_eq!(settled(&bench.after(9 * SECOND)), [(1, "ERR_TURN_TIMEOUT")]);
+    let effects = bench.after(SECOND);
+    assert_eq!(settled(&effects), [(2, "ERR_TURN_TIMEOUT")]);
+    assert!(effects.iter().any(|effect| matches!(
+        effect,
+        Effect::Tell(Event::Failed {
+            error: Error::TurnTimeout { sent: false, .. },
+            ..
+        })
+    )));
+    assert!(
+        written(&bench.send(3)).is_empty(),
+        "the abandoned turn still runs"
+    );
+    bench.init();
+    let effects = bench.result("");
+    assert_eq!(
+        (settled(&effects), written(&effects)),
+        (vec![], vec!["3".to_owned()])
+    );
+    assert!(
+        effects.iter().any(
+            |effect| matches!(effect, Effect::Record(turn) if turn.interaction.contains("\"late\":true"))
+        )
+    );
+}
+
+#[test]
+fn a_pause_holds_back_until_the_next_send() {
+    let mut bench = Bench::new();
+    bench.send(1);
+    bench.send(2);
+    bench.state.pause().expect("the session is alive");
+    bench.init();
+    let effects = bench.result("");
+    assert_eq!(
+        (settled(&effects), written(&effects)),
+        (vec![(1, "answered")], vec![])
+    );
+    assert_eq!(bench.status(), Status::Paused);
+    assert_eq!(written(&bench.send(3)), ["2"]);
+}
+
+#[test]
+fn a_stop_lets_the_turn_finish_and_then_climbs_the_ladder() {
+    let mut bench = Bench::new();
+    bench.send(1);
+    bench.send(2);
+    let effects = bench.state.stop(bench.now);
+    assert_eq!(
+        (settled(&effects), ends_input(&effects)),
+        (vec![(2, "ERR_SESSION_STOPPED")], false)
+    );
+    assert_eq!(bench.status(), Status::Stopped);
+    bench.init();
+    let effects = bench.result("");
+    assert_eq!(
+        (settled(&effects), ends_input(&effects)),
+        (vec![(1, "answered")], true)
+    );
+    assert!(matches!(bench.after(5 * SECOND)[..], [Effect::Interrupt]));
+    assert!(matches!(bench.after(2 * SECOND)[..], [Effect::KillTree]));
+    assert!(bench.state.send(message(9), bench.now).is_err());
+}
+
+#[test]
+fn a_stop_waits_for_a_turn_no_longer_than_the_turns_own_time() {
+    let mut bench = Bench::new();
+    bench.send(1);
+    bench.state.stop(bench.now);
+    let effects = bench.after(10 * SECOND);
+    assert_eq!(
+        (settled(&effects), ends_input(&effects)),
+        (vec![(1, "ERR_TURN_TIMEOUT")], true)
+    );
+}
+
+#[test]
+fn a_kill_rejects_everything_at_once() {
+    let mut bench = Bench::new();
+    bench.send(1);
+    bench.send(2);
+    let effects = bench.state.kill(bench.now);
+    assert_eq!(
+        settled(&effects),
+        [(1, "ERR_SESSION_KILLED"), (2, "ERR_SESSION_KILLED")]
+    );
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::KillTree)));
+    let effects = bench.state.on_exit(None, Some("SIGKILL".into()), "");
+    assert!(settled(&effects).is_empty() && bench.state.has_ended());
+    assert_eq!(bench.status(), Status::Killed);
+}
+
+#[test]
+fn an_error_result_before_any_init_is_a_failed_start() {
+    let mut bench = Bench::new();
+    bench.send(1);
+    let effects = bench.line(r#"{"type":"result","is_error":true,"errors":["No conversation found"]}"#);
+    assert_eq!(settled(&effects), [(1, "ERR_START_FAILED")]);
+    assert_eq!(bench.status(), Status::Failed);
+    bench.state.on_exit(Some(1), None, "");
+    assert_eq!(bench.status(), Status::Failed);
+}
+
+#[test]
+fn an_exit_without_a_result_rejects_and_fails() {
+    let mut bench = Bench::new();
+    bench.send(1);
+    bench.init();
+    let effects = bench.state.on_exit(Some(0), None, "words");
+    assert_eq!(settled(&effects), [(1, "ERR_PROCESS_EXITED")]);
+    assert_eq!(bench.status(), Status::Failed);
+}
+
+#[test]
+fn exit_code_1_after_an_error_result_is_no_crash() {
+    for (is_error, status) in [(true, Status::Stopped), (false, Status::Failed)] {
+        let mut bench = Bench::new();
+        bench.send(1);
+        bench.init();
+        bench.result(&format!(r#","is_error":{is_error}"#));
+        bench.state.on_exit(Some(1), None, "");
+        assert_eq!(bench.status(), status, "is_error {is_error}");
+    }
+}
+
+#[test]
+fn the_close_is_told_once_and_last() {
+    let mut bench = Bench::new();
+    bench.send(1);
+    let effects = bench.state.on_exit(Some(3), None, "");
+    assert!(matches!(
+        effects.last(),
+        Some(Effect::Tell(Event::Close {
+            code: Some(3),
+            signal: None
+        }))
+    ));
+    assert!(bench.state.kill(bench.now).is_empty());
+    assert!(bench.state.stop(bench.now).is_empty());
+}
+
+#[test]
+fn a_clear_changes_the_conversations_id() {
+    let mut bench = Bench::new();
+    bench.send(1);
+    bench.init();
+    bench.result("");
+    bench.send(2);
+    bench.line(r#"{"type":"system","subtype":"init","session_id":"t"}"#);
+    assert_eq!(bench.state.session_id(), Some("t"));
+}
+
+fn message(send: u64) -> Message {
+    Message {
+        send,
+        content: String::new(),
+        prompt: turn::raw("\"\""),
+        timeout: SECOND,
+    }
+}

@@ -1,0 +1,85 @@
+//! What the passing of time does to the state.
+
+use super::{Deadline, Effect, Effects, State};
+use crate::error::Error;
+use crate::session::event::Event;
+use crate::session::ladder::{Ladder, Step};
+use std::time::Instant;
+
+impl State {
+    /// The next moment at which [`State::on_time`] has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let turns = self.waiting.iter().map(|waiting| waiting.deadline.at);
+        let in_flight = self
+            .in_flight
+            .as_ref()
+            .filter(|turn| !turn.abandoned)
+            .map(|turn| turn.deadline.at);
+        let ladder = self.ladder.as_ref().map(Ladder::deadline);
+        turns
+            .chain(in_flight)
+            .chain(ladder)
+            .chain(self.foreign_deadline)
+            .min()
+    }
+
+    /// A deadline may have passed.
+    pub fn on_time(&mut self, now: Instant) -> Effects {
+        self.transition(|state, effects| {
+            state.expire_waiting(now, effects);
+            state.expire_in_flight(now, effects);
+            if state.foreign_deadline.is_some_and(|at| at <= now) {
+                state.foreign_deadline = None;
+                state.foreign_turn = false;
+                state.end_input_if_idle(now, effects);
+            }
+            match state.ladder.as_mut().and_then(|ladder| ladder.climb(now)) {
+                Some(Step::Interrupt) => effects.push(Effect::Interrupt),
+                Some(Step::Kill) => effects.push(Effect::KillTree),
+                None => {}
+            }
+        })
+    }
+
+    fn expire_waiting(&mut self, now: Instant, effects: &mut Effects) {
+        let name = &self.options.name;
+        self.waiting.retain(|waiting| {
+            let expired = waiting.deadline.at <= now;
+            if expired {
+                let error = timeout_error(name, &waiting.deadline, false);
+                effects.push(Effect::Tell(Event::Failed {
+                    send: waiting.message.send,
+                    error,
+                }));
+            }
+            !expired
+        });
+    }
+
+    fn expire_in_flight(&mut self, now: Instant, effects: &mut Effects) {
+        let Some(turn) = self
+            .in_flight
+            .as_mut()
+            .filter(|turn| !turn.abandoned && turn.deadline.at <= now)
+        else {
+            return;
+        };
+        turn.abandoned = true;
+        let error = timeout_error(&self.options.name, &turn.deadline, true);
+        effects.push(Effect::Tell(Event::Failed {
+            send: turn.send,
+            error,
+        }));
+        self.end_input_if_idle(now, effects);
+    }
+}
+
+fn timeout_error(name: &str, deadline: &Deadline, sent: bool) -> Error {
+    let timeout_ms = u64::try_from(deadline.given.as_millis()).unwrap_or(u64::MAX);
+    Error::TurnTimeout {
+        name: name.to_owned(),
+        timeout_ms,
+        sent,
+    }
+}

@@ -1,0 +1,146 @@
+//! A finished turn as the JSON that callers and records get.
+
+use crate::protocol::inbound::TurnResult;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+/// Whose turn it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TurnKind {
+    /// A message of ours, answered in time.
+    Answer,
+    /// A message of ours, answered after its timeout.
+    Late,
+    /// A turn the CLI started by itself.
+    Background,
+    /// The first turn of a fork.
+    Fork,
+}
+
+/// One entry of the history.
+///
+/// ```json
+/// {"prompt":"hi","response":"hello","cost":0.00014,"turns":1,"duration":812,"timestamp":"2026-11-22T06:10:28.562Z"}
+/// ```
+#[derive(Serialize)]
+struct Interaction<'a> {
+    prompt: &'a RawValue,
+    response: &'a RawValue,
+    cost: f64,
+    turns: u64,
+    duration: f64,
+    timestamp: &'a str,
+    #[serde(flatten)]
+    marks: Marks,
+}
+
+/// Fields of an interaction that are there only where they say something.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Marks {
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    #[serde(rename = "isError", skip_serializing_if = "std::ops::Not::not")]
+    is_error: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    late: bool,
+}
+
+impl Marks {
+    fn new(kind: TurnKind, is_error: bool) -> Self {
+        Self {
+            kind: match kind {
+                TurnKind::Background => Some("background"),
+                TurnKind::Fork => Some("fork"),
+                TurnKind::Answer | TurnKind::Late => None,
+            },
+            is_error,
+            late: kind == TurnKind::Late,
+        }
+    }
+
+    /// As JSON.
+    #[must_use]
+    pub fn to_json(self) -> String {
+        to_json(&self)
+    }
+}
+
+/// What a send resolves to.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    text: &'a RawValue,
+    cost: f64,
+    turns: u64,
+    duration: f64,
+    session_id: Option<&'a str>,
+    is_error: bool,
+    subtype: Option<&'a str>,
+    usage: Option<&'a RawValue>,
+    permission_denials: &'a RawValue,
+    stop_reason: Option<&'a RawValue>,
+    errors: &'a RawValue,
+}
+
+/// The interaction and the response of one result.
+#[derive(Debug)]
+pub struct TurnTexts {
+    /// JSON of the interaction.
+    pub interaction: String,
+    /// JSON of the response.
+    pub response: String,
+    /// Marks of the interaction.
+    pub marks: Marks,
+}
+
+/// Builds both texts. `prompt` is a JSON string, `timestamp` ISO 8601.
+#[must_use]
+pub fn describe(
+    result: &TurnResult,
+    kind: TurnKind,
+    prompt: &RawValue,
+    cost: f64,
+    timestamp: &str,
+) -> TurnTexts {
+    let (empty_text, empty_list) = (raw("\"\""), raw("[]"));
+    let text = result.text.as_deref().unwrap_or(&empty_text);
+    let marks = Marks::new(kind, result.is_error);
+    let interaction = Interaction {
+        prompt,
+        response: text,
+        cost,
+        turns: result.turns,
+        duration: result.duration_ms,
+        timestamp,
+        marks,
+    };
+    let response = Response {
+        text,
+        cost,
+        turns: result.turns,
+        duration: result.duration_ms,
+        session_id: result.session_id.as_deref(),
+        is_error: result.is_error,
+        subtype: result.subtype.as_deref(),
+        usage: result.usage.as_deref(),
+        permission_denials: result.permission_denials.as_deref().unwrap_or(&empty_list),
+        stop_reason: result.stop_reason.as_deref(),
+        errors: result.errors.as_deref().unwrap_or(&empty_list),
+    };
+    TurnTexts {
+        interaction: to_json(&interaction),
+        response: to_json(&response),
+        marks,
+    }
+}
+
+/// Raw JSON of a text that is known to be JSON; `null` if it is not after all.
+#[must_use]
+pub fn raw(json: impl Into<String>) -> Box<RawValue> {
+    RawValue::from_string(json.into()).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+/// Serializes what cannot fail to serialize: our own structs of numbers, strings and raw JSON.
+fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
+}

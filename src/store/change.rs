@@ -1,0 +1,102 @@
+//! What can be done to the store. Callers hand over changes, never whole states.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use super::entries::Entries;
+use super::record::Record;
+
+/// One change of the store. `Put`, `Merge` and `Turn` stamp the record's `lastSaved`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Change {
+    /// Replaces a record.
+    Put {
+        /// Name of the session.
+        name: String,
+        /// The record.
+        record: Record,
+        /// Refused with `ERR_SESSION_EXISTS` unless there is no record, or one that reads as `stopped`,
+        /// `killed` or `failed`.
+        only_if_free: bool,
+    },
+    /// Sets fields of a record and keeps the others.
+    Merge {
+        /// Name of the session.
+        name: String,
+        /// The fields to set.
+        fields: Record,
+        /// Does nothing unless the record's `owner.token` is this one. An absent record has none.
+        token: Option<String>,
+        /// Creates an absent record. Otherwise nothing is done then.
+        create: bool,
+    },
+    /// Appends one interaction to a record and sets fields. Does nothing if the record is absent.
+    Turn {
+        /// Name of the session.
+        name: String,
+        /// Does nothing unless the record's `owner.token` is this one.
+        token: Option<String>,
+        /// The interaction.
+        interaction: Box<RawValue>,
+        /// The fields to set.
+        fields: Record,
+    },
+    /// Removes a name, whatever it holds.
+    Delete {
+        /// Name of the session.
+        name: String,
+    },
+    /// Removes several names.
+    DeleteMany(Vec<String>),
+    /// Replaces the whole contents.
+    ReplaceAll(Entries),
+    /// Removes old records, as [`super::Store::cleanup`] describes.
+    Prune {
+        /// Removes records last saved before this time, in ms since 1970.
+        before_ms: f64,
+        /// Names that stay.
+        keep: HashSet<String>,
+    },
+}
+
+/// What a change did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Applied {
+    /// Whether anything changed.
+    pub changed: bool,
+    /// For `Put` and `Delete`: the record as it was stored before.
+    pub previous: Option<Arc<Record>>,
+    /// For `Delete`, `DeleteMany` and `Prune`: how many names are gone.
+    pub removed: usize,
+}
+
+impl Change {
+    /// Whether the change is kept for a later try if it was queued and could not be written. It records what
+    /// happened and cannot be refused later; of the others the caller decides again.
+    pub(super) fn outlives_failure(&self) -> bool {
+        matches!(self, Self::Turn { .. } | Self::Merge { .. })
+    }
+
+    /// About how many bytes the change occupies.
+    pub(super) fn weight(&self) -> usize {
+        let data = match self {
+            Self::Put { name, record, .. } => name.len() + record.weight(),
+            Self::Merge { name, fields, .. } => name.len() + fields.weight(),
+            Self::Turn {
+                name,
+                interaction,
+                fields,
+                ..
+            } => name.len() + interaction.get().len() + fields.weight(),
+            Self::Delete { name } => name.len(),
+            Self::DeleteMany(names) => names.iter().map(String::len).sum(),
+            Self::ReplaceAll(entries) => entries.weight(),
+            Self::Prune { keep, .. } => keep.iter().map(String::len).sum(),
+        };
+        size_of::<Self>() + data
+    }
+}

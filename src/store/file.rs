@@ -1,0 +1,280 @@
+//! `sessions.json` on disk: its stamp, its text, its atomic replacement, and moving a broken one aside.
+
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use crate::clock;
+use crate::error::{Error, Result};
+
+/// How often a read is repeated that met a file being written in place.
+const TORN_READS: usize = 10;
+
+/// Tries and pause of a call that another process's short access may fail (Windows: virus scanners, readers).
+const SHARING_TRIES: usize = 10;
+const SHARING_PAUSE: Duration = Duration::from_millis(5);
+
+/// What tells one version of the file from another without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    identity: (u64, u64),
+    size: u64,
+    modified: SystemTime,
+    changed: SystemTime,
+}
+
+impl Stamp {
+    #[cfg(unix)]
+    fn of(metadata: &Metadata) -> io::Result<Self> {
+        use std::os::unix::fs::MetadataExt;
+        let seconds = Duration::from_secs(metadata.ctime().try_into().unwrap_or_default());
+        let nanos = Duration::from_nanos(metadata.ctime_nsec().try_into().unwrap_or_default());
+        Ok(Self {
+            identity: (metadata.dev(), metadata.ino()),
+            size: metadata.len(),
+            modified: metadata.modified()?,
+            // Unlike `modified` no program can set it back.
+            changed: SystemTime::UNIX_EPOCH + seconds + nanos,
+        })
+    }
+
+    #[cfg(not(unix))]
+    fn of(metadata: &Metadata) -> io::Result<Self> {
+        let modified = metadata.modified()?;
+        let created = metadata.created().unwrap_or(modified);
+        Ok(Self {
+            identity: (0, 0),
+            size: metadata.len(),
+            modified,
+            changed: modified.max(created),
+        })
+    }
+
+    /// Time from the last change of the file to `now`. Zero if the file is from the future.
+    pub(super) fn age(&self, now: SystemTime) -> Duration {
+        now.duration_since(self.changed.max(self.modified))
+            .unwrap_or_default()
+    }
+}
+
+/// One version of the file.
+pub(super) struct Image {
+    pub(super) stamp: Stamp,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// `sessions.json` of one data directory. May be a symbolic link: its target is replaced then, not the link.
+pub(super) struct SessionsFile {
+    path: PathBuf,
+}
+
+impl SessionsFile {
+    pub(super) fn new(dir: &Path) -> Self {
+        Self {
+            path: dir.join("sessions.json"),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The current version's stamp, `None` if there is no file.
+    pub(super) fn stamp(&self) -> Result<Option<Stamp>> {
+        let stamp = retry_sharing(|| fs::metadata(&self.path)).and_then(|metadata| Stamp::of(&metadata));
+        absent_is_none(stamp).map_err(|error| store_error(&self.path, "cannot read", &error))
+    }
+
+    /// Reads the current version, `None` if there is no file.
+    pub(super) fn read(&self) -> Result<Option<Image>> {
+        absent_is_none(self.read_settled()).map_err(|error| store_error(&self.path, "cannot read", &error))
+    }
+
+    fn read_settled(&self) -> io::Result<Image> {
+        let mut image = self.read_once()?;
+        for _ in 1..TORN_READS {
+            if image.0 == image.1.stamp {
+                break;
+            }
+            image = self.read_once()?;
+        }
+        Ok(image.1)
+    }
+
+    /// The stamp after reading, and what was read with the stamp before.
+    fn read_once(&self) -> io::Result<(Stamp, Image)> {
+        let mut file = retry_sharing(|| File::open(&self.path))?;
+        let stamp = Stamp::of(&file.metadata()?)?;
+        let mut bytes = Vec::with_capacity(usize::try_from(stamp.size).unwrap_or_default());
+        file.read_to_end(&mut bytes)?;
+        Ok((Stamp::of(&file.metadata()?)?, Image { stamp, bytes }))
+    }
+
+    /// Replaces the file: other processes see the old version or the new one, nothing between. Under the lock.
+    /// Returns the new version's stamp, if it can be had.
+    pub(super) fn replace(&self, text: &[u8]) -> Result<Option<Stamp>> {
+        self.replace_io(text)
+            .map_err(|error| store_error(&self.path, "cannot write", &error))
+    }
+
+    fn replace_io(&self, text: &[u8]) -> io::Result<Option<Stamp>> {
+        let target = self.target()?;
+        // Removed if dropped early; readable by its owner only, as the crate makes temporary files.
+        let mut temporary = tempfile::Builder::new()
+            .prefix(&format!("{}{}-", temporary_prefix(&target), process::id()))
+            .tempfile_in(parent_of(&target))?;
+        temporary.write_all(text)?;
+        make_durable(temporary.as_file());
+        let (file, path) = temporary.keep().map_err(|error| error.error)?;
+        if let Err(error) = retry_sharing(|| fs::rename(&path, &target)) {
+            // The error that led here is the one to report.
+            let _ = fs::remove_file(&path);
+            return Err(error);
+        }
+        // The change is made: whatever fails now must not look like a failed write, which would be repeated.
+        Ok(file.metadata().and_then(|metadata| Stamp::of(&metadata)).ok())
+    }
+
+    /// Renames a file that cannot be parsed, and never over another one. Under the lock.
+    pub(super) fn move_aside(&self) -> Result<PathBuf> {
+        let moved = self.target().and_then(|target| {
+            let aside = free_name(&target);
+            fs::rename(&target, &aside).map(|()| aside)
+        });
+        moved.map_err(|error| store_error(&self.path, "is not valid JSON and cannot be moved aside", &error))
+    }
+
+    /// The error for a file that is not a JSON object.
+    pub(super) fn broken(&self) -> Error {
+        let reason = "is not a JSON object".to_owned();
+        Error::Store {
+            path: self.path.display().to_string(),
+            reason,
+            holder_pid: None,
+        }
+    }
+
+    /// Removes what writers left that died in the middle. Under the lock, so no file found is in use.
+    pub(super) fn remove_leftovers(&self) {
+        let Ok(target) = self.target() else { return };
+        let prefix = temporary_prefix(&target);
+        let Ok(files) = fs::read_dir(parent_of(&target)) else {
+            return;
+        };
+        for file in files.flatten() {
+            if file.file_name().to_string_lossy().starts_with(&prefix) {
+                // Whatever stays does no harm but to take space.
+                let _ = fs::remove_file(file.path());
+            }
+        }
+    }
+
+    /// The file itself, at the end of all symbolic links. It need not exist.
+    fn target(&self) -> io::Result<PathBuf> {
+        let mut path = self.path.clone();
+        for _ in 0..40 {
+            match fs::read_link(&path) {
+                Ok(next) => path = parent_of(&path).join(next),
+                Err(_) => return Ok(path),
+            }
+        }
+        Err(io::Error::other("too many symbolic links"))
+    }
+}
+
+/// The place where a new version would be made durable against a power loss (sync the file here, the directory
+/// after the rename). Left out for now: a killed process loses nothing without it.
+fn make_durable(_file: &File) {}
+
+fn free_name(target: &Path) -> PathBuf {
+    let base = format!("{}.corrupt-{}", file_name(target), compact_time());
+    let names = (1u32..).map(|n| {
+        if n == 1 {
+            base.clone()
+        } else {
+            format!("{base}-{n}")
+        }
+    });
+    let mut paths = names.map(|name| target.with_file_name(name));
+    paths
+        .find(|path| fs::symlink_metadata(path).is_err())
+        .unwrap_or_else(|| target.with_file_name(base.clone()))
+}
+
+/// Now, in a form for file names: `20261122T070400123Z`.
+fn compact_time() -> String {
+    clock::timestamp().replace(['-', ':', '.'], "")
+}
+
+fn temporary_prefix(target: &Path) -> String {
+    format!("{}.tmp-", file_name(target))
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
+fn parent_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
+}
+
+/// Creates a directory that only its owner can enter, and its parents.
+pub(super) fn create_dir(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Creates a file that only its owner can read. Fails if it exists.
+pub(super) fn create_new(path: &Path) -> io::Result<File> {
+    private_options().create_new(true).open(path)
+}
+
+/// Opens or creates a file that only its owner can read, for reading and writing.
+pub(super) fn open_or_create(path: &Path) -> io::Result<File> {
+    private_options().create(true).truncate(false).open(path)
+}
+
+fn private_options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// The error of a file operation.
+pub(super) fn store_error(path: &Path, what: &str, error: &io::Error) -> Error {
+    Error::Store {
+        path: path.display().to_string(),
+        reason: format!("{what}: {error}"),
+        holder_pid: None,
+    }
+}
+
+fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn retry_sharing<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for _ in 1..SHARING_TRIES {
+        match call() {
+            Err(error) if cfg!(windows) && error.kind() == io::ErrorKind::PermissionDenied => {
+                thread::sleep(SHARING_PAUSE);
+            }
+            result => return result,
+        }
+    }
+    call()
+}

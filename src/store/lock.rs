@@ -1,0 +1,182 @@
+//! The two locks of a commit: one between the threads of this process, one between processes.
+
+#[cfg(unix)]
+use std::fs::{self, Metadata};
+use std::fs::{File, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
+use std::process;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::file::{create_dir, open_or_create, store_error};
+use crate::error::{Error, Result};
+use crate::limits;
+
+/// Lets one thread of this process commit at a time. Unlike a mutex it can be waited for with a deadline.
+#[derive(Default)]
+pub(super) struct Gate {
+    taken: Mutex<bool>,
+    freed: Condvar,
+}
+
+/// Passage through a [`Gate`] until dropped.
+pub(super) struct Passage<'a> {
+    gate: &'a Gate,
+}
+
+impl Gate {
+    pub(super) fn enter(&self) -> Passage<'_> {
+        let taken = self.freed.wait_while(self.taken(), |taken| *taken);
+        *taken.unwrap_or_else(PoisonError::into_inner) = true;
+        Passage { gate: self }
+    }
+
+    /// `None` if another thread does not leave before the deadline.
+    pub(super) fn enter_until(&self, deadline: Instant) -> Option<Passage<'_>> {
+        let patience = deadline.saturating_duration_since(Instant::now());
+        let waited = self
+            .freed
+            .wait_timeout_while(self.taken(), patience, |taken| *taken);
+        let (mut taken, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if *taken {
+            return None;
+        }
+        *taken = true;
+        Some(Passage { gate: self })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, bool> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Passage<'_> {
+    fn drop(&mut self) {
+        *self.gate.taken() = false;
+        self.gate.freed.notify_one();
+    }
+}
+
+/// The lock between processes: `sessions.lock` in the data directory, held until dropped.
+///
+/// The holder's process id is in the file, for the error message of those who wait in vain. Only this file is
+/// ever locked: where locks are mandatory (Windows), a locked `sessions.json` could not be read by others.
+pub(super) struct StoreLock {
+    file: File,
+    since: Instant,
+}
+
+impl StoreLock {
+    /// Tries until the deadline, at least once.
+    pub(super) fn acquire(dir: &Path, deadline: Instant) -> Result<Self> {
+        let path = dir.join("sessions.lock");
+        match poll(&path, deadline) {
+            Ok(Some(file)) => Ok(Self {
+                file,
+                since: Instant::now(),
+            }),
+            Ok(None) => Err(busy(dir)),
+            Err(error) => Err(store_error(&path, "cannot lock", &error)),
+        }
+    }
+}
+
+impl Drop for StoreLock {
+    fn drop(&mut self) {
+        // Not left to closing: a child between its fork and its exec holds a copy of the descriptor. An error
+        // here means that closing must do.
+        let _ = self.file.unlock();
+        // Who commits a big file again and again would hardly ever be met without the lock by those who poll.
+        if self.since.elapsed() >= limits::STORE_LOCK_LONG {
+            thread::sleep(limits::STORE_LOCK_POLL);
+        }
+    }
+}
+
+/// The error for a lock that another commit holds.
+pub(super) fn busy(dir: &Path) -> Error {
+    let path = dir.join("sessions.lock");
+    let holder_pid = read_holder(&path);
+    let holder = holder_pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+    Error::Store {
+        path: path.display().to_string(),
+        reason: format!("locked by {holder}"),
+        holder_pid,
+    }
+}
+
+fn poll(path: &Path, deadline: Instant) -> io::Result<Option<File>> {
+    let mut pause = Duration::from_micros(50);
+    loop {
+        if let Some(file) = try_once(path)? {
+            return Ok(Some(file));
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(None);
+        }
+        thread::sleep(pause.min(left));
+        pause = (pause * 2).min(limits::STORE_LOCK_POLL);
+    }
+}
+
+fn try_once(path: &Path) -> io::Result<Option<File>> {
+    let mut file = match open_or_create(path) {
+        // The data directory was deleted under a running host.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            create_dir(path.parent().unwrap_or(path))?;
+            open_or_create(path)?
+        }
+        opened => opened?,
+    };
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    if !is_still_at(&file, path) {
+        return Ok(None);
+    }
+    // Only a message depends on it; a full disk must show where it matters.
+    let _ = file
+        .rewind()
+        .and_then(|()| writeln!(file, "{:<10}", process::id()));
+    Ok(Some(file))
+}
+
+/// Whether the locked file is still the one that others will lock: somebody may have deleted it meanwhile.
+#[cfg(unix)]
+fn is_still_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
+    matches!((file.metadata(), fs::metadata(path)), (Ok(locked), Ok(current)) if identity(&locked) == identity(&current))
+}
+
+#[cfg(not(unix))]
+fn is_still_at(_file: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+/// The process id in the lock file. `None` on Windows, where a locked file cannot be read.
+fn read_holder(path: &Path) -> Option<u32> {
+    let mut text = String::new();
+    File::open(path).ok()?.take(32).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_passes_the_gate_at_a_time() {
+        let gate = Gate::default();
+        let passage = gate.enter();
+        assert!(gate.enter_until(Instant::now()).is_none());
+        drop(passage);
+        assert!(gate.enter_until(Instant::now()).is_some());
+        drop(gate.enter());
+    }
+}

@@ -1,0 +1,251 @@
+//! Changes that wait for the store thread, changes that wait for a disk that takes them, and answers to give.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use super::change::{Applied, Change};
+use crate::error::{Error, Result};
+use crate::limits;
+
+/// Called once with the outcome of a queued change.
+pub type Done = Box<dyn FnOnce(Result<Applied>) + Send>;
+
+/// Called once when everything queued before is written, or could not be.
+pub type Flushed = Box<dyn FnOnce(Result<()>) + Send>;
+
+/// An answer that is ready to be given.
+pub(super) type Answer = Box<dyn FnOnce() + Send>;
+
+enum Waiting {
+    Change(Change, Done),
+    Flush(Flushed),
+}
+
+/// The queue of one data directory.
+#[derive(Default)]
+pub(super) struct Queue {
+    waiting: Vec<Waiting>,
+    waiting_bytes: usize,
+    unsaved: VecDeque<Change>,
+    unsaved_bytes: usize,
+    answers: VecDeque<Answer>,
+    /// The store thread has been told to look here and has not yet.
+    scheduled: bool,
+}
+
+/// Everything one commit takes along.
+pub(super) struct Batch {
+    unsaved: VecDeque<Change>,
+    waiting: Vec<Waiting>,
+}
+
+impl Batch {
+    /// The changes of earlier commits that failed; their callers have been told.
+    pub(super) fn unsaved(&self) -> impl Iterator<Item = &Change> {
+        self.unsaved.iter()
+    }
+
+    /// The queued changes, in order.
+    pub(super) fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.waiting.iter().filter_map(|waiting| match waiting {
+            Waiting::Change(change, _) => Some(change),
+            Waiting::Flush(_) => None,
+        })
+    }
+}
+
+impl Queue {
+    pub(super) fn push(&mut self, change: Change, done: Done) {
+        self.waiting_bytes += change.weight();
+        self.waiting.push(Waiting::Change(change, done));
+    }
+
+    pub(super) fn push_flush(&mut self, done: Flushed) {
+        self.waiting.push(Waiting::Flush(done));
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.len() >= limits::STORE_QUEUE_CHANGES || self.waiting_bytes >= limits::STORE_QUEUE_BYTES
+    }
+
+    /// Whether there is anything to write.
+    pub(super) fn has_changes(&self) -> bool {
+        self.has_unsaved()
+            || self
+                .waiting
+                .iter()
+                .any(|waiting| matches!(waiting, Waiting::Change(..)))
+    }
+
+    pub(super) fn has_unsaved(&self) -> bool {
+        !self.unsaved.is_empty()
+    }
+
+    pub(super) fn take(&mut self) -> Batch {
+        self.waiting_bytes = 0;
+        self.unsaved_bytes = 0;
+        Batch {
+            unsaved: mem::take(&mut self.unsaved),
+            waiting: mem::take(&mut self.waiting),
+        }
+    }
+
+    /// Prepares the answers of a batch that was written; `outcomes` are those of its queued changes.
+    pub(super) fn succeed(&mut self, batch: Batch, outcomes: Vec<Result<Applied>>) {
+        let mut outcomes = outcomes.into_iter();
+        for waiting in batch.waiting {
+            self.answers.push_back(match waiting {
+                Waiting::Flush(done) => Box::new(move || done(Ok(()))),
+                Waiting::Change(_, done) => {
+                    let outcome = outcomes.next().unwrap_or_else(|| Err(no_outcome()));
+                    Box::new(move || done(outcome))
+                }
+            });
+        }
+    }
+
+    /// Prepares the answers of a batch that could not be written, and keeps what must not be lost for the next
+    /// one. Returns how many changes had to be dropped because too many are kept.
+    pub(super) fn fail(&mut self, batch: Batch, error: &Error) -> usize {
+        // A change that makes the engine panic would do so again and again.
+        let keep = !matches!(error, Error::Internal { .. });
+        let mut dropped = 0;
+        for change in batch.unsaved {
+            dropped += self.keep_unsaved(change, keep);
+        }
+        for waiting in batch.waiting {
+            let error = error.clone();
+            match waiting {
+                Waiting::Flush(done) => self.answers.push_back(Box::new(move || done(Err(error)))),
+                Waiting::Change(change, done) => {
+                    let keep = keep && change.outlives_failure();
+                    dropped += self.keep_unsaved(change, keep);
+                    self.answers.push_back(Box::new(move || done(Err(error))));
+                }
+            }
+        }
+        dropped
+    }
+
+    fn keep_unsaved(&mut self, change: Change, keep: bool) -> usize {
+        if !keep {
+            return 0;
+        }
+        self.unsaved_bytes += change.weight();
+        self.unsaved.push_back(change);
+        let mut dropped = 0;
+        // The oldest go first: the newest hold the totals and the status that are true.
+        while self.unsaved.len() > limits::STORE_QUEUE_CHANGES
+            || self.unsaved_bytes > limits::STORE_QUEUE_BYTES
+        {
+            let Some(oldest) = self.unsaved.pop_front() else {
+                break;
+            };
+            self.unsaved_bytes -= oldest.weight();
+            dropped += 1;
+        }
+        dropped
+    }
+
+    pub(super) fn next_answer(&mut self) -> Option<Answer> {
+        self.answers.pop_front()
+    }
+
+    /// Whether the store thread must be told to look here: there is something to do, and it does not know.
+    pub(super) fn schedule(&mut self) -> bool {
+        let idle = self.answers.is_empty() && self.waiting.is_empty() && self.unsaved.is_empty();
+        !idle && !mem::replace(&mut self.scheduled, true)
+    }
+
+    /// The store thread looks here now. Whether anybody waits for a commit.
+    pub(super) fn unschedule(&mut self) -> bool {
+        self.scheduled = false;
+        !self.waiting.is_empty()
+    }
+}
+
+fn no_outcome() -> Error {
+    Error::Internal {
+        reason: "store: a change has no outcome".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Record;
+
+    fn merge(name: &str) -> Change {
+        Change::Merge {
+            name: name.to_owned(),
+            fields: Record::new(),
+            token: None,
+            create: false,
+        }
+    }
+
+    fn full_disk() -> Error {
+        Error::Store {
+            path: String::new(),
+            reason: "full".to_owned(),
+            holder_pid: None,
+        }
+    }
+
+    fn unsaved_names(queue: &mut Queue) -> Vec<String> {
+        let name = |change: &Change| match change {
+            Change::Merge { name, .. } => name.clone(),
+            other => format!("{other:?}"),
+        };
+        queue.take().unsaved().map(name).collect()
+    }
+
+    #[test]
+    fn changes_that_failed_are_kept_in_order_before_newer_ones() {
+        let mut queue = Queue::default();
+        for name in ["a", "b"] {
+            queue.push(merge(name), Box::new(|_| {}));
+            queue.push(Change::Delete { name: "c".to_owned() }, Box::new(|_| {}));
+            let batch = queue.take();
+            assert_eq!(queue.fail(batch, &full_disk()), 0);
+        }
+        assert_eq!(unsaved_names(&mut queue), ["a", "b"]);
+    }
+
+    #[test]
+    fn what_made_the_engine_panic_is_not_tried_again() {
+        let mut queue = Queue::default();
+        queue.push(merge("a"), Box::new(|_| {}));
+        let batch = queue.take();
+        queue.fail(batch, &no_outcome());
+        assert!(!queue.has_unsaved());
+        assert!(queue.next_answer().is_some());
+    }
+
+    #[test]
+    fn the_oldest_changes_are_dropped_when_too_many_are_kept() {
+        let mut queue = Queue::default();
+        for n in 0..limits::STORE_QUEUE_CHANGES + 2 {
+            queue.push(merge(&n.to_string()), Box::new(|_| {}));
+        }
+        assert!(queue.is_full());
+        let batch = queue.take();
+        assert_eq!(queue.fail(batch, &full_disk()), 2);
+        let names = unsaved_names(&mut queue);
+        assert_eq!(
+            (names.len(), names.first().map(String::as_str)),
+            (limits::STORE_QUEUE_CHANGES, Some("2"))
+        );
+    }
+
+    #[test]
+    fn the_store_thread_is_told_once_until_it_looks() {
+        let mut queue = Queue::default();
+        assert!(!queue.schedule());
+        queue.push(merge("a"), Box::new(|_| {}));
+        assert!(queue.schedule());
+        assert!(!queue.schedule());
+        assert!(queue.unschedule());
+        assert!(queue.schedule());
+    }
+}

@@ -1,0 +1,64 @@
+//! How a record reads: a session whose host has died is no longer what its record says.
+
+use std::sync::Arc;
+
+use super::age;
+use super::owner::{Liveness, OwnerState, StoredOwner};
+use super::record::Record;
+use crate::clock;
+
+/// Whether a status leaves the session's name free.
+pub(super) fn is_over(status: Option<&str>) -> bool {
+    matches!(status, Some("stopped" | "killed" | "failed"))
+}
+
+/// The record as callers see it.
+///
+/// If its owner is dead and its status says otherwise, it reads as `stopped`, with `lostAt` (unless it has one)
+/// from `lastSaved`, else `created`, else now.
+pub(super) fn read_view(record: &Arc<Record>, liveness: &mut Liveness<'_>) -> Arc<Record> {
+    if !is_lost(record, liveness) {
+        return Arc::clone(record);
+    }
+    let mut view = Record::clone(record);
+    view.set("status", "stopped");
+    if view.get_raw("lostAt").is_none() {
+        view.set("lostAt", clock::timestamp());
+        view.copy_field("created", "lostAt");
+        view.copy_field("lastSaved", "lostAt");
+    }
+    Arc::new(view)
+}
+
+fn is_lost(record: &Record, liveness: &mut Liveness<'_>) -> bool {
+    record.get_raw("owner").is_some()
+        && !is_over(record.get_str("status").as_deref())
+        && liveness.of(&StoredOwner::of(record)) == OwnerState::Dead
+}
+
+/// Whether a living process works with the record.
+pub(super) fn is_in_use(record: &Record, liveness: &mut Liveness<'_>) -> bool {
+    let alive = matches!(
+        liveness.of(&StoredOwner::of(record)),
+        OwnerState::Ours | OwnerState::OtherAlive
+    );
+    alive && !is_over(record.get_str("status").as_deref())
+}
+
+/// When the record was last saved, else created, in ms since 1970. `None` if it does not say.
+pub(super) fn saved_ms(record: &Record) -> Option<f64> {
+    ["lastSaved", "created"]
+        .into_iter()
+        .find_map(|field| record.get_raw(field).and_then(age::parse_ms))
+}
+
+/// The status that keeps a name taken, in the words of clearctx 3.0.0's message. `None` if the name is free.
+pub(super) fn blocking_status(record: &Arc<Record>, liveness: &mut Liveness<'_>) -> Option<String> {
+    let status = record.get_str("status");
+    if is_over(status.as_deref()) || is_lost(record, liveness) {
+        return None;
+    }
+    // What JavaScript puts into a template for a status that is absent or no string.
+    let words = || record.get_raw("status").unwrap_or("undefined").to_owned();
+    Some(status.unwrap_or_else(words))
+}

@@ -1,0 +1,105 @@
+//! Changes that are queued for the store thread.
+
+use std::sync::mpsc;
+
+use clearctx::error::Error;
+use clearctx::store::Store;
+use serde_json::json;
+
+use crate::fixture::{Fixture, PATIENCE, later, merge, put, put_if_free, turn};
+
+#[test]
+fn a_refused_change_takes_the_whole_call_with_it_but_not_what_was_queued() {
+    let fixture = Fixture::new();
+    fixture
+        .store
+        .apply([put("held", &json!({ "status": "ready" }))])
+        .unwrap();
+    let queued = later(&fixture.store, put("queued", &json!({})));
+    let refused = fixture.store.apply([
+        put("a", &json!({})),
+        put_if_free("held", &json!({ "status": "starting" })),
+    ]);
+    assert_eq!(
+        refused,
+        Err(Error::SessionStored {
+            name: "held".into(),
+            status: "ready".into()
+        })
+    );
+    queued.recv_timeout(PATIENCE).unwrap().unwrap();
+    assert!(!fixture.has("a"));
+    assert!(fixture.has("queued"));
+}
+
+#[test]
+fn queued_changes_are_applied_before_a_synchronous_one() {
+    let fixture = Fixture::new();
+    for round in 0..50 {
+        let name = format!("s{round}");
+        let first = later(&fixture.store, put(&name, &json!({})));
+        let second = later(&fixture.store, turn(&name, None, 1));
+        let applied = fixture.store.apply([turn(&name, None, 2)]).unwrap();
+        assert!(applied[0].changed);
+        assert!(first.recv_timeout(PATIENCE).unwrap().unwrap().changed);
+        assert!(second.recv_timeout(PATIENCE).unwrap().unwrap().changed);
+        assert_eq!(
+            fixture.record(&name)["interactions"],
+            json!([{ "n": 1 }, { "n": 2 }])
+        );
+    }
+}
+
+#[test]
+fn answers_come_in_order_and_a_refusal_is_its_own() {
+    let fixture = Fixture::new();
+    let (sender, receiver) = mpsc::channel();
+    for n in 0..200 {
+        let sender = sender.clone();
+        let change = put_if_free(
+            if n % 2 == 0 { "same" } else { "other" },
+            &json!({ "status": "busy" }),
+        );
+        fixture.store.apply_later(
+            change,
+            Box::new(move |outcome| sender.send((n, outcome.is_ok())).unwrap()),
+        );
+        if n % 20 == 0 {
+            fixture.store.apply([merge("sync", &json!({}))]).unwrap();
+        }
+    }
+    drop(sender);
+    let outcomes: Vec<_> = receiver.iter().collect();
+    assert_eq!(outcomes, (0..200).map(|n| (n, n < 2)).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_answer_that_panics_or_queues_more_does_no_harm() {
+    let fixture = Fixture::new();
+    fixture.store.apply_later(
+        put("a", &json!({})),
+        Box::new(|_| panic!("expected by this test")),
+    );
+    let store = fixture.store.clone();
+    let (sender, receiver) = mpsc::channel();
+    let queue_more = move |_| {
+        store.apply([merge("b", &json!({}))]).unwrap();
+        store.apply_later(
+            merge("c", &json!({})),
+            Box::new(move |outcome| sender.send(outcome).unwrap()),
+        );
+    };
+    fixture
+        .store
+        .apply_later(merge("a", &json!({})), Box::new(queue_more));
+    assert!(receiver.recv_timeout(PATIENCE).unwrap().unwrap().changed);
+    assert!(fixture.has("a") && fixture.has("b") && fixture.has("c"));
+}
+
+#[test]
+fn queued_changes_are_written_though_every_handle_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let outcome = later(&Store::open(dir.path()).unwrap(), put("a", &json!({})));
+    assert!(outcome.recv_timeout(PATIENCE).unwrap().unwrap().changed);
+    assert!(Store::open(dir.path()).unwrap().get("a").unwrap().is_some());
+}
