@@ -1,0 +1,828 @@
+/**
+ * clearctx drives many Claude Code CLI processes from one Node.js program: named sessions that live in long-running
+ * processes, take one message after the other, survive restarts, and keep exact books of what they cost.
+ *
+ * Where a type below says `| null | undefined`, and for every optional argument: `null`, `undefined`, `0`, `NaN` and `''`
+ * mean "not given" and leave the default in force. Any other value of a wrong type throws (or rejects with) a
+ * `TypeError` with code `ERR_INVALID_ARG_TYPE`; a right type with an impossible value gives a `RangeError` with code
+ * `ERR_INVALID_ARG_VALUE`. Both name the argument, and nothing was started or stored.
+ *
+ * All times are milliseconds, all money is US dollars.
+ *
+ * @packageDocumentation
+ */
+
+import { EventEmitter } from 'node:events'
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Manager
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * Sessions by name: starts them, talks to them, remembers them.
+ *
+ * `spawn`, `send`, `resume`, `fork`, `batch` and `close` return promises and never throw. All other methods are
+ * synchronous and throw. What `spawn` and `resume` do up to the first message is done when they return their promise,
+ * so `mgr.spawn('a'); mgr.status('a')` works. A change is on disk before a method returns or its promise settles.
+ *
+ * @example
+ * ```js
+ * const { SessionManager } = require('clearctx')
+ *
+ * const mgr = new SessionManager()
+ * const { response } = await mgr.spawn('fix-auth', { prompt: 'Fix the login bug', allowedTools: ['Read', 'Edit'] })
+ * console.log(response.text, response.cost)
+ * await mgr.send('fix-auth', 'Now write a test for it')
+ * await mgr.close()
+ * ```
+ */
+export class SessionManager {
+  /**
+   * Creates the data directory if it does not exist. Starts nothing.
+   *
+   * @throws `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_STORE`
+   */
+  constructor(options?: SessionManagerOptions | null)
+
+  /** The records on disk, shared with every other manager that uses the same directory. */
+  readonly store: Store
+
+  /** The live sessions of this manager by name. Read it freely; the manager keeps it up to date. */
+  readonly sessions: Map<string, StreamSession>
+
+  /** Model of sessions that name none. Counts from the next call on. */
+  defaultModel: string
+
+  /** Permission mode of sessions that name none. Counts from the next call on. */
+  defaultPermissionMode: PermissionMode
+
+  /** Time given to a turn, in ms, where neither the call nor the session says otherwise. Counts from the next call on. */
+  defaultTimeout: number
+
+  /**
+   * Starts a session. With a prompt, the promise settles with the answer to it; without one, as soon as the process
+   * is started.
+   *
+   * The name must be free: no live session bears it, and its record, if there is one, is `stopped`, `killed` or
+   * `failed`.
+   *
+   * @param name Any non-empty string.
+   * @returns rejects with `ERR_SESSION_EXISTS`, `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_START_FAILED`,
+   *   `ERR_STORE`, and with a prompt as {@link SessionManager.send} does.
+   */
+  spawn(name: string, options?: SpawnOptions | null): Promise<SpawnResult>
+
+  /**
+   * Sends a message to a live session and resolves with the answer. A paused session is resumed. Messages to one
+   * session are answered one after the other, in the order of the calls.
+   *
+   * The promise settles exactly once. A turn that the CLI ended with an error resolves, with `isError: true`: it cost
+   * money and is part of the conversation.
+   *
+   * @param timeout Time for this message in ms, waiting in line included. Default: the session's.
+   * @returns rejects with `ERR_SESSION_NOT_ALIVE`, `ERR_TURN_TIMEOUT`, `ERR_PROCESS_EXITED`, `ERR_START_FAILED`,
+   *   `ERR_SESSION_STOPPED`, `ERR_SESSION_KILLED`, `ERR_STORE`.
+   */
+  send(name: string, message: Message, timeout?: number | null): Promise<Response>
+
+  /**
+   * Marks a session as paused. Its process lives on, a turn in flight finishes, what waits in line stays there until
+   * `resume` or the next `send`.
+   *
+   * @throws `ERR_SESSION_NOT_ALIVE`, `ERR_STORE`
+   */
+  pause(name: string): void
+
+  /**
+   * Resumes a paused session, or starts a process that goes on with the conversation of a stored one, in the directory
+   * that conversation began in.
+   *
+   * @param message First message after resuming, if any.
+   * @returns the answer to `message`, or `null` without one. Rejects with `ERR_SESSION_NOT_FOUND`,
+   *   `ERR_NO_SESSION_ID`, `ERR_SESSION_EXISTS` (alive elsewhere), `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_STORE`, and
+   *   with a message as `send` does. A conversation that the CLI does not know makes the session `failed`, with the
+   *   events `error` and `close`, and rejects the message with `ERR_START_FAILED`.
+   */
+  resume(name: string, message?: Message | null): Promise<Response | null>
+
+  /**
+   * Branches a conversation: `newName` becomes a live session that knows everything said in `sourceName` so far. The
+   * source is not touched. Costs one turn. The new session inherits the source's options unless `options` overrides
+   * them; `newName` is checked and reserved like that of `spawn`.
+   *
+   * @returns rejects with `ERR_SESSION_NOT_FOUND`, `ERR_NO_SESSION_ID` (about the source), `ERR_SESSION_EXISTS` (about
+   *   the new name), `ERR_STORE`, and `ERR_FORK_FAILED` for everything else that goes wrong, with the reason as `cause`
+   *   where it has a code of its own.
+   */
+  fork(sourceName: string, newName: string, options?: ForkOptions | null): Promise<ForkResult>
+
+  /**
+   * Ends a session in peace. It leaves `sessions` at once and its name is free. Messages in line are rejected with
+   * `ERR_SESSION_STOPPED`; a turn in flight may run for the rest of its time and is recorded. After that: end of
+   * input, `stopTimeout`, SIGINT, `killTimeout`, SIGKILL to the process and all its descendants.
+   *
+   * @throws `ERR_SESSION_NOT_ALIVE`, `ERR_STORE`
+   */
+  stop(name: string): void
+
+  /**
+   * Ends a session at once: SIGKILL to its process and all descendants. Messages in flight and in line are rejected
+   * with `ERR_SESSION_KILLED`. Does nothing for an unknown name. A session that another live process of this machine
+   * owns is ended too.
+   *
+   * @throws `ERR_STORE`
+   */
+  kill(name: string): void
+
+  /**
+   * {@link SessionManager.stop} for every live session of this manager.
+   *
+   * @throws `ERR_STORE`
+   */
+  stopAll(): void
+
+  /**
+   * The state of a live session, or its record.
+   *
+   * @throws `ERR_SESSION_NOT_FOUND`, `ERR_STORE`
+   */
+  status(name: string): SessionSnapshot
+
+  /**
+   * All sessions, live and stored.
+   *
+   * @param statusFilter Only those with this status.
+   * @throws `ERR_STORE`
+   */
+  list(statusFilter?: SessionStatus | (string & {}) | null): SessionSnapshot[]
+
+  /**
+   * The turns of a session, oldest first. For a live session this is the same array at every call, and it grows.
+   *
+   * @throws `ERR_SESSION_NOT_FOUND`, `ERR_STORE`
+   */
+  history(name: string): Interaction[]
+
+  /**
+   * The last turn of a session, `null` before the first.
+   *
+   * @throws `ERR_SESSION_NOT_FOUND`, `ERR_STORE`
+   */
+  lastOutput(name: string): Interaction | null
+
+  /**
+   * Kills a session if it is alive and removes its record. The CLI's own transcript of the conversation stays.
+   *
+   * @throws `ERR_STORE`
+   */
+  delete(name: string): void
+
+  /**
+   * Removes records that were last saved more than `days` days ago. Never that of a live session.
+   *
+   * @param days Default 7. Zero is an age here: all records of sessions that are not alive.
+   * @returns how many records were removed.
+   * @throws `ERR_STORE`
+   */
+  cleanup(days?: number | null): number
+
+  /**
+   * Spawns all sessions of a list in parallel. Never rejects because of one of them: a failed spawn gives an element
+   * with `error`, in its place.
+   */
+  batch(specs: readonly BatchSpec[]): Promise<BatchResult[]>
+
+  /**
+   * {@link SessionManager.stopAll}, then waits until every process is gone and everything is written. Call it before a
+   * program ends that must leave nothing behind.
+   *
+   * @param options.timeout Longest wait in ms; what still runs then is killed. Default: no limit but those of the turns
+   *   in flight and of the stop itself.
+   * @returns rejects with `ERR_STORE`.
+   */
+  close(options?: { timeout?: number | null | undefined } | null): Promise<void>
+
+  /**
+   * A live session by name. A hook for subclasses: every method that needs a live session gets it here.
+   *
+   * @throws `ERR_SESSION_NOT_ALIVE`
+   */
+  protected _getSession(name: string): StreamSession
+
+  /**
+   * Saves the present state of a live session; does nothing for any other name. A hook for subclasses.
+   *
+   * @throws `ERR_STORE`
+   */
+  protected _persist(name: string): void
+
+  /**
+   * Called with each new session before its process starts: the place for a subclass to add listeners. Call
+   * `super._wireEvents(session)` too.
+   */
+  protected _wireEvents(session: StreamSession): void
+}
+
+/** Options of {@link SessionManager}. */
+export interface SessionManagerOptions extends RunOptions {
+  /** Where the records are kept. Default `~/.clearctx`, created with mode 0700. */
+  dataDir?: string | null | undefined
+  /** Default `'sonnet'`. */
+  defaultModel?: string | null | undefined
+  /** Default `'default'`. */
+  defaultPermissionMode?: PermissionMode | null | undefined
+  /** Time given to a turn, in ms. Default 600000 (10 minutes). */
+  defaultTimeout?: number | null | undefined
+}
+
+/** How the CLI is found, what it inherits, how it is ended. */
+export interface RunOptions {
+  /**
+   * The CLI's program: a path or a name. Default: the environment variable `CLEARCTX_CLAUDE_PATH`, else `claude`. A
+   * name is looked up on the PATH of the child's environment each time a process is started.
+   */
+  claudePath?: string | null | undefined
+  /** Merged over `process.env` for the CLI's processes; `undefined` removes a variable. Never stored. */
+  env?: Readonly<Record<string, string | undefined>> | null | undefined
+  /** From the end of the CLI's input to SIGINT, in ms. Default 5000. */
+  stopTimeout?: number | null | undefined
+  /** From SIGINT to SIGKILL, in ms. Default 2000. */
+  killTimeout?: number | null | undefined
+}
+
+/** What a session is started with. */
+export interface SessionOptions {
+  /** Model name or alias; passed on unchecked. Default: the manager's `defaultModel`. */
+  model?: string | null | undefined
+  /** Directory the CLI works in; must exist. Default: `process.cwd()` at the call. */
+  workDir?: string | null | undefined
+  /** Default: the manager's `defaultPermissionMode`. */
+  permissionMode?: PermissionMode | null | undefined
+  /** Tools that run without asking, for instance `['Read', 'Bash(git log *)']`. Default: none beyond the CLI's settings. */
+  allowedTools?: readonly string[] | null | undefined
+  /** Text added to the CLI's system prompt. Of any length. */
+  systemPrompt?: string | null | undefined
+  /** The CLI's own limit for one process, in USD. Default: none. */
+  maxBudget?: number | null | undefined
+  /** Agent to run as. */
+  agent?: string | null | undefined
+  /** Time given to each turn, in ms. Default: the manager's `defaultTimeout`. */
+  timeout?: number | null | undefined
+  /** Labels of your own, kept in the record. */
+  tags?: readonly string[] | null | undefined
+}
+
+/** Options of {@link SessionManager.spawn}. */
+export interface SpawnOptions extends SessionOptions {
+  /** First message, sent at once. */
+  prompt?: Message | null | undefined
+}
+
+/** Options of {@link SessionManager.fork}. What is not given is inherited from the source. */
+export interface ForkOptions extends SessionOptions {
+  /** First message of the fork. Default `'Continue from the forked conversation.'` */
+  message?: string | null | undefined
+  /** Time for the fork's first turn and each later one, in ms. Default: 600000 for the first, the source's for later ones. */
+  timeout?: number | null | undefined
+}
+
+/** One element of {@link SessionManager.batch}'s list. */
+export interface BatchSpec extends SpawnOptions {
+  name: string
+}
+
+/** What {@link SessionManager.spawn} resolves to. */
+export interface SpawnResult {
+  session: LiveSessionSnapshot
+  /** The CLI's latest `init` message, `null` before the first turn. */
+  initData: InitMessage | null
+  /** Answer to the prompt, `null` without one. */
+  response: Response | null
+}
+
+/** What {@link SessionManager.fork} resolves to. */
+export interface ForkResult {
+  session: LiveSessionSnapshot
+  /** Answer to the fork's first message. */
+  response: Response
+}
+
+/** One element of {@link SessionManager.batch}'s answer. */
+export type BatchResult = (SpawnResult & { error?: undefined }) | BatchFailure
+
+/** A spawn of a batch that failed. */
+export interface BatchFailure {
+  session: { name: string; status: 'failed' }
+  /** The error's message. */
+  error: string
+  initData?: undefined
+  response?: undefined
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Session
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * One session: a conversation and the process that carries it. A manager makes its own; it can also be used without one,
+ * and is then stored nowhere.
+ *
+ * Its state changes only during your calls and while its events are delivered, never in between. An `error` event
+ * without a listener is dropped, it does not end the program.
+ *
+ * @example
+ * ```js
+ * const session = new StreamSession({ name: 'scratch', model: 'haiku' })
+ * session.on('text', (text) => process.stdout.write(text))
+ * session.start()
+ * await session.send('Say hello')
+ * session.stop()
+ * await session.closed
+ * ```
+ */
+export class StreamSession extends EventEmitter {
+  /** @throws `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` */
+  constructor(options: StreamSessionOptions)
+
+  /** Your name for it. */
+  readonly name: string
+  /** The CLI's id of the conversation, `null` before the first `init`. Follows `/clear`. */
+  readonly id: string | null
+  readonly status: SessionStatus
+  /** This and the following options count as they are when `start()` is called. */
+  model: string
+  workDir: string
+  permissionMode: PermissionMode
+  allowedTools: string[]
+  systemPrompt: string
+  maxBudget: number | null
+  agent: string | null
+  tags: string[]
+  /** Time given to a turn, in ms. Counts from the next `send` on. */
+  timeout: number
+  /** The CLI's latest `init` message, `null` before the first. */
+  readonly initData: InitMessage | null
+  /** All turns so far, oldest first. It is the same array until you assign another, which then replaces the history. */
+  interactions: Interaction[]
+  /** What the session has cost over all its processes, in USD. */
+  totalCostUsd: number
+  /** The CLI's `num_turns`, added up over all its processes. */
+  totalTurns: number
+  /** Process id of the CLI, `null` before there is one. */
+  readonly pid: number | null
+  /** Resolves when the process has ended and all its output was read. Never rejects. */
+  readonly closed: Promise<ProcessEnd>
+
+  /**
+   * Starts the process. Does not wait for it. A session is started once.
+   *
+   * @throws `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_START_FAILED`, `ERR_SESSION_EXISTS` (started before)
+   */
+  start(): void
+
+  /** As {@link SessionManager.send}. Rejects, never throws. */
+  send(message: Message, timeout?: number | null): Promise<Response>
+
+  /**
+   * As {@link SessionManager.pause}.
+   *
+   * @throws `ERR_SESSION_NOT_ALIVE`
+   */
+  pause(): void
+
+  /**
+   * Takes the mark of `pause` away.
+   *
+   * @throws `ERR_SESSION_NOT_ALIVE`
+   */
+  resume(): void
+
+  /** As {@link SessionManager.stop}. Does nothing for a session that has ended. */
+  stop(): void
+
+  /** As {@link SessionManager.kill}. Does nothing for a session that has ended. */
+  kill(): void
+
+  /** The session's present state as plain data. */
+  toJSON(): LiveSessionSnapshot
+
+  on<E extends keyof StreamSessionEvents>(event: E, listener: (...args: StreamSessionEvents[E]) => void): this
+  once<E extends keyof StreamSessionEvents>(event: E, listener: (...args: StreamSessionEvents[E]) => void): this
+  off<E extends keyof StreamSessionEvents>(event: E, listener: (...args: StreamSessionEvents[E]) => void): this
+  addListener<E extends keyof StreamSessionEvents>(event: E, listener: (...args: StreamSessionEvents[E]) => void): this
+  removeListener<E extends keyof StreamSessionEvents>(
+    event: E,
+    listener: (...args: StreamSessionEvents[E]) => void,
+  ): this
+  prependListener<E extends keyof StreamSessionEvents>(
+    event: E,
+    listener: (...args: StreamSessionEvents[E]) => void,
+  ): this
+  prependOnceListener<E extends keyof StreamSessionEvents>(
+    event: E,
+    listener: (...args: StreamSessionEvents[E]) => void,
+  ): this
+  emit<E extends keyof StreamSessionEvents>(event: E, ...args: StreamSessionEvents[E]): boolean
+}
+
+/** Options of {@link StreamSession}. The defaults are those of a manager without options. */
+export interface StreamSessionOptions extends SessionOptions, RunOptions {
+  /** Your name for it. */
+  name: string
+  /** The CLI's id of a conversation to go on with. */
+  sessionId?: string | null | undefined
+}
+
+/** The events of a {@link StreamSession} and what their listeners get. */
+export interface StreamSessionEvents {
+  /** A turn begins. Comes with every turn, also with those the CLI starts by itself. */
+  init: [init: InitMessage]
+  /** Every message of the CLI, parsed. Costs nothing while nobody listens. */
+  message: [message: CliMessage]
+  /** Text of the assistant, block by block. */
+  text: [text: string]
+  /** The assistant calls a tool. */
+  tool_use: [block: ToolUseBlock]
+  /** A tool has answered. */
+  tool_result: [block: ToolResultBlock]
+  /** A turn ended, including turns the CLI started by itself and late answers. */
+  result: [response: Response, interaction: Interaction]
+  /** Text the CLI wrote to standard error. */
+  stderr: [text: string]
+  /** The status changed. */
+  status: [status: SessionStatus, previous: SessionStatus]
+  /** Something failed that belongs to no call: the process ended unasked, or the CLI refused to start. */
+  error: [error: ClearctxError]
+  /** The process has ended. Always the last event; the session is out of the manager's `sessions` already. */
+  close: [code: number | null, signal: string | null]
+  newListener: [event: string | symbol, listener: (...args: any[]) => void]
+  removeListener: [event: string | symbol, listener: (...args: any[]) => void]
+}
+
+/** How a process ended: by itself with a code, or by a signal. Both are `null` if no process was ever there. */
+export interface ProcessEnd {
+  code: number | null
+  signal: string | null
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Store
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * The records of sessions in one directory. Any number of processes may use the same directory at once; each sees the
+ * others' changes at its next call. `sessions.json` keeps the format of clearctx 3 and can be read at any time.
+ */
+export class Store {
+  /**
+   * Creates the directory, with mode 0700, if it does not exist.
+   *
+   * @param dataDir Default `~/.clearctx`.
+   * @throws `ERR_INVALID_ARG_TYPE`, `ERR_STORE`
+   */
+  constructor(dataDir?: string | null)
+
+  /** The directory. */
+  readonly dataDir: string
+  /** Path of its `sessions.json`. */
+  readonly sessionsFile: string
+
+  /** All records by name. @throws `ERR_STORE` */
+  loadAll(): Record<string, SessionRecord>
+  /** Replaces all records. @throws `ERR_STORE` */
+  saveAll(data: Record<string, RecordInput>): void
+  /** One record, `null` if there is none. @throws `ERR_STORE` */
+  get(name: string): SessionRecord | null
+  /** Writes one record. @throws `ERR_STORE` */
+  set(name: string, record: RecordInput): void
+  /** Removes one record; whether there was one. @throws `ERR_STORE` */
+  delete(name: string): boolean
+  /** All records. @throws `ERR_STORE` */
+  list(): SessionRecord[]
+  /**
+   * Removes records whose `lastSaved`, else `created`, is more than `days` days ago; never that of a live session.
+   *
+   * @param days Default 7. Zero is an age here: all records of sessions that are not alive.
+   * @returns how many were removed.
+   * @throws `ERR_STORE`
+   */
+  cleanup(days?: number | null): number
+  /** Resolves when `sessions.json` itself is up to date. Rejects with `ERR_STORE`. */
+  flush(): Promise<void>
+}
+
+/** A record as it is written: any object, since fields that clearctx does not know are kept. */
+export type RecordInput = Partial<SessionRecord> | Readonly<Record<string, unknown>>
+
+/** What records and snapshots of a session have in common. */
+export interface SessionState {
+  name: string
+  /** The CLI's id of the conversation, `null` before the first turn. */
+  claudeSessionId: string | null
+  status: SessionStatus
+  model: string
+  workDir: string
+  permissionMode: PermissionMode
+  allowedTools: string[]
+  systemPrompt: string
+  /** USD. */
+  maxBudget: number | null
+  agent: string | null
+  /** USD over all processes of the session. */
+  totalCostUsd: number
+  totalTurns: number
+  interactions: Interaction[]
+  /** ms. Absent in records of clearctx 3, as are all that follow. */
+  timeout?: number | null
+  tags?: string[]
+  /** Process id of the CLI while it lives. */
+  pid?: number | null
+  /** Name of the session this one was forked from. */
+  parent?: string | null
+  /** Any other field found in the file. */
+  [field: string]: unknown
+}
+
+/** What is stored of a session, one per name. Fields that clearctx does not know survive every rewrite. */
+export interface SessionRecord extends SessionState {
+  /** ISO 8601, when the session was first stored. */
+  created: string
+  /** The program that owns the session while it lives. Absent in records of clearctx 3, as are all that follow. */
+  owner?: unknown
+  /** ISO 8601, when the record was last written. */
+  lastSaved?: string
+  /** ISO 8601: the owner was gone when the record was read. The status then reads `stopped`. */
+  lostAt?: string
+}
+
+/**
+ * The state of a session, live or stored. A live one has `id` and `interactionCount`, a stored one the fields of its
+ * record.
+ */
+export interface SessionSnapshot extends SessionState {
+  /** The same as `claudeSessionId`. */
+  id?: string | null
+  /** Length of `interactions`. */
+  interactionCount?: number
+  created?: string
+  owner?: unknown
+  lastSaved?: string
+  lostAt?: string
+}
+
+/** The state of a live session. */
+export interface LiveSessionSnapshot extends SessionSnapshot {
+  id: string | null
+  interactionCount: number
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Turns
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * What a session is doing: `starting` (no process yet), `ready` (waits for a message), `busy` (a turn runs), `paused`,
+ * `stopped` (ended on request or by itself), `killed`, `failed` (could not start, or ended unasked with an error).
+ */
+export type SessionStatus = 'starting' | 'ready' | 'busy' | 'paused' | 'stopped' | 'killed' | 'failed'
+
+/** The CLI's permission modes that are known; any other string is passed on. */
+export type PermissionMode =
+  'default' | 'acceptEdits' | 'plan' | 'dontAsk' | 'auto' | 'bypassPermissions' | (string & {})
+
+/** A message to the CLI: text, or content blocks in the form of the Messages API. */
+export type Message = string | readonly ContentBlock[]
+
+/**
+ * One block of a message. Text and images are the usual ones; others are passed on unchanged.
+ *
+ * @example
+ * ```js
+ * [
+ *   { type: 'text', text: 'What is in this picture?' },
+ *   { type: 'image', source: { type: 'base64', media_type: 'image/png', data: '...' } },
+ * ]
+ * ```
+ */
+export type ContentBlock = TextBlock | ImageBlock | OtherBlock
+
+/** Text. */
+export interface TextBlock {
+  type: 'text'
+  text: string
+}
+
+/** A picture. */
+export interface ImageBlock {
+  type: 'image'
+  source: { type: 'base64'; media_type: string; data: string } | { type: 'url'; url: string }
+}
+
+/** Any block that has no type of its own here. */
+export interface OtherBlock {
+  type: string & {}
+  [field: string]: unknown
+}
+
+/** The answer to a message. */
+export interface Response {
+  /** The final text; empty where the CLI gave none. */
+  text: string
+  /** USD of this turn alone. */
+  cost: number
+  /** The CLI's `num_turns`: 1 + the number of tool results; 0 for a command that asked no model. */
+  turns: number
+  /** ms, as the CLI measured it. */
+  duration: number
+  /** The CLI's id of the conversation. */
+  sessionId: string | null
+  /** The CLI ended the turn with an error; `text` or `errors` say which. */
+  isError: boolean
+  /** The CLI's kind of result: `success`, `error_during_execution`, `error_max_turns`, `error_max_budget_usd`, ... */
+  subtype: string | null
+  /** Tokens of this turn, as the CLI reports them. */
+  usage: Usage | null
+  /** Tool calls that were refused. */
+  permissionDenials: PermissionDenial[]
+  /** The model's reason to stop: `end_turn`, `max_tokens`, `refusal`, ... */
+  stopReason: string | null
+  /** The CLI's error messages. */
+  errors: string[]
+}
+
+/** One turn in a session's history. */
+export interface Interaction {
+  /** The message's text, with `[image]` and the like for other blocks; empty for a turn that the CLI started by itself. */
+  prompt: string
+  /** The final text of the answer. */
+  response: string
+  /** USD of this turn alone. */
+  cost: number
+  turns: number
+  /** ms. */
+  duration: number
+  /** ISO 8601, when the turn ended. */
+  timestamp: string
+  /** `fork`: the first turn of a fork. `background`: a turn that the CLI started by itself. */
+  type?: 'fork' | 'background'
+  /** Only there when the CLI ended the turn with an error. */
+  isError?: true
+  /** Only there when the answer came after the message's timeout. */
+  late?: true
+}
+
+/** Token counts in the words of the Messages API. */
+export interface Usage {
+  input_tokens?: number
+  output_tokens?: number
+  cache_creation_input_tokens?: number
+  cache_read_input_tokens?: number
+  [field: string]: unknown
+}
+
+/** A tool call that was refused. */
+export interface PermissionDenial {
+  tool_name: string
+  tool_use_id: string
+  tool_input: Record<string, unknown>
+  [field: string]: unknown
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Messages of the CLI. They change with its versions: only what has been stable is named.
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Any message of the CLI. */
+export interface CliMessage {
+  /** `system`, `assistant`, `user`, `result`, `stream_event`, ... */
+  type: string
+  subtype?: string
+  session_id?: string
+  uuid?: string
+  [field: string]: unknown
+}
+
+/** The message with which each turn begins. */
+export interface InitMessage extends CliMessage {
+  type: 'system'
+  subtype: 'init'
+  session_id: string
+  cwd?: string
+  model?: string
+  permissionMode?: string
+  tools?: string[]
+  mcp_servers?: { name: string; status: string }[]
+  slash_commands?: string[]
+  agents?: string[]
+  claude_code_version?: string
+}
+
+/** A call of a tool by the assistant. */
+export interface ToolUseBlock {
+  type: 'tool_use'
+  id: string
+  name: string
+  input: Record<string, unknown>
+  [field: string]: unknown
+}
+
+/** The answer of a tool. */
+export interface ToolResultBlock {
+  type: 'tool_result'
+  tool_use_id: string
+  content?: string | ContentBlock[]
+  is_error?: boolean
+  [field: string]: unknown
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Errors
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The stable codes of all errors; docs/errors.md explains each. */
+export type ErrorCode = ClearctxError['code']
+
+/**
+ * Every error that clearctx throws, rejects with or emits. Branch on `code`:
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await mgr.send('worker', 'Go on', 30_000)
+ * } catch (error) {
+ *   const { code } = error as ClearctxError
+ *   if (code !== 'ERR_TURN_TIMEOUT') throw error
+ * }
+ * ```
+ */
+export type ClearctxError =
+  | PlainError
+  | InvalidArgTypeError
+  | InvalidArgValueError
+  | ForkFailedError
+  | ProcessExitedError
+  | TurnTimeoutError
+  | StoreError
+
+/** An error without properties beside its code. */
+export interface PlainError extends Error {
+  code:
+    | 'ERR_SESSION_EXISTS'
+    | 'ERR_SESSION_NOT_ALIVE'
+    | 'ERR_SESSION_NOT_FOUND'
+    | 'ERR_NO_SESSION_ID'
+    | 'ERR_CLI_NOT_FOUND'
+    | 'ERR_WORKDIR'
+    | 'ERR_START_FAILED'
+    | 'ERR_SESSION_STOPPED'
+    | 'ERR_SESSION_KILLED'
+    | 'ERR_INTERNAL'
+}
+
+/** An argument of a wrong type. */
+export interface InvalidArgTypeError extends TypeError {
+  code: 'ERR_INVALID_ARG_TYPE'
+}
+
+/** An argument of the right type with an impossible value. */
+export interface InvalidArgValueError extends RangeError {
+  code: 'ERR_INVALID_ARG_VALUE'
+}
+
+/** A fork got no answer. */
+export interface ForkFailedError extends Error {
+  code: 'ERR_FORK_FAILED'
+  /** USD that the failed attempt cost, if the CLI said so. */
+  cost?: number
+  /** The CLI's id of the forked conversation, if the CLI said so. */
+  sessionId?: string
+}
+
+/** The CLI's process ended while a message waited for its answer. */
+export interface ProcessExitedError extends Error {
+  code: 'ERR_PROCESS_EXITED'
+  exitCode: number | null
+  signal: string | null
+  /** The last 8 KiB of what it wrote to standard error. */
+  stderr: string
+}
+
+/** A message was not answered in time. */
+export interface TurnTimeoutError extends Error {
+  code: 'ERR_TURN_TIMEOUT'
+  /** Whether the message had reached the CLI. If not, it was withdrawn. */
+  sent: boolean
+  /** The turn goes on; its answer will be in the history with `late: true`. */
+  stillRunning: boolean
+}
+
+/** The store could not be read or written. */
+export interface StoreError extends Error {
+  code: 'ERR_STORE'
+  /** File or directory concerned. */
+  path: string
+  /** Process that holds the lock, where that is the cause. */
+  holderPid?: number
+  /** The answer to a message, if it came and only its record could not be written. */
+  response?: Response
+}

@@ -1,0 +1,3 @@
+import { SessionManager } from '../../index'
+
+export = SessionManager

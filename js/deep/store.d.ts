@@ -1,0 +1,3 @@
+import { Store } from '../../index'
+
+export = Store

@@ -1,0 +1,3 @@
+import { StreamSession } from '../../index'
+
+export = StreamSession

@@ -1,0 +1,66 @@
+'use strict'
+
+// The one place where the engine's errors become JavaScript errors, in the realm of the caller: a test runner
+// with contexts of its own has its own Error.
+
+const { inspect } = require('node:util')
+
+const classes = { Error, TypeError, RangeError }
+
+/**
+ * Decodes an error of the engine.
+ * @param {string | { code: string, class: string, message: string, data: object }} envelope
+ * @returns {Error & { code: string }}
+ */
+function decodeError(envelope) {
+  const parts = typeof envelope === 'string' ? JSON.parse(envelope) : envelope
+  const ErrorClass = classes[parts.class] ?? Error
+  return Object.assign(new ErrorClass(parts.message), { code: parts.code }, parts.data)
+}
+
+/**
+ * Calls the engine and decodes what it throws.
+ * @template T
+ * @param {() => T} native
+ * @returns {T}
+ */
+function call(native) {
+  try {
+    return native()
+  } catch (error) {
+    throw decodeThrown(error)
+  }
+}
+
+function decodeThrown(error) {
+  if (error?.code?.startsWith?.('ERR_')) return error
+  try {
+    return decodeError(error.message)
+  } catch {
+    // No envelope: a panic that the binding caught, or a value it could not convert.
+    const message = `Internal error: ${error?.message ?? error}`
+    return Object.assign(new Error(message, { cause: error }), { code: 'ERR_INTERNAL' })
+  }
+}
+
+function describe(value) {
+  if (value === null || value === undefined) return String(value)
+  if (typeof value === 'function') return `function ${value.name || '(anonymous)'}`
+  if (typeof value === 'object') return `an instance of ${value.constructor?.name ?? 'Object'}`
+  const text = inspect(value)
+  return `type ${typeof value} (${text.length > 100 ? `${text.slice(0, 100)}...` : text})`
+}
+
+/** An argument of a wrong type. */
+function typeError(argument, expected, value) {
+  const message = `The ${argument} argument must be ${expected}. Received ${describe(value)}`
+  return Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_TYPE' })
+}
+
+/** An argument of the right type and an impossible value. */
+function valueError(argument, expected, value) {
+  const message = `The ${argument} argument must be ${expected}. Received ${inspect(value)}`
+  return Object.assign(new RangeError(message), { code: 'ERR_INVALID_ARG_VALUE' })
+}
+
+module.exports = { call, decodeError, typeError, valueError }

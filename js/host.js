@@ -1,0 +1,103 @@
+'use strict'
+
+// This JavaScript environment's end of the engine: takes events in order and hands each to its session. One per
+// environment; worker threads have their own.
+
+const { Host } = require('../native.js')
+const { decodeError } = require('./errors')
+
+/** How long events are handed on before the event loop gets its turn, in ms. */
+const SLICE_MS = 2
+
+/** Items taken from the engine at once. */
+const ITEMS_AT_ONCE = 64
+
+/** Kinds of items, as `src/node/host.rs` numbers them. */
+const kinds = ['message', 'init', 'turn', 'failed', 'stderr', 'status', 'error', 'close']
+const DONE = 8
+const WARNING = 9
+
+/** @type {Map<number, { deliver(kind: string, first: any, second: any): void }>} */
+const sessions = new Map()
+
+/** @type {Map<number, { resolve(value: any): void, reject(error: Error): void }>} */
+const outcomes = new Map()
+
+const host = new Host(drain)
+
+/** Items taken and not yet handed on, four slots each; `at` is the next one's first slot. */
+let taken = []
+let at = 0
+let scheduled = false
+
+function drain() {
+  const until = performance.now() + SLICE_MS
+  scheduled = false
+  try {
+    do {
+      if (at >= taken.length) {
+        taken = host.take(ITEMS_AT_ONCE)
+        at = 0
+      }
+      while (at < taken.length) deliverNext()
+    } while (host.waiting > 0 && performance.now() < until)
+  } finally {
+    // After a listener that threw, too: the events behind it are not lost.
+    if ((at < taken.length || host.waiting > 0) && !scheduled) {
+      scheduled = true
+      setImmediate(drain)
+    }
+  }
+}
+
+function deliverNext() {
+  const [number, kind, first, second] = [taken[at], taken[at + 1], taken[at + 2], taken[at + 3]]
+  at += 4
+  if (kind === DONE) settle(number, first, second)
+  else if (kind === WARNING) process.emitWarning(first, { code: second })
+  else sessions.get(number)?.deliver(kinds[kind], first, second)
+}
+
+function settle(number, json, envelope) {
+  const outcome = outcomes.get(number)
+  outcomes.delete(number)
+  updateHold()
+  if (envelope === null) outcome?.resolve(JSON.parse(json))
+  else outcome?.reject(decodeError(envelope))
+}
+
+/** Hands a session the events of its number, and keeps the program alive until {@link forget}. */
+function listen(number, session) {
+  sessions.set(number, session)
+  updateHold()
+}
+
+function forget(number) {
+  sessions.delete(number)
+  updateHold()
+}
+
+/** The outcome of something that the engine numbered: a fork, a flush. */
+function outcome(number) {
+  return new Promise((resolve, reject) => {
+    outcomes.set(number, { resolve, reject })
+    updateHold()
+  })
+}
+
+let held = false
+
+// The event loop is held exactly as long as a session lives or a promise is open.
+function updateHold() {
+  const needed = sessions.size > 0 || outcomes.size > 0
+  if (needed !== held) host.hold((held = needed))
+}
+
+/** `process.env` as the engine takes it: names and values in turn. Read at each call: programs change it. */
+function environment() {
+  return Object.entries(process.env).flat()
+}
+
+process.on('exit', () => host.end())
+
+module.exports = { environment, forget, host, listen, outcome }

@@ -1,0 +1,318 @@
+'use strict'
+
+const { NativeManager } = require('../native.js')
+const check = require('./arguments')
+const { call, decodeError } = require('./errors')
+const { environment, host, outcome } = require('./host')
+const { Store, nativeOf, removeOld } = require('./store')
+const { StreamSession, internals } = require('./stream-session')
+
+/** Many sessions by name, with their records. */
+class SessionManager {
+  #native
+  #run
+  /** Names that a fork has taken and not yet filled. */
+  #reserved = new Set()
+  /** Sessions whose process has not ended, also those that gave up their name. */
+  #running = new Set()
+  /** @type {Map<number, Promise<unknown>>} */
+  #forks = new Map()
+
+  constructor(options) {
+    const given = check.object(options)
+    this.#run = check.runOptions(given)
+    this.defaultModel = check.text(given.defaultModel, 'options.defaultModel') ?? 'sonnet'
+    this.defaultPermissionMode = check.text(given.defaultPermissionMode, 'options.defaultPermissionMode') ?? 'default'
+    this.defaultTimeout = check.milliseconds(given.defaultTimeout, 'options.defaultTimeout') ?? 600_000
+    this.store = new Store(check.text(given.dataDir, 'options.dataDir'))
+    this.sessions = new Map()
+    this.#native = call(() => new NativeManager(host, nativeOf(this.store)))
+  }
+
+  async spawn(name, options) {
+    check.name(name)
+    const given = check.object(options)
+    const settings = check.sessionOptions(given)
+    const prompt = check.optionalMessage(given.prompt, 'options.prompt')
+    if (this.#isTaken(name)) throw nameTaken(name)
+    const plan = call(() => this.#native.planSpawn(name, JSON.stringify(settings), this.#defaults()))
+    const session = this.#begin(JSON.parse(plan), {})
+    const response = prompt === undefined ? null : await this.#ask(session, prompt)
+    return { session: session.toJSON(), initData: session.initData, response }
+  }
+
+  async send(name, message, timeout) {
+    const session = this._getSession(name)
+    check.message(message)
+    check.milliseconds(timeout, 'timeout')
+    if (session.status === 'paused') session.resume()
+    return this.#ask(session, message, timeout)
+  }
+
+  pause(name) {
+    const session = this._getSession(name)
+    session.pause()
+    this._persist(name)
+  }
+
+  async resume(name, message) {
+    check.name(name)
+    const given = check.optionalMessage(message, 'message')
+    const session = this.sessions.get(name) ?? this.#restore(name)
+    if (session.status === 'paused') session.resume()
+    if (given !== undefined) return this.#ask(session, given)
+    this._persist(name)
+    return null
+  }
+
+  async fork(sourceName, newName, options) {
+    check.name(sourceName, 'sourceName')
+    check.name(newName, 'newName')
+    const given = check.object(options)
+    const settings = check.sessionOptions(given)
+    const message = check.text(given.message, 'options.message')
+    const source = this.sessions.get(sourceName)?.[internals].native
+    const newNameTaken = this.#isTaken(newName)
+    const request = JSON.stringify({ source: sourceName, newName, newNameTaken, given: settings, message })
+    const number = forkCall(() =>
+      this.#native.fork(source, request, this.#defaults(), environment(), process.cwd()),
+    )
+    const forked = await this.#reserve(newName, number)
+    const { options: plan, response, interaction, cost, turns } = forked
+    const session = forkCall(() => this.#begin(plan, { fork: { interaction, cost, turns } }), response)
+    return { session: session.toJSON(), response }
+  }
+
+  stop(name) {
+    const session = this._getSession(name)
+    session.stop()
+    try {
+      this._persist(name)
+    } finally {
+      this.sessions.delete(name)
+    }
+  }
+
+  kill(name) {
+    check.name(name)
+    const session = this.sessions.get(name)
+    if (session === undefined) {
+      call(() => this.#native.killStored(name))
+      return
+    }
+    session.kill()
+    this.sessions.delete(name)
+    session[internals].persist()
+  }
+
+  stopAll() {
+    const errors = []
+    for (const name of [...this.sessions.keys()]) {
+      try {
+        this.stop(name)
+      } catch (error) {
+        errors.push(error)
+      }
+    }
+    if (errors.length > 0) throw errors[0]
+  }
+
+  status(name) {
+    check.name(name)
+    return this.sessions.get(name)?.toJSON() ?? this.#record(name)
+  }
+
+  list(statusFilter) {
+    const wanted = check.text(statusFilter, 'statusFilter')
+    const found = new Map(this.store.list().map((record) => [record.name, record]))
+    for (const [name, session] of this.sessions) found.set(name, session.toJSON())
+    return [...found.values()].filter((record) => wanted === undefined || record.status === wanted)
+  }
+
+  history(name) {
+    check.name(name)
+    return this.sessions.get(name)?.interactions ?? this.#record(name).interactions ?? []
+  }
+
+  lastOutput(name) {
+    return this.history(name).at(-1) ?? null
+  }
+
+  delete(name) {
+    check.name(name)
+    this.sessions.get(name)?.kill()
+    this.sessions.delete(name)
+    call(() => this.#native.deleteStored(name))
+  }
+
+  cleanup(days) {
+    return removeOld(this.store, days, [...this.sessions.keys()])
+  }
+
+  async batch(specs) {
+    check.list(specs, 'specs')
+    return Promise.all(
+      specs.map((spec) =>
+        this.spawn(spec.name, spec).catch((error) => ({
+          session: { name: spec.name, status: 'failed' },
+          error: error.message,
+        })),
+      ),
+    )
+  }
+
+  async close(options) {
+    const timeout = check.milliseconds(check.object(options).timeout, 'options.timeout')
+    let failure
+    try {
+      this.stopAll()
+    } catch (error) {
+      failure = error
+    }
+    for (const number of this.#forks.keys()) this.#native.killFork(number)
+    await this.#allEnded(timeout)
+    await this.store.flush()
+    if (failure !== undefined) throw failure
+  }
+
+  _getSession(name) {
+    check.name(name)
+    const session = this.sessions.get(name)
+    if (session === undefined) {
+      const message = `Session "${name}" is not alive. Use resume() to restore it.`
+      throw decodeError({ code: 'ERR_SESSION_NOT_ALIVE', class: 'Error', message, data: {} })
+    }
+    return session
+  }
+
+  /** Called before a session's process starts: the place for a subclass to add its listeners. */
+  _wireEvents(_session) {}
+
+  /** Called whenever a session's state is to be saved. What the record says already is not written again. */
+  _persist(name) {
+    this.sessions.get(name)?.[internals].persist()
+  }
+
+  #isTaken(name) {
+    return this.sessions.has(name) || this.#reserved.has(name)
+  }
+
+  #defaults() {
+    return JSON.stringify({
+      model: this.defaultModel || 'sonnet',
+      permissionMode: this.defaultPermissionMode || 'default',
+      timeout: this.defaultTimeout || 600_000,
+      cwd: process.cwd(),
+      ...this.#run,
+    })
+  }
+
+  #record(name) {
+    const record = this.store.get(name)
+    if (record === null) {
+      const message = `Session "${name}" not found.`
+      throw decodeError({ code: 'ERR_SESSION_NOT_FOUND', class: 'Error', message, data: {} })
+    }
+    return record
+  }
+
+  #restore(name) {
+    if (this.#reserved.has(name)) throw nameTaken(name)
+    const { options, record } = JSON.parse(call(() => this.#native.planResume(name, this.#defaults())))
+    return this.#begin(options, { record })
+  }
+
+  // The original's order: listeners, process, name, record. A start that fails leaves nothing behind.
+  #begin(plan, { record, fork }) {
+    const session = new StreamSession(plan)
+    session[internals].attach({
+      store: nativeOf(this.store),
+      takeOver: record !== undefined,
+      onError: () => this.#isCurrent(session) && this._persist(session.name),
+      onClose: () => this.#onClose(session),
+    })
+    if (record !== undefined) session[internals].restore(record)
+    if (fork !== undefined) {
+      session.interactions = [fork.interaction]
+      session.totalCostUsd = fork.cost
+      session.totalTurns = fork.turns
+    }
+    this._wireEvents(session)
+    session.start()
+    this.sessions.set(session.name, session)
+    this.#running.add(session)
+    try {
+      this._persist(session.name)
+    } catch (error) {
+      this.sessions.delete(session.name)
+      session.kill()
+      throw error
+    }
+    return session
+  }
+
+  async #ask(session, message, timeout) {
+    const response = await session.send(message, timeout)
+    if (this.#isCurrent(session)) this._persist(session.name)
+    return response
+  }
+
+  #isCurrent(session) {
+    return this.sessions.get(session.name) === session
+  }
+
+  // Only the session object whose process ended is touched, never a newer one of the same name.
+  #onClose(session) {
+    this.#running.delete(session)
+    if (!this.#isCurrent(session)) return
+    try {
+      this._persist(session.name)
+    } finally {
+      this.sessions.delete(session.name)
+    }
+  }
+
+  async #reserve(name, number) {
+    this.#reserved.add(name)
+    const forked = outcome(number)
+    this.#forks.set(number, forked)
+    try {
+      return await forked
+    } finally {
+      this.#forks.delete(number)
+      this.#reserved.delete(name)
+    }
+  }
+
+  async #allEnded(timeout) {
+    const closed = [...this.#running].map((session) => session.closed)
+    const ended = Promise.allSettled([...closed, ...this.#forks.values()])
+    if (timeout === undefined) return ended
+    const kill = () => this.#running.forEach((session) => session.kill())
+    const timer = setTimeout(kill, Math.min(timeout, 2 ** 31 - 1))
+    await ended
+    clearTimeout(timer)
+  }
+}
+
+function nameTaken(name) {
+  const message = `Session "${name}" already exists and is alive. Kill it first or use a different name.`
+  return decodeError({ code: 'ERR_SESSION_EXISTS', class: 'Error', message, data: {} })
+}
+
+/** Codes that a fork's checks keep; everything else that goes wrong is a failed fork. */
+const ownCodes = new Set(['ERR_SESSION_NOT_FOUND', 'ERR_NO_SESSION_ID', 'ERR_SESSION_EXISTS', 'ERR_STORE'])
+
+/** Runs a step of a fork. `response` is what was paid for already, if it was. */
+function forkCall(step, response) {
+  try {
+    return call(step)
+  } catch (cause) {
+    if (ownCodes.has(cause.code)) throw cause
+    const data = response === undefined ? {} : { cost: response.cost, sessionId: response.sessionId }
+    const error = decodeError({ code: 'ERR_FORK_FAILED', class: 'Error', message: `Fork failed: ${cause.message}`, data })
+    throw Object.assign(error, { cause })
+  }
+}
+
+module.exports = { SessionManager }

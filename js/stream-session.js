@@ -1,0 +1,367 @@
+'use strict'
+
+const { EventEmitter } = require('node:events')
+
+const { NativeSession } = require('../native.js')
+const check = require('./arguments')
+const { call, decodeError, typeError } = require('./errors')
+const { environment, forget, host, listen } = require('./host')
+
+/** What a manager may do with its sessions; kept off the public surface. */
+const internals = Symbol('clearctx.internals')
+
+const DEFAULT_TIMEOUT_MS = 600_000
+
+/**
+ * One conversation with its process. What is visible here changes only within a call of the caller or the delivery
+ * of an event; the engine may be ahead of it.
+ */
+class StreamSession extends EventEmitter {
+  /** @type {NativeSession | undefined} */
+  #native
+  #run
+  #parent
+  #cliTotals
+  /** Text of the latest init, parsed at first use. */
+  #initLine = null
+  #initData = null
+  #interactions = []
+  /** Whether the caller replaced the history, which is then saved whole. */
+  #replaced = false
+  #totalCostUsd = 0
+  #totalTurns = 0
+  /** The engine's count of status changes up to the visible one. */
+  #change = 0
+  #sends = 0
+  /** @type {Map<number, { resolve(response: object): void, reject(error: Error): void }>} */
+  #open = new Map()
+  #closed = Promise.withResolvers?.() ?? withResolvers()
+  /** The manager's part, if there is one. */
+  #manager = { store: undefined, takeOver: false, onError() {}, onClose() {} }
+
+  constructor(options) {
+    super()
+    const given = check.object(options)
+    const settings = check.sessionOptions(given)
+    this.name = check.name(given.name, 'options.name')
+    this.id = check.text(given.sessionId, 'options.sessionId') ?? null
+    this.status = 'starting'
+    this.model = settings.model ?? 'sonnet'
+    this.workDir = settings.workDir ?? process.cwd()
+    this.permissionMode = settings.permissionMode ?? 'default'
+    this.allowedTools = settings.allowedTools ?? []
+    this.systemPrompt = settings.systemPrompt ?? ''
+    this.maxBudget = settings.maxBudget ?? null
+    this.agent = settings.agent ?? null
+    this.timeout = settings.timeout ?? DEFAULT_TIMEOUT_MS
+    this.tags = settings.tags ?? []
+    this.pid = null
+    this.created = check.text(given.created, 'options.created') ?? new Date().toISOString()
+    this.#run = check.runOptions(given)
+    this.#parent = given.parent ?? null
+    this.#cliTotals = given.cliTotals ?? null
+    this.on('newListener', () => queueMicrotask(() => this.#tellWants()))
+    this.on('removeListener', () => this.#tellWants())
+  }
+
+  get initData() {
+    if (this.#initLine !== null) {
+      this.#initData = JSON.parse(this.#initLine)
+      this.#initLine = null
+    }
+    return this.#initData
+  }
+
+  get interactions() {
+    return this.#interactions
+  }
+
+  set interactions(list) {
+    if (!Array.isArray(list)) throw typeError('interactions', 'an array', list)
+    this.#interactions = list
+    this.#replaced = true
+  }
+
+  get totalCostUsd() {
+    return this.#totalCostUsd
+  }
+
+  set totalCostUsd(usd) {
+    this.#totalCostUsd = check.positive(usd, 'totalCostUsd') ?? 0
+    this.#tellTotals()
+  }
+
+  get totalTurns() {
+    return this.#totalTurns
+  }
+
+  set totalTurns(turns) {
+    this.#totalTurns = check.positive(turns, 'totalTurns') ?? 0
+    this.#tellTotals()
+  }
+
+  /** Resolves to `{ code, signal }` when the process has ended and all its output was delivered. */
+  get closed() {
+    return this.#closed.promise
+  }
+
+  start() {
+    if (this.#native !== undefined) throw alreadyStarted(this.name)
+    const { store, takeOver } = this.#manager
+    const options = JSON.stringify({ ...this.#settings(), ...this.#run })
+    const native = call(() => new NativeSession(host, options, environment(), process.cwd(), store, takeOver))
+    this.#native = native
+    listen(native.number, this)
+    this.#tellWants()
+    this.#tellTotals()
+    this.pid = native.pid ?? null
+    const { status, change } = native.status
+    this.#changeStatus(status, change)
+  }
+
+  send(message, timeout) {
+    return new Promise((resolve, reject) => {
+      const content = toJson(check.message(message))
+      const ms = check.milliseconds(timeout, 'timeout') ?? this.timeout
+      const native = this.#started()
+      const send = (this.#sends += 1)
+      const { status, change } = call(() => native.send(send, content, JSON.stringify(promptOf(message)), Number(ms)))
+      this.#open.set(send, { resolve, reject })
+      this.#changeStatus(status, change)
+    })
+  }
+
+  pause() {
+    const native = this.#started()
+    this.#apply(() => native.pause())
+  }
+
+  resume() {
+    const native = this.#started()
+    this.#apply(() => native.resume())
+  }
+
+  stop() {
+    this.#apply(() => this.#native?.stop())
+  }
+
+  kill() {
+    this.#apply(() => this.#native?.kill())
+  }
+
+  toJSON() {
+    return {
+      name: this.name,
+      id: this.id,
+      claudeSessionId: this.id,
+      status: this.status,
+      model: this.model,
+      workDir: this.workDir,
+      permissionMode: this.permissionMode,
+      allowedTools: [...this.allowedTools],
+      systemPrompt: this.systemPrompt,
+      maxBudget: this.maxBudget,
+      agent: this.agent,
+      totalCostUsd: this.totalCostUsd,
+      totalTurns: this.totalTurns,
+      interactionCount: this.interactions.length,
+      interactions: this.interactions.map((interaction) => ({ ...interaction })),
+      created: this.created,
+      timeout: this.timeout,
+      tags: [...this.tags],
+      pid: this.pid,
+      ...(this.#parent === null ? {} : { parent: this.#parent }),
+    }
+  }
+
+  /** The next event of the engine; called by the environment's host alone. */
+  deliver(kind, first, second) {
+    this.pid ??= this.#native?.pid ?? null
+    switch (kind) {
+      case 'message':
+        return this.#onMessage(first)
+      case 'init':
+        return this.#onInit(first, second)
+      case 'turn':
+        return this.#onTurn(JSON.parse(first))
+      case 'failed':
+        return this.#settle(first, 'reject', decodeError(second))
+      case 'stderr':
+        return this.emit('stderr', first)
+      case 'status':
+        return this.#changeStatus(first, second)
+      case 'error':
+        return this.#onError(decodeError(first))
+      case 'close':
+        return this.#onClose(first, second)
+    }
+  }
+
+  get [internals]() {
+    return {
+      native: this.#native,
+      attach: (manager) => (this.#manager = manager),
+      restore: (record) => this.#restore(record),
+      persist: () => this.#persist(),
+    }
+  }
+
+  #settings() {
+    return {
+      name: this.name,
+      sessionId: this.id,
+      model: this.model,
+      workDir: this.workDir,
+      permissionMode: this.permissionMode,
+      allowedTools: this.allowedTools,
+      systemPrompt: this.systemPrompt,
+      maxBudget: this.maxBudget,
+      agent: this.agent,
+      timeout: this.timeout,
+      tags: this.tags,
+      parent: this.#parent,
+      cliTotals: this.#cliTotals,
+      created: this.created,
+    }
+  }
+
+  #started() {
+    if (this.#native === undefined) throw notAlive(this.name)
+    return this.#native
+  }
+
+  #apply(change) {
+    const applied = call(change)
+    if (applied !== undefined) this.#changeStatus(applied.status, applied.change)
+  }
+
+  // Both a call and an event may bring a status; the engine's count tells which is the later one.
+  #changeStatus(status, change) {
+    if (change < this.#change) return
+    this.#change = change
+    const before = this.status
+    this.status = status
+    if (status !== before) this.emit('status', status, before)
+  }
+
+  #restore(record) {
+    this.#interactions = Array.isArray(record.interactions) ? record.interactions : []
+    this.#totalCostUsd = Number(record.totalCostUsd) || 0
+    this.#totalTurns = Number(record.totalTurns) || 0
+    this.#tellTotals()
+  }
+
+  #persist() {
+    const replaced = this.#replaced ? JSON.stringify(this.#interactions) : undefined
+    call(() => this.#native?.persist(replaced))
+    this.#replaced = false
+  }
+
+  #tellTotals() {
+    this.#native?.setTotals(this.#totalCostUsd, this.#totalTurns)
+  }
+
+  // A line becomes JavaScript values only when somebody listens for what is in it.
+  #tellWants() {
+    const listens = (event) => this.listenerCount(event) > 0
+    const content = listens('text') || listens('tool_use') || listens('tool_result')
+    this.#native?.setWants(listens('message'), content, listens('stderr'))
+  }
+
+  #onMessage(line) {
+    const message = JSON.parse(line)
+    this.emit('message', message)
+    const blocks = message.message?.content
+    if (message.type !== 'assistant' && message.type !== 'user') return
+    for (const block of Array.isArray(blocks) ? blocks : []) {
+      if (message.type === 'user' && block?.type === 'tool_result') this.emit('tool_result', block)
+      if (message.type === 'assistant' && block?.type === 'tool_use') this.emit('tool_use', block)
+      if (message.type === 'assistant' && block?.type === 'text') this.emit('text', block.text)
+    }
+  }
+
+  #onInit(line, id) {
+    this.id = id
+    this.#initLine = line
+    if (this.listenerCount('init') > 0) this.emit('init', this.initData)
+  }
+
+  #onTurn({ send, prompt, timestamp, marks, response, totalCostUsd, totalTurns, status, change, unsaved }) {
+    const { text, cost, turns, duration } = response
+    const interaction = { prompt, response: text, cost, turns, duration, timestamp, ...marks }
+    this.#interactions.push(interaction)
+    this.#totalCostUsd = totalCostUsd
+    this.#totalTurns = totalTurns
+    if (response.sessionId !== null) this.id = response.sessionId
+    try {
+      if (unsaved !== null) this.#onError(decodeError(unsaved))
+      this.#changeStatus(status, change)
+      this.emit('result', response, interaction)
+    } finally {
+      if (unsaved === null) this.#settle(send, 'resolve', response)
+      else this.#settle(send, 'reject', Object.assign(decodeError(unsaved), { response }))
+    }
+  }
+
+  #onError(error) {
+    try {
+      this.#manager.onError(this, error)
+    } finally {
+      // Without a listener it must not end the program; whoever waits for an answer is told by the promise.
+      if (this.listenerCount('error') > 0) this.emit('error', error)
+    }
+  }
+
+  #onClose(code, signal) {
+    forget(this.#native?.number)
+    try {
+      this.#manager.onClose(this)
+    } finally {
+      try {
+        this.emit('close', code, signal)
+      } finally {
+        this.#closed.resolve({ code, signal })
+      }
+    }
+  }
+
+  #settle(send, outcome, value) {
+    if (send === null) return
+    const open = this.#open.get(send)
+    this.#open.delete(send)
+    open?.[outcome](value)
+  }
+}
+
+function notAlive(name) {
+  const message = `Session "${name}" is not alive. Use resume() to restore it.`
+  return decodeError({ code: 'ERR_SESSION_NOT_ALIVE', class: 'Error', message, data: {} })
+}
+
+function alreadyStarted(name) {
+  const message = `Session "${name}" was already started.`
+  return decodeError({ code: 'ERR_SESSION_EXISTS', class: 'Error', message, data: {} })
+}
+
+/** What the history shows of a message: its text, with a mark for what is no text. */
+function promptOf(message) {
+  if (typeof message === 'string') return message
+  return message.map((block) => (block.type === 'text' ? block.text : `[${block.type}]`)).join('\n')
+}
+
+function toJson(message) {
+  try {
+    return JSON.stringify(message)
+  } catch (cause) {
+    throw Object.assign(typeError('message', 'content that can be written as JSON', message), { cause })
+  }
+}
+
+// Node 20 has no Promise.withResolvers.
+function withResolvers() {
+  const deferred = {}
+  deferred.promise = new Promise((resolve, reject) => Object.assign(deferred, { resolve, reject }))
+  return deferred
+}
+
+module.exports = { StreamSession, internals }

@@ -1,0 +1,38 @@
+/** Absolute path of the stand-in for the `claude` program; use it as `claudePath`. */
+export const standInPath: string
+
+/** How the stand-in behaves. Each option is one environment variable; see docs/testing.md. */
+export interface StandInOptions {
+  /** Generation of the CLI to behave like. Default `'newer'`. */
+  habit?: 'older' | 'newer'
+  /**
+   * Faults at the start, joined by `' | '`: `exit:3:words`, `slow:500`, `error-result:words`, `ignore-signals`,
+   * `hook-lines`.
+   */
+  start?: string
+  /** Directives for every message that has none of its own, e.g. `'slow 50'`. */
+  every?: string
+  /** File that gets a JSON line for each start, message, signal, end of input and exit. */
+  log?: string
+  /** Recorded conversation (.ndjson) to replay instead of answering. */
+  transcript?: string
+  /** `'keep'` leaves the recorded ids of user messages as they are. */
+  transcriptUuids?: 'keep'
+  /** Exit code at the end of a replay. Default: 1 if its last result was an error, else 0. */
+  exitCode?: number
+  /** Cut all output into chunks of so many bytes. */
+  chunkBytes?: number
+  /** Milliseconds until the conversation is on disk. Default 0 (newer) or 80 (older). */
+  saveDelay?: number
+  /** Milliseconds after which the process ends whatever happens. Default 120000. */
+  maxLife?: number
+  /** Names that `--agent` knows in one-shot use, besides the built-in ones. */
+  agents?: string[]
+  /** Turns of the CLI's own take in messages of priority `next`, which then get no result. */
+  steerOwnTurns?: boolean
+  /** Folder for conversations, instead of `~/.claude`; sets `CLAUDE_CONFIG_DIR`. */
+  configDir?: string
+}
+
+/** Environment variables for these options; pass them as `env`. */
+export function standInEnv(options?: StandInOptions): Record<string, string>

@@ -1,0 +1,46 @@
+'use strict'
+
+/** `clearctx/testing`: a stand-in for the `claude` program, for tests that must not spend money. */
+
+const path = require('path')
+
+const PREFIX = 'CLEARCTX_STAND_IN_'
+
+/** Environment variable of each option. */
+const VARIABLES = {
+  habit: 'HABIT',
+  start: 'START',
+  every: 'EVERY',
+  log: 'LOG',
+  transcript: 'TRANSCRIPT',
+  transcriptUuids: 'TRANSCRIPT_UUIDS',
+  exitCode: 'EXIT',
+  chunkBytes: 'CHUNK',
+  saveDelay: 'SAVE_DELAY_MS',
+  maxLife: 'MAX_LIFE_MS',
+  agents: 'AGENTS',
+  steerOwnTurns: 'STEER_OWN_TURNS',
+}
+
+const standInPath = path.join(__dirname, 'claude-stand-in.js')
+
+const toText = (value) => {
+  if (Array.isArray(value)) return value.join(',')
+  return value === true ? '1' : String(value)
+}
+
+const standInEnv = (options = {}) => {
+  const env = {}
+  for (const [option, value] of Object.entries(options)) {
+    if (option === 'configDir') {
+      env.CLAUDE_CONFIG_DIR = String(value)
+      continue
+    }
+    if (!Object.hasOwn(VARIABLES, option)) throw new TypeError(`standInEnv: unknown option '${option}'`)
+    if (value !== undefined && value !== false) env[PREFIX + VARIABLES[option]] = toText(value)
+  }
+  return env
+}
+
+exports.standInPath = standInPath
+exports.standInEnv = standInEnv

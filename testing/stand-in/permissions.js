@@ -1,0 +1,31 @@
+'use strict'
+
+/** May a tool run without asking? A default session without a handler refuses what it would have to ask for. */
+
+const READ_ONLY_TOOLS = new Set(['Read', 'Glob', 'Grep', 'LS', 'Task', 'Agent', 'TodoWrite'])
+const EDIT_TOOLS = new Set(['Write', 'Edit', 'MultiEdit', 'NotebookEdit'])
+const READ_ONLY_COMMAND = /^(echo|ls|pwd|id|whoami|true|false|cat|head|tail|wc|which|date)\b[^;&|<>`$]*$/
+
+/** `Bash` allows all, `Bash(git *)` and `Bash(git:*)` what starts so, `Bash(ls -l)` exactly that. */
+const ruleAllows = (rule, tool, command) => {
+  const found = /^([^()]+)(?:\((.*)\))?$/s.exec(rule)
+  if (!found || found[1] !== tool) return false
+  const pattern = found[2]
+  if (pattern === undefined || pattern === '*') return true
+  const prefix = /^(.*?)(?::\*| \*|\*)$/s.exec(pattern)
+  return prefix ? command.startsWith(prefix[1]) : command === pattern
+}
+
+/** @returns {null | string} null if the call may run, else the refusal */
+const refusal = (session, tool, input) => {
+  const command = String(input.command ?? input.file_path ?? '')
+  const mode = session.permissionMode
+  if (session.allowedTools.some((rule) => ruleAllows(rule, tool, command))) return null
+  if (mode === 'bypassPermissions') return null
+  if (READ_ONLY_TOOLS.has(tool) || (tool === 'Bash' && READ_ONLY_COMMAND.test(command))) return null
+  if (mode === 'acceptEdits' && EDIT_TOOLS.has(tool)) return null
+  if (mode === 'plan') return `Plan mode is active: ${tool} was not run.`
+  return `Claude requested permissions to use ${tool}, but you haven't granted it yet.`
+}
+
+module.exports = { refusal }
