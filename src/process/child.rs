@@ -50,6 +50,15 @@ pub struct Exit {
     pub signal: Option<String>,
 }
 
+impl Exit {
+    /// Whether the CLI ended by itself: code 1 says that its last turn failed, higher ones and signals that it
+    /// was cut off.
+    #[must_use]
+    pub fn is_orderly(&self) -> bool {
+        matches!(self.code, Some(0 | 1))
+    }
+}
+
 /// A process that may be waited for and signalled from any thread.
 pub struct Process {
     pid: u32,

@@ -11,6 +11,11 @@ pub fn kill_now(process: &Process) {
     platform::kill_tree(process);
 }
 
+/// Kills what carries `mark` and outlived its CLI: the CLI's end reparents its tools, so the tree is gone.
+pub fn kill_leftovers(mark: &str) {
+    platform::kill_leftovers(mark);
+}
+
 /// Kills the tree of a process that another host started: `pid` and its descendants, if its environment
 /// carries `mark`. Returns whether there was one.
 #[must_use]
@@ -67,6 +72,10 @@ mod platform {
         roots.extend(descendants(process.pid()));
         process.kill();
         kill_until_none_is_left(roots, process.pid(), process.mark());
+    }
+
+    pub(super) fn kill_leftovers(mark: &str) {
+        kill_until_none_is_left(HashSet::new(), 0, mark);
     }
 
     pub(super) fn kill_stranger(pid: u32, mark: &str) -> bool {
@@ -213,6 +222,10 @@ mod platform {
         }
     }
 
+    pub(super) fn kill_leftovers(mark: &str) {
+        kill_all(&family(0, mark), 0);
+    }
+
     pub(super) fn kill_stranger(pid: u32, mark: &str) -> bool {
         let found = family(pid, mark);
         found.contains(&pid) && kill_all(&found, 0) > 0
@@ -242,7 +255,7 @@ mod platform {
             .map(|(pid, ..)| *pid)
             .collect();
         let mut next = vec![root];
-        while let Some(parent) = next.pop() {
+        while let Some(parent) = next.pop().filter(|parent| *parent != 0) {
             for (pid, ..) in rows.iter().filter(|(_, ppid, _)| *ppid == parent) {
                 if !next.contains(pid) && !found.contains(pid) {
                     found.push(*pid);
@@ -280,6 +293,9 @@ mod platform {
     pub(super) fn kill_tree(process: &Process) {
         process.kill();
     }
+
+    /// The job has ended them with the process.
+    pub(super) fn kill_leftovers(_mark: &str) {}
 
     /// The job of another host cannot be reached from here.
     pub(super) fn kill_stranger(_pid: u32, _mark: &str) -> bool {

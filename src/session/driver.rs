@@ -98,6 +98,9 @@ impl Driver {
         // Whatever is still to be written has no reader any more.
         writer.abort();
         driver.drain().await;
+        if !exit.is_orderly() {
+            driver.end_leftovers().await;
+        }
         let stderr = driver.diagnostics.tail();
         driver
             .session
@@ -144,6 +147,14 @@ impl Driver {
                 drop(tokio::task::spawn_blocking(move || tree::kill_now(&process)));
             }
         }
+    }
+
+    /// A CLI that crashed or was killed leaves its tools behind; one that exits in order has ended them, but for
+    /// what they were told to leave running.
+    async fn end_leftovers(&self) {
+        let process = Arc::clone(&self.process);
+        // Fails only when the runtime ends.
+        let _ = tokio::task::spawn_blocking(move || tree::kill_leftovers(process.mark())).await;
     }
 
     /// Reads what an ended process left in its pipes. A descendant may hold them open for ever.
