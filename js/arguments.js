@@ -96,10 +96,12 @@ function environment(value, argument) {
   if (isMissing(value)) return undefined
   const env = {}
   for (const [key, entry] of Object.entries(object(value, argument))) {
-    if (entry !== undefined && typeof entry !== 'string') throw typeError(`${argument}.${key}`, 'a string', entry)
     if (key === '' || key.includes('=')) throw valueError(argument, 'an object whose keys name variables', key)
     withoutNul(key, argument)
-    env[key] = entry === undefined ? null : withoutNul(entry, `${argument}.${key}`)
+    // JSON knows null alone for "remove this one".
+    if (entry === undefined || entry === null) env[key] = null
+    else if (typeof entry !== 'string') throw typeError(`${argument}.${key}`, 'a string', entry)
+    else env[key] = withoutNul(entry, `${argument}.${key}`)
   }
   return env
 }

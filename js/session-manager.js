@@ -74,9 +74,7 @@ class SessionManager {
     const source = this.sessions.get(sourceName)?.[internals].native
     const newNameTaken = this.#isTaken(newName)
     const request = JSON.stringify({ source: sourceName, newName, newNameTaken, given: settings, message })
-    const number = forkCall(() =>
-      this.#native.fork(source, request, this.#defaults(), environment(), process.cwd()),
-    )
+    const number = forkCall(() => this.#native.fork(source, request, this.#defaults(), environment(), process.cwd()))
     const forked = await this.#reserve(newName, number)
     const { options: plan, response, interaction, cost, turns } = forked
     const session = forkCall(() => this.#begin(plan, { fork: { interaction, cost, turns } }), response)
@@ -84,13 +82,7 @@ class SessionManager {
   }
 
   stop(name) {
-    const session = this._getSession(name)
-    session.stop()
-    try {
-      this._persist(name)
-    } finally {
-      this.sessions.delete(name)
-    }
+    this.#stop(this._getSession(name))
   }
 
   kill(name) {
@@ -100,16 +92,18 @@ class SessionManager {
       call(() => this.#native.killStored(name))
       return
     }
-    session.kill()
-    this.sessions.delete(name)
-    session[internals].persist()
+    try {
+      session.kill()
+    } finally {
+      this.#release(session)
+    }
   }
 
   stopAll() {
     const errors = []
-    for (const name of [...this.sessions.keys()]) {
+    for (const session of [...this.sessions.values()]) {
       try {
-        this.stop(name)
+        this.#stop(session)
       } catch (error) {
         errors.push(error)
       }
@@ -193,6 +187,15 @@ class SessionManager {
     this.sessions.get(name)?.[internals].persist()
   }
 
+  // The state as it is at the stop is saved and the name is free, whatever listeners of `status` do.
+  #stop(session) {
+    try {
+      session.stop()
+    } finally {
+      this.#release(session)
+    }
+  }
+
   #isTaken(name) {
     return this.sessions.has(name) || this.#reserved.has(name)
   }
@@ -229,7 +232,8 @@ class SessionManager {
       store: nativeOf(this.store),
       takeOver: record !== undefined,
       onError: () => this.#isCurrent(session) && this._persist(session.name),
-      onClose: () => this.#onClose(session),
+      onEnd: () => this.#release(session),
+      onClose: () => this.#running.delete(session),
     })
     if (record !== undefined) session[internals].restore(record)
     if (fork !== undefined) {
@@ -261,9 +265,9 @@ class SessionManager {
     return this.sessions.get(session.name) === session
   }
 
-  // Only the session object whose process ended is touched, never a newer one of the same name.
-  #onClose(session) {
-    this.#running.delete(session)
+  // A session that ended by itself gives its name back before anybody learns of it. Only that session object is
+  // touched, never a newer one of the same name.
+  #release(session) {
     if (!this.#isCurrent(session)) return
     try {
       this._persist(session.name)
@@ -310,7 +314,12 @@ function forkCall(step, response) {
   } catch (cause) {
     if (ownCodes.has(cause.code)) throw cause
     const data = response === undefined ? {} : { cost: response.cost, sessionId: response.sessionId }
-    const error = decodeError({ code: 'ERR_FORK_FAILED', class: 'Error', message: `Fork failed: ${cause.message}`, data })
+    const error = decodeError({
+      code: 'ERR_FORK_FAILED',
+      class: 'Error',
+      message: `Fork failed: ${cause.message}`,
+      data,
+    })
     throw Object.assign(error, { cause })
   }
 }

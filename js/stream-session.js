@@ -10,6 +10,9 @@ const { environment, forget, host, listen } = require('./host')
 /** What a manager may do with its sessions; kept off the public surface. */
 const internals = Symbol('clearctx.internals')
 
+/** Statuses of a session that takes no messages any more. */
+const ended = new Set(['stopped', 'killed', 'failed'])
+
 const DEFAULT_TIMEOUT_MS = 600_000
 
 /**
@@ -37,7 +40,7 @@ class StreamSession extends EventEmitter {
   #open = new Map()
   #closed = Promise.withResolvers?.() ?? withResolvers()
   /** The manager's part, if there is one. */
-  #manager = { store: undefined, takeOver: false, onError() {}, onClose() {} }
+  #manager = { store: undefined, takeOver: false, onError() {}, onEnd() {}, onClose() {} }
 
   constructor(options) {
     super()
@@ -60,8 +63,6 @@ class StreamSession extends EventEmitter {
     this.#run = check.runOptions(given)
     this.#parent = given.parent ?? null
     this.#cliTotals = given.cliTotals ?? null
-    this.on('newListener', () => queueMicrotask(() => this.#tellWants()))
-    this.on('removeListener', () => this.#tellWants())
   }
 
   get initData() {
@@ -103,6 +104,31 @@ class StreamSession extends EventEmitter {
   /** Resolves to `{ code, signal }` when the process has ended and all its output was delivered. */
   get closed() {
     return this.#closed.promise
+  }
+
+  // The ways to change the listeners; the other ones of EventEmitter come down to these.
+  on(event, listener) {
+    return this.#listening(super.on(event, listener))
+  }
+
+  addListener(event, listener) {
+    return this.#listening(super.addListener(event, listener))
+  }
+
+  prependListener(event, listener) {
+    return this.#listening(super.prependListener(event, listener))
+  }
+
+  off(event, listener) {
+    return this.#listening(super.off(event, listener))
+  }
+
+  removeListener(event, listener) {
+    return this.#listening(super.removeListener(event, listener))
+  }
+
+  removeAllListeners(...events) {
+    return this.#listening(super.removeAllListeners(...events))
   }
 
   start() {
@@ -241,7 +267,12 @@ class StreamSession extends EventEmitter {
     this.#change = change
     const before = this.status
     this.status = status
-    if (status !== before) this.emit('status', status, before)
+    if (status === before) return
+    try {
+      if (ended.has(status)) this.#manager.onEnd(this)
+    } finally {
+      this.emit('status', status, before)
+    }
   }
 
   #restore(record) {
@@ -259,6 +290,11 @@ class StreamSession extends EventEmitter {
 
   #tellTotals() {
     this.#native?.setTotals(this.#totalCostUsd, this.#totalTurns)
+  }
+
+  #listening(session) {
+    this.#tellWants()
+    return session
   }
 
   // A line becomes JavaScript values only when somebody listens for what is in it.

@@ -36,6 +36,9 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// How long a pipe is read after its process has ended: a descendant may hold the other end for ever.
 pub const DRAIN_WAIT: Duration = Duration::from_secs(2);
 
+/// How long a process may live on after it has closed its output, which nobody can hear any more.
+pub const SILENT_LIFE: Duration = Duration::from_secs(1);
+
 /// Silence on the pipe of an ended process that counts as its end.
 pub const DRAIN_SILENCE: Duration = Duration::from_millis(100);
 

@@ -11,7 +11,7 @@ pub mod keeper;
 use crate::clock;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::options::{CliTotals, RunOptions, SessionOptions};
+use crate::options::{RunOptions, SavedTotals, SessionOptions};
 use crate::process::tree;
 use crate::store::{Change, OwnerState, Ownership, Record, Store};
 use serde::Deserialize;
@@ -209,7 +209,7 @@ fn from_record(name: &str, record: &Record, id: String, defaults: Defaults) -> S
         session_id: Some(id),
         tags: record.get("tags").unwrap_or_default(),
         parent: text("parent"),
-        cli_totals: record.get::<CliTotals>("cliTotals"),
+        cli_totals: record.get::<SavedTotals>("cliTotals"),
         created: text("created"),
         run: defaults.run,
     }

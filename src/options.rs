@@ -45,7 +45,7 @@ pub struct SessionOptions {
     pub parent: Option<String>,
     /// The CLI's raw totals when the conversation was last seen.
     #[serde(default)]
-    pub cli_totals: Option<CliTotals>,
+    pub cli_totals: Option<SavedTotals>,
     /// When the session was first made, ISO 8601.
     #[serde(default)]
     pub created: Option<String>,
@@ -82,18 +82,30 @@ pub struct Host {
     pub cwd: String,
 }
 
-/// The running totals as the CLI reports them, kept to tell a total that went on from one that started again.
-///
-/// ```json
-/// {"costUsd":0.0125,"tokens":4200}
-/// ```
+/// Running totals of a conversation as the CLI reports them.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CliTotals {
-    /// `total_cost_usd` of the last result.
+    /// `total_cost_usd`.
     pub cost_usd: f64,
-    /// Sum of all token counts in `modelUsage` of the last result.
+    /// Sum of all token counts in `modelUsage`.
     pub tokens: u64,
+}
+
+/// What is kept to tell a total that went on from one that started again.
+///
+/// ```json
+/// {"costUsd":0.0125,"tokens":4200,"onDisk":{"costUsd":0.006,"tokens":2100}}
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SavedTotals {
+    /// Totals of the last result.
+    #[serde(flatten)]
+    pub last: CliTotals,
+    /// Totals that the CLI itself has saved: those at the last orderly end of a process (2.1.330).
+    #[serde(default)]
+    pub on_disk: CliTotals,
 }
 
 impl SessionOptions {

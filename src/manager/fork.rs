@@ -4,7 +4,7 @@ use super::{Defaults, Manager, Overrides, conversation, from_record};
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::options::{CliTotals, Host, SessionOptions};
+use crate::options::{Host, SavedTotals, SessionOptions};
 use crate::process::child::{Launch, Process};
 use crate::process::one_shot::{OneShot, Output};
 use crate::process::{command, locate};
@@ -62,7 +62,7 @@ pub struct Forked {
     /// Its turns.
     pub turns: u64,
     /// The CLI's totals, for the session that goes on with the fork.
-    pub cli_totals: CliTotals,
+    pub cli_totals: SavedTotals,
 }
 
 impl Manager {
@@ -223,6 +223,7 @@ fn read_answer(mut plan: Plan, output: &Output) -> Result<Forked> {
         return Err(failed(&exit.to_string()));
     };
     let cost = plan.ledger.charge(&result);
+    plan.ledger.process_ended();
     let id = result.session_id.clone();
     let Some(session_id) = id.filter(|_| !result.is_error) else {
         return Err(Error::ForkFailed {

@@ -79,6 +79,8 @@ enum Wake {
     Diagnostics(bool),
     Room,
     Time,
+    /// The process has closed its output and lives on.
+    Silence,
     Exit(Exit),
 }
 
@@ -109,6 +111,7 @@ impl Driver {
 
     async fn until_exit(&mut self) -> Exit {
         let (mut output, mut diagnostics) = (true, true);
+        let mut silent_since = None;
         let process = Arc::clone(&self.process);
         let exited = process.exited();
         tokio::pin!(exited);
@@ -122,15 +125,25 @@ impl Driver {
                 more = read_stderr(&self.stderr, &mut self.diagnostics, &self.session), if diagnostics => Wake::Diagnostics(more),
                 () = self.session.room(), if !room => Wake::Room,
                 () = sleep_until(deadline), if deadline.is_some() => Wake::Time,
+                () = sleep_until(silent_since.map(|since| since + limits::SILENT_LIFE)), if silent_since.is_some() => {
+                    silent_since = None;
+                    Wake::Silence
+                }
                 exit = &mut exited => Wake::Exit(exit),
             };
             match wake {
                 Wake::Order(order) => self.obey(&order),
-                Wake::Output(more) => output = more,
+                Wake::Output(more) => {
+                    output = more;
+                    silent_since = (!more).then(Instant::now);
+                }
                 Wake::Diagnostics(more) => diagnostics = more,
                 Wake::Room => {}
                 Wake::Time => {
                     self.session.apply(|state| state.on_time(Instant::now()));
+                }
+                Wake::Silence => {
+                    self.session.apply(|state| state.on_silence(Instant::now()));
                 }
                 Wake::Exit(exit) => return exit,
             }

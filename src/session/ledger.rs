@@ -4,27 +4,23 @@
 //! - Older ones report a total only. It starts again at 0 in a resumed or forked process; in between there
 //!   were versions whose total went on from the saved one. `/clear` may drop it.
 
-use crate::options::CliTotals;
+use crate::options::{CliTotals, SavedTotals};
 use crate::protocol::inbound::TurnResult;
 
 /// The base that the next total is measured from.
 #[derive(Debug, Clone, Copy)]
 pub struct Ledger {
-    last: CliTotals,
-    /// The totals this process started from: what the CLI has on disk until it ends (2.1.330).
-    on_disk: CliTotals,
-    /// Whether `last` comes from another process, so that the next total may have started again.
+    totals: SavedTotals,
+    /// Whether the totals come from another process, so that the next one may have started again.
     carried_over: bool,
 }
 
 impl Ledger {
     /// A ledger for a new process; `saved` are the totals of the conversation it resumes.
     #[must_use]
-    pub fn new(saved: Option<CliTotals>) -> Self {
-        let last = saved.unwrap_or_default();
+    pub fn new(saved: Option<SavedTotals>) -> Self {
         Self {
-            last,
-            on_disk: last,
+            totals: saved.unwrap_or_default(),
             carried_over: saved.is_some(),
         }
     }
@@ -38,35 +34,40 @@ impl Ledger {
         }
     }
 
-    /// The CLI's totals as last reported, to be saved with the record.
+    /// What the record keeps.
     #[must_use]
-    pub fn totals(&self) -> CliTotals {
-        self.last
+    pub fn totals(&self) -> SavedTotals {
+        self.totals
+    }
+
+    /// The process has ended in order: the CLI saves its totals then, and at no other time.
+    pub fn process_ended(&mut self) {
+        self.totals.on_disk = self.totals.last;
     }
 
     /// What the turn of this result cost, in USD; moves the base.
     pub fn charge(&mut self, result: &TurnResult) -> f64 {
         let total = CliTotals {
-            cost_usd: result.total_cost_usd.unwrap_or(self.last.cost_usd),
+            cost_usd: result.total_cost_usd.unwrap_or(self.totals.last.cost_usd),
             tokens: result.total_tokens,
         };
         let cost = result
             .turn_cost_usd
             .unwrap_or_else(|| total.cost_usd - self.base(&total, result.turn_tokens));
-        self.last = total;
+        self.totals.last = total;
         self.carried_over = false;
         cost.max(0.0)
     }
 
     fn base(&self, total: &CliTotals, turn_tokens: u64) -> f64 {
         if !self.carried_over {
-            return if total.cost_usd < self.last.cost_usd {
+            return if total.cost_usd < self.totals.last.cost_usd {
                 0.0
             } else {
-                self.last.cost_usd
+                self.totals.last.cost_usd
             };
         }
-        let candidates = [self.last, self.on_disk, CliTotals::default()];
+        let candidates = [self.totals.last, self.totals.on_disk, CliTotals::default()];
         let possible = |base: &&CliTotals| base.cost_usd <= total.cost_usd;
         // Tokens are whole numbers, so the base whose tokens fit exactly is the one. Where none does (a turn
         // whose own usage is not reported), the total went on if there is room for all that was saved.
@@ -74,10 +75,10 @@ impl Ledger {
             .iter()
             .filter(possible)
             .find(|base| base.tokens.checked_add(turn_tokens) == Some(total.tokens));
-        let went_on = total.tokens >= self.last.tokens.saturating_add(turn_tokens);
+        let went_on = total.tokens >= self.totals.last.tokens.saturating_add(turn_tokens);
         match exact {
             Some(base) => base.cost_usd,
-            None if went_on && possible(&&self.last) => self.last.cost_usd,
+            None if went_on && possible(&&self.totals.last) => self.totals.last.cost_usd,
             None => 0.0,
         }
     }
@@ -100,12 +101,13 @@ mod tests {
         clippy::unnecessary_wraps,
         reason = "it stands for what a record has saved, which may be nothing"
     )]
-    fn saved(cost_usd: f64, tokens: u64) -> Option<CliTotals> {
-        Some(CliTotals { cost_usd, tokens })
+    fn saved(cost_usd: f64, tokens: u64) -> Option<SavedTotals> {
+        let last = CliTotals { cost_usd, tokens };
+        Some(SavedTotals { last, on_disk: last })
     }
 
     #[expect(clippy::float_cmp, reason = "the figures are exact in binary")]
-    fn check(saved: Option<CliTotals>, results: &[(TurnResult, f64)]) {
+    fn check(saved: Option<SavedTotals>, results: &[(TurnResult, f64)]) {
         let mut ledger = Ledger::new(saved);
         for (index, (result, cost)) in results.iter().enumerate() {
             assert_eq!(ledger.charge(result), *cost, "result {index}");
@@ -194,6 +196,18 @@ mod tests {
             "base: the source's last total"
         );
         assert_eq!(source.fork().charge(&result(0.25, 10, 10)), 0.25, "base: nothing");
+    }
+
+    #[test]
+    #[expect(clippy::float_cmp, reason = "the figures are exact in binary")]
+    fn a_fork_of_a_killed_session_starts_from_what_its_last_orderly_end_saved() {
+        let mut first = Ledger::new(None);
+        first.charge(&result(0.25, 10, 10));
+        first.process_ended();
+        let mut second = Ledger::new(Some(first.totals()));
+        second.charge(&result(0.75, 30, 20));
+        let after_kill = Ledger::new(Some(second.totals()));
+        assert_eq!(after_kill.fork().charge(&result(0.5, 20, 10)), 0.25);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::status::Status;
 use crate::error::Result;
-use crate::options::CliTotals;
+use crate::options::SavedTotals;
 use serde_json::value::RawValue;
 
 /// Called once the change is stored, or could not be; from any thread.
@@ -20,7 +20,7 @@ pub struct Fields {
     /// Turns over all processes.
     pub total_turns: u64,
     /// The CLI's own running totals.
-    pub cli_totals: CliTotals,
+    pub cli_totals: SavedTotals,
     /// Pid of the process, while there is one.
     pub pid: Option<u32>,
 }

@@ -427,9 +427,7 @@ impl Effect {
     fn tells_an_outcome(&self) -> bool {
         matches!(
             self,
-            Self::Save
-                | Self::Record(_)
-                | Self::Tell(Event::Failed { .. } | Event::Error(_) | Event::Close { .. })
+            Self::Record(_) | Self::Tell(Event::Failed { .. } | Event::Error(_) | Event::Close { .. })
         )
     }
 }

@@ -4,6 +4,7 @@ use super::{Effect, Effects, Phase, State};
 use crate::error::Error;
 use crate::protocol::inbound::TurnResult;
 use crate::session::event::Event;
+use crate::session::ladder::Ladder;
 use crate::session::status::Status;
 use std::time::Instant;
 
@@ -16,7 +17,27 @@ impl State {
             signal: signal.clone(),
             stderr: stderr.to_owned(),
         };
+        // On SIGINT and SIGTERM the CLI ends in order too.
+        if code.is_some() || matches!(signal.as_deref(), Some("SIGINT" | "SIGTERM")) {
+            self.ledger.process_ended();
+        }
         self.end(error, Event::Close { code, signal })
+    }
+
+    /// The process has closed its output and does not end: no answer can come any more, while it may go on
+    /// working and spending.
+    pub fn on_silence(&mut self, now: Instant) -> Effects {
+        self.transition(|state, effects| {
+            if state.phase == Phase::Running {
+                state.phase = Phase::Ending(Status::Failed);
+                effects.push(Effect::Save);
+            }
+            state.foreign_turn = false;
+            let patience = state.options.run.kill_timeout();
+            state.ladder = Some(Ladder::start(now, patience, patience));
+            effects.push(Effect::EndInput);
+            effects.push(Effect::Interrupt);
+        })
     }
 
     /// The engine itself failed on this session.

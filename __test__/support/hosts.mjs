@@ -1,0 +1,113 @@
+// Programs of their own for tests of what a host process, or several, do: started, talked to in JSON lines, and gone when
+// the test is over.
+
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+
+import { standInPath } from '../../testing/index.js'
+import { world } from './sessions.mjs'
+
+/** Longest life of a program, in ms: a hung one fails its test instead of the whole run. */
+const HOST_LIFE_MS = 30_000
+
+const mainUrl = new URL('./host-main.mjs', import.meta.url).href
+
+/**
+ * A world for a test (see `world`) with programs in it.
+ *
+ * `host(program, ...args)` starts the function as a program of its own; its text is all it has, and `program(helpers,
+ * ...args)` gets the helpers of `host-main.mjs`. `start(program, { args, workers, env, options })` is the long form.
+ */
+export function hostWorld(t) {
+  const hosts = []
+  // Before the world's own checks, which look for processes that are left.
+  t.after(() => Promise.all(hosts.map((host) => host.end())))
+  const home = mkdtempSync(join(tmpdir(), 'clearctx-host-'))
+  t.after(() => rmSync(home, { recursive: true, force: true }))
+  const w = world(t)
+  const start = (program, { args = [], workers = {}, env = {}, options = {} } = {}) => {
+    const dir = join(home, String(hosts.length))
+    mkdirSync(dir)
+    const modules = Object.fromEntries(
+      Object.entries(workers).map(([name, worker]) => [name, writeModule(dir, name, worker)]),
+    )
+    const file = writeModule(dir, 'main', program)
+    const given = JSON.stringify({ dataDir: w.dataDir, modules, args })
+    const host = new TestHost(file, {
+      ...options,
+      env: { ...process.env, ...w.env, CLEARCTX_CLAUDE_PATH: standInPath, CLEARCTX_TEST_HOST: given, ...env },
+    })
+    hosts.push(host)
+    return host
+  }
+  return { ...w, start, host: (program, ...args) => start(program, { args }) }
+}
+
+class TestHost {
+  /** Everything it wrote to standard error. */
+  stderr = ''
+  /** Resolves to `{ code, signal }` when the program has ended and its output was read. */
+  closed
+
+  #lines = []
+  #wake = () => {}
+
+  constructor(file, options) {
+    this.child = spawn(process.execPath, [file], { stdio: 'pipe', ...options })
+    this.pid = this.child.pid
+    const limit = setTimeout(() => this.child.kill('SIGKILL'), HOST_LIFE_MS)
+    this.closed = once(this.child, 'close').then(([code, signal]) => {
+      clearTimeout(limit)
+      this.over = true
+      this.#wake()
+      return { code, signal }
+    })
+    this.child.stdin.on('error', () => {})
+    this.child.stderr.setEncoding('utf8').on('data', (text) => (this.stderr += text))
+    createInterface({ input: this.child.stdout }).on('line', (line) => {
+      this.#lines.push(line)
+      this.#wake()
+    })
+  }
+
+  /** The next value that the program says. */
+  async said() {
+    while (this.#lines.length === 0) {
+      assert.ok(!this.over, `the program ended without a further word\n${this.stderr}`)
+      await new Promise((resolve) => (this.#wake = resolve))
+    }
+    return JSON.parse(this.#lines.shift())
+  }
+
+  /** Says a value to the program. */
+  tell(value) {
+    this.child.stdin.write(`${JSON.stringify(value)}\n`)
+  }
+
+  kill(signal) {
+    this.child.kill(signal)
+  }
+
+  /** Waits for the program to end by itself, well. Resolves to what it still said. */
+  async finished() {
+    const { code, signal } = await this.closed
+    assert.deepEqual({ code, signal }, { code: 0, signal: null }, this.stderr)
+    return this.#lines.map((line) => JSON.parse(line))
+  }
+
+  async end() {
+    if (!this.over) this.child.kill('SIGKILL')
+    await this.closed
+  }
+}
+
+function writeModule(dir, name, program) {
+  const file = join(dir, `${name}.mjs`)
+  writeFileSync(file, `import { run } from ${JSON.stringify(mainUrl)}\nawait run(${program})\n`)
+  return file
+}
