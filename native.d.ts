@@ -19,7 +19,7 @@ export declare class Host {
   take(most: number): Array<number | string | null>
   /** Items that wait. */
   get waiting(): number
-  /** The host process is about to end: says so in the records and asks the processes to end. */
+  /** The environment is about to end: stops everything and brings the records up to date, in one write a store. */
   end(): void
 }
 
@@ -33,11 +33,11 @@ export declare class NativeManager {
   planResume(name: string, defaults: string): string
   /**
    * Starts a fork; the number of the outcome to come, which is JSON `{options, response, interaction, cost,
-   * turns}`.
+   * turns}`. `live` is the source, if it lives; `request` is JSON of what is asked for.
    */
-  fork(source: string, live: NativeSession | undefined, newName: string, newNameAlive: boolean, given: string, message: string | undefined | null, defaults: string, env: Array<string>, cwd: string): number
+  fork(live: NativeSession | undefined, request: string, defaults: string, env: Array<string>, cwd: string): number
   /** Ends a fork that has not ended. */
-  killFork(number: number): void
+  cancelFork(number: number): void
   /** Marks a stored session as killed. */
   killStored(name: string): void
   /** Removes a stored session; whether there was one. */
@@ -48,9 +48,10 @@ export declare class NativeManager {
 export declare class NativeSession {
   /**
    * Starts a session. `env` lists names and values of `process.env` in turn, `cwd` is `process.cwd()`.
-   * With a `store` its record is kept there; `take_over` goes on with the record that is there.
+   * With a `store` its record is kept there; with `take_over` it goes on with the record that is there, whose
+   * owner has this token ('' for none).
    */
-  constructor(host: Host, options: string, env: Array<string>, cwd: string, store: NativeStore | undefined, takeOver: boolean)
+  constructor(host: Host, options: string, env: Array<string>, cwd: string, store: NativeStore | undefined, takeOver?: string | undefined | null)
   /** The number that its events carry. */
   get number(): number
   /** Process id, once there is a process. */
@@ -71,6 +72,8 @@ export declare class NativeSession {
   kill(): StatusChange
   /** Sets cost and turns of earlier processes. */
   setTotals(costUsd: number, turns: number): void
+  /** Whether the record was taken away, so that `persist` should be given the whole history. */
+  get recordLost(): boolean
   /**
    * Saves the session's present state, if it keeps a record. `interactions` is JSON that replaces the
    * history, if given.
@@ -98,6 +101,8 @@ export declare class NativeStore {
   cleanup(days: number, live: Array<string>): number
   /** Writes everything that waits; the number of the outcome to come. */
   flush(): number
+  /** Codes and messages, in turn, of what must be reported by `process.emitWarning`. */
+  takeWarnings(): Array<string>
 }
 
 /** A status and the count of changes that led to it. */

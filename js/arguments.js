@@ -3,6 +3,8 @@
 // Checks of what callers give. As in the original, null, undefined, 0 and '' (and NaN) mean "not given"; any other
 // value of a wrong type is refused before anything is started or stored.
 
+const { isAbsolute, resolve } = require('node:path')
+
 const { typeError, valueError } = require('./errors')
 
 /** @returns {boolean} whether the original would have taken a default instead of the value */
@@ -21,6 +23,12 @@ function text(value, argument) {
 function withoutNul(value, argument) {
   if (value.includes('\0')) throw valueError(argument, 'a string without null characters', value)
   return value
+}
+
+/** A directory that stays the same one when the program changes its own. */
+function directory(value, argument) {
+  const path = text(value, argument)
+  return path === undefined || isAbsolute(path) ? path : resolve(path)
 }
 
 function positive(value, argument) {
@@ -110,7 +118,7 @@ function environment(value, argument) {
 function sessionOptions(options, argument = 'options') {
   return {
     model: text(options.model, `${argument}.model`),
-    workDir: text(options.workDir, `${argument}.workDir`),
+    workDir: directory(options.workDir, `${argument}.workDir`),
     permissionMode: text(options.permissionMode, `${argument}.permissionMode`),
     allowedTools: texts(options.allowedTools, `${argument}.allowedTools`),
     systemPrompt: text(options.systemPrompt, `${argument}.systemPrompt`),

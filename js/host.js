@@ -15,9 +15,11 @@ const ITEMS_AT_ONCE = 64
 /** Kinds of items, as `src/node/host.rs` numbers them. */
 const kinds = ['message', 'init', 'turn', 'failed', 'stderr', 'status', 'error', 'close']
 const DONE = 8
-const WARNING = 9
 
-/** @type {Map<number, { deliver(kind: string, first: any, second: any): void }>} */
+/** Names the method by which a session takes its events; it returns whether it settled a send. */
+const deliver = Symbol('clearctx.deliver')
+
+/** @type {Map<number, { [deliver](kind: string, first: any, second: any): boolean }>} */
 const sessions = new Map()
 
 /** @type {Map<number, { resolve(value: any): void, reject(error: Error): void }>} */
@@ -30,17 +32,24 @@ let taken = []
 let at = 0
 let scheduled = false
 
+/**
+ * Sessions that settled a promise in this turn of the event loop. Their next event waits for the next turn, so that
+ * whoever awaited the promise sees the state that goes with it, not one that came later.
+ */
+const settled = new Set()
+
 function drain() {
   const until = performance.now() + SLICE_MS
   scheduled = false
+  settled.clear()
   try {
     do {
       if (at >= taken.length) {
         taken = host.take(ITEMS_AT_ONCE)
         at = 0
       }
-      while (at < taken.length) deliverNext()
-    } while (host.waiting > 0 && performance.now() < until)
+      while (at < taken.length && !settled.has(taken[at])) deliverNext()
+    } while (at >= taken.length && host.waiting > 0 && performance.now() < until)
   } finally {
     // After a listener that threw, too: the events behind it are not lost.
     if ((at < taken.length || host.waiting > 0) && !scheduled) {
@@ -54,16 +63,15 @@ function deliverNext() {
   const [number, kind, first, second] = [taken[at], taken[at + 1], taken[at + 2], taken[at + 3]]
   at += 4
   if (kind === DONE) settle(number, first, second)
-  else if (kind === WARNING) process.emitWarning(first, { code: second })
-  else sessions.get(number)?.deliver(kinds[kind], first, second)
+  else if (sessions.get(number)?.[deliver](kinds[kind], first, second)) settled.add(number)
 }
 
 function settle(number, json, envelope) {
-  const outcome = outcomes.get(number)
+  const waiting = outcomes.get(number)
   outcomes.delete(number)
   updateHold()
-  if (envelope === null) outcome?.resolve(JSON.parse(json))
-  else outcome?.reject(decodeError(envelope))
+  if (envelope === null) waiting?.resolve(JSON.parse(json))
+  else waiting?.reject(decodeError(envelope))
 }
 
 /** Hands a session the events of its number, and keeps the program alive until {@link forget}. */
@@ -100,4 +108,4 @@ function environment() {
 
 process.on('exit', () => host.end())
 
-module.exports = { environment, forget, host, listen, outcome }
+module.exports = { deliver, environment, forget, host, listen, outcome }

@@ -4,8 +4,8 @@ const { NativeManager } = require('../native.js')
 const check = require('./arguments')
 const { call, decodeError } = require('./errors')
 const { environment, host, outcome } = require('./host')
-const { Store, nativeOf, removeOld } = require('./store')
-const { StreamSession, internals } = require('./stream-session')
+const { Store, nativeOf, removeOld, storeCall } = require('./store')
+const { DEFAULT_TIMEOUT_MS, StreamSession, internals } = require('./stream-session')
 
 /** Many sessions by name, with their records. */
 class SessionManager {
@@ -17,13 +17,15 @@ class SessionManager {
   #running = new Set()
   /** @type {Map<number, Promise<unknown>>} */
   #forks = new Map()
+  /** Counts calls of {@link close}: a fork does not outlive one. */
+  #closings = 0
 
   constructor(options) {
     const given = check.object(options)
     this.#run = check.runOptions(given)
     this.defaultModel = check.text(given.defaultModel, 'options.defaultModel') ?? 'sonnet'
     this.defaultPermissionMode = check.text(given.defaultPermissionMode, 'options.defaultPermissionMode') ?? 'default'
-    this.defaultTimeout = check.milliseconds(given.defaultTimeout, 'options.defaultTimeout') ?? 600_000
+    this.defaultTimeout = check.milliseconds(given.defaultTimeout, 'options.defaultTimeout') ?? DEFAULT_TIMEOUT_MS
     this.store = new Store(check.text(given.dataDir, 'options.dataDir'))
     this.sessions = new Map()
     this.#native = call(() => new NativeManager(host, nativeOf(this.store)))
@@ -35,7 +37,7 @@ class SessionManager {
     const settings = check.sessionOptions(given)
     const prompt = check.optionalMessage(given.prompt, 'options.prompt')
     if (this.#isTaken(name)) throw nameTaken(name)
-    const plan = call(() => this.#native.planSpawn(name, JSON.stringify(settings), this.#defaults()))
+    const plan = storeCall(this.store, () => this.#native.planSpawn(name, JSON.stringify(settings), this.#defaults()))
     const session = this.#begin(JSON.parse(plan), {})
     const response = prompt === undefined ? null : await this.#ask(session, prompt)
     return { session: session.toJSON(), initData: session.initData, response }
@@ -75,10 +77,12 @@ class SessionManager {
     const newNameTaken = this.#isTaken(newName)
     const request = JSON.stringify({ source: sourceName, newName, newNameTaken, given: settings, message })
     const number = forkCall(() => this.#native.fork(source, request, this.#defaults(), environment(), process.cwd()))
-    const forked = await this.#reserve(newName, number)
-    const { options: plan, response, interaction, cost, turns } = forked
-    const session = forkCall(() => this.#begin(plan, { fork: { interaction, cost, turns } }), response)
-    return { session: session.toJSON(), response }
+    this.#reserved.add(newName)
+    try {
+      return await this.#finishFork(number, this.#closings)
+    } finally {
+      this.#reserved.delete(newName)
+    }
   }
 
   stop(name) {
@@ -89,7 +93,7 @@ class SessionManager {
     check.name(name)
     const session = this.sessions.get(name)
     if (session === undefined) {
-      call(() => this.#native.killStored(name))
+      storeCall(this.store, () => this.#native.killStored(name))
       return
     }
     try {
@@ -100,15 +104,17 @@ class SessionManager {
   }
 
   stopAll() {
-    const errors = []
+    let failure
     for (const session of [...this.sessions.values()]) {
       try {
+        // A store that fails once would cost each session its own wait; their ends are recorded later.
+        if (failure !== undefined) this.sessions.delete(session.name)
         this.#stop(session)
       } catch (error) {
-        errors.push(error)
+        failure ??= error
       }
     }
-    if (errors.length > 0) throw errors[0]
+    if (failure !== undefined) throw failure
   }
 
   status(name) {
@@ -136,7 +142,7 @@ class SessionManager {
     check.name(name)
     this.sessions.get(name)?.kill()
     this.sessions.delete(name)
-    call(() => this.#native.deleteStored(name))
+    storeCall(this.store, () => this.#native.deleteStored(name))
   }
 
   cleanup(days) {
@@ -158,12 +164,13 @@ class SessionManager {
   async close(options) {
     const timeout = check.milliseconds(check.object(options).timeout, 'options.timeout')
     let failure
+    this.#closings += 1
     try {
       this.stopAll()
     } catch (error) {
       failure = error
     }
-    for (const number of this.#forks.keys()) this.#native.killFork(number)
+    for (const number of this.#forks.keys()) this.#native.cancelFork(number)
     await this.#allEnded(timeout)
     await this.store.flush()
     if (failure !== undefined) throw failure
@@ -200,11 +207,12 @@ class SessionManager {
     return this.sessions.has(name) || this.#reserved.has(name)
   }
 
+  // Checked at each use: callers may assign them.
   #defaults() {
     return JSON.stringify({
-      model: this.defaultModel || 'sonnet',
-      permissionMode: this.defaultPermissionMode || 'default',
-      timeout: this.defaultTimeout || 600_000,
+      model: check.text(this.defaultModel, 'defaultModel') ?? 'sonnet',
+      permissionMode: check.text(this.defaultPermissionMode, 'defaultPermissionMode') ?? 'default',
+      timeout: check.milliseconds(this.defaultTimeout, 'defaultTimeout') ?? DEFAULT_TIMEOUT_MS,
       cwd: process.cwd(),
       ...this.#run,
     })
@@ -221,16 +229,20 @@ class SessionManager {
 
   #restore(name) {
     if (this.#reserved.has(name)) throw nameTaken(name)
-    const { options, record } = JSON.parse(call(() => this.#native.planResume(name, this.#defaults())))
+    const { options, record } = JSON.parse(storeCall(this.store, () => this.#native.planResume(name, this.#defaults())))
     return this.#begin(options, { record })
   }
 
-  // The original's order: listeners, process, name, record. A start that fails leaves nothing behind.
+  /**
+   * The original's order: listeners, process, name, record. A start that fails leaves nothing behind.
+   * @param {object} plan
+   * @param {{ record?: any, fork?: { interaction: object, cost: number, turns: number } }} origin
+   */
   #begin(plan, { record, fork }) {
     const session = new StreamSession(plan)
     session[internals].attach({
       store: nativeOf(this.store),
-      takeOver: record !== undefined,
+      takeOver: record === undefined ? undefined : (record.owner?.token ?? ''),
       onError: () => this.#isCurrent(session) && this._persist(session.name),
       onEnd: () => this.#release(session),
       onClose: () => this.#running.delete(session),
@@ -241,15 +253,16 @@ class SessionManager {
       session.totalCostUsd = fork.cost
       session.totalTurns = fork.turns
     }
-    this._wireEvents(session)
-    session.start()
-    this.sessions.set(session.name, session)
     this.#running.add(session)
     try {
+      this._wireEvents(session)
+      session.start()
+      this.sessions.set(session.name, session)
       this._persist(session.name)
     } catch (error) {
-      this.sessions.delete(session.name)
-      session.kill()
+      if (this.#isCurrent(session)) this.sessions.delete(session.name)
+      if (session[internals].native === undefined) this.#running.delete(session)
+      else session.kill()
       throw error
     }
     return session
@@ -276,16 +289,15 @@ class SessionManager {
     }
   }
 
-  async #reserve(name, number) {
-    this.#reserved.add(name)
+  async #finishFork(number, closings) {
     const forked = outcome(number)
     this.#forks.set(number, forked)
-    try {
-      return await forked
-    } finally {
-      this.#forks.delete(number)
-      this.#reserved.delete(name)
-    }
+    const { options, response, interaction, cost, turns } = await forked.finally(() => this.#forks.delete(number))
+    const session = forkCall(() => {
+      if (closings !== this.#closings) throw new Error('the manager was closed')
+      return this.#begin(options, { fork: { interaction, cost, turns } })
+    }, response)
+    return { session: session.toJSON(), response }
   }
 
   async #allEnded(timeout) {
@@ -312,15 +324,10 @@ function forkCall(step, response) {
   try {
     return call(step)
   } catch (cause) {
-    if (ownCodes.has(cause.code)) throw cause
-    const data = response === undefined ? {} : { cost: response.cost, sessionId: response.sessionId }
-    const error = decodeError({
-      code: 'ERR_FORK_FAILED',
-      class: 'Error',
-      message: `Fork failed: ${cause.message}`,
-      data,
-    })
-    throw Object.assign(error, { cause })
+    const paid = response === undefined ? {} : { cost: response.cost, sessionId: response.sessionId }
+    if (ownCodes.has(cause.code)) throw Object.assign(cause, paid)
+    const message = `Fork failed: ${cause.message}`
+    throw Object.assign(decodeError({ code: 'ERR_FORK_FAILED', class: 'Error', message, data: paid }), { cause })
   }
 }
 

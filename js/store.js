@@ -25,33 +25,33 @@ class Store {
   }
 
   loadAll() {
-    return JSON.parse(call(() => nativeOf(this).loadAll()))
+    return JSON.parse(storeCall(this, (native) => native.loadAll()))
   }
 
   saveAll(data) {
     const json = toJson(data, 'data')
-    call(() => nativeOf(this).saveAll(json))
+    storeCall(this, (native) => native.saveAll(json))
   }
 
   get(name) {
     check.name(name)
-    const json = call(() => nativeOf(this).get(name))
+    const json = storeCall(this, (native) => native.get(name))
     return json === null ? null : JSON.parse(json)
   }
 
   set(name, record) {
     check.name(name)
     const json = toJson(record, 'record')
-    call(() => nativeOf(this).set(name, json))
+    storeCall(this, (native) => native.set(name, json))
   }
 
   delete(name) {
     check.name(name)
-    return call(() => nativeOf(this).delete(name))
+    return storeCall(this, (native) => native.delete(name))
   }
 
   list() {
-    return JSON.parse(call(() => nativeOf(this).list()))
+    return JSON.parse(storeCall(this, (native) => native.list()))
   }
 
   cleanup(days) {
@@ -59,7 +59,7 @@ class Store {
   }
 
   async flush() {
-    await outcome(call(() => nativeOf(this).flush()))
+    await outcome(storeCall(this, (native) => native.flush()))
   }
 }
 
@@ -68,10 +68,24 @@ function nativeOf(store) {
   return natives.get(store)
 }
 
+/**
+ * Calls the engine's side of a store, and reports what the engine has to warn of: at once, since the program may end
+ * after this call.
+ */
+function storeCall(store, work) {
+  const native = nativeOf(store)
+  try {
+    return call(() => work(native))
+  } finally {
+    const warnings = native.takeWarnings()
+    for (let at = 0; at < warnings.length; at += 2) process.emitWarning(warnings[at + 1], { code: warnings[at] })
+  }
+}
+
 /** Removes records older than `days`, but those of the names in `keep`. Zero days is an age, not a default. */
 function removeOld(store, days, keep) {
   const age = days === 0 ? 0 : (check.positive(days, 'days') ?? 7)
-  return call(() => nativeOf(store).cleanup(age, keep))
+  return storeCall(store, (native) => native.cleanup(age, keep))
 }
 
 function toJson(value, argument) {
@@ -85,4 +99,4 @@ function toJson(value, argument) {
   }
 }
 
-module.exports = { Store, nativeOf, removeOld }
+module.exports = { Store, nativeOf, removeOld, storeCall }

@@ -5,7 +5,7 @@ const { EventEmitter } = require('node:events')
 const { NativeSession } = require('../native.js')
 const check = require('./arguments')
 const { call, decodeError, typeError } = require('./errors')
-const { environment, forget, host, listen } = require('./host')
+const { deliver, environment, forget, host, listen } = require('./host')
 
 /** What a manager may do with its sessions; kept off the public surface. */
 const internals = Symbol('clearctx.internals')
@@ -36,11 +36,12 @@ class StreamSession extends EventEmitter {
   /** The engine's count of status changes up to the visible one. */
   #change = 0
   #sends = 0
+  #delivering = false
   /** @type {Map<number, { resolve(response: object): void, reject(error: Error): void }>} */
   #open = new Map()
   #closed = Promise.withResolvers?.() ?? withResolvers()
   /** The manager's part, if there is one. */
-  #manager = { store: undefined, takeOver: false, onError() {}, onEnd() {}, onClose() {} }
+  #manager = { store: undefined, takeOver: undefined, onError() {}, onEnd() {}, onClose() {} }
 
   constructor(options) {
     super()
@@ -148,12 +149,13 @@ class StreamSession extends EventEmitter {
   send(message, timeout) {
     return new Promise((resolve, reject) => {
       const content = toJson(check.message(message))
-      const ms = check.milliseconds(timeout, 'timeout') ?? this.timeout
+      const ms =
+        check.milliseconds(timeout, 'timeout') ?? check.milliseconds(this.timeout, 'timeout') ?? DEFAULT_TIMEOUT_MS
       const native = this.#started()
       const send = (this.#sends += 1)
-      const { status, change } = call(() => native.send(send, content, JSON.stringify(promptOf(message)), Number(ms)))
+      const { status, change } = call(() => native.send(send, content, JSON.stringify(promptOf(message)), ms))
       this.#open.set(send, { resolve, reject })
-      this.#changeStatus(status, change)
+      this.#changeStatusApart(status, change)
     })
   }
 
@@ -200,9 +202,20 @@ class StreamSession extends EventEmitter {
     }
   }
 
-  /** The next event of the engine; called by the environment's host alone. */
-  deliver(kind, first, second) {
+  /** The next event of the engine; called by the environment's host alone. Returns whether it settled a send. */
+  [deliver](kind, first, second) {
     this.pid ??= this.#native?.pid ?? null
+    this.#delivering = true
+    const open = this.#open.size
+    try {
+      this.#take(kind, first, second)
+    } finally {
+      this.#delivering = false
+    }
+    return this.#open.size < open
+  }
+
+  #take(kind, first, second) {
     switch (kind) {
       case 'message':
         return this.#onMessage(first)
@@ -232,19 +245,15 @@ class StreamSession extends EventEmitter {
     }
   }
 
+  // Properties count as they are at the start: callers may have assigned them since the constructor checked them.
   #settings() {
+    const settings = check.sessionOptions(this)
     return {
-      name: this.name,
-      sessionId: this.id,
-      model: this.model,
-      workDir: this.workDir,
-      permissionMode: this.permissionMode,
-      allowedTools: this.allowedTools,
-      systemPrompt: this.systemPrompt,
-      maxBudget: this.maxBudget,
-      agent: this.agent,
-      timeout: this.timeout,
-      tags: this.tags,
+      ...settings,
+      name: check.name(this.name),
+      sessionId: check.text(this.id, 'options.sessionId'),
+      model: settings.model ?? 'sonnet',
+      workDir: settings.workDir ?? process.cwd(),
       parent: this.#parent,
       cliTotals: this.#cliTotals,
       created: this.created,
@@ -269,9 +278,20 @@ class StreamSession extends EventEmitter {
     this.status = status
     if (status === before) return
     try {
-      if (ended.has(status)) this.#manager.onEnd(this)
+      if (ended.has(status)) this.#bookkeep(() => this.#manager.onEnd())
     } finally {
       this.emit('status', status, before)
+    }
+  }
+
+  // The message is sent: a listener that throws must not turn it into a rejected one.
+  #changeStatusApart(status, change) {
+    try {
+      this.#changeStatus(status, change)
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error
+      })
     }
   }
 
@@ -283,8 +303,11 @@ class StreamSession extends EventEmitter {
   }
 
   #persist() {
-    const replaced = this.#replaced ? JSON.stringify(this.#interactions) : undefined
-    call(() => this.#native?.persist(replaced))
+    const native = this.#native
+    // The engine knows what is new; the whole history is given when the caller replaced it, or when the record
+    // was lost with a file that another program replaced.
+    const whole = this.#replaced || native?.recordLost
+    call(() => native?.persist(whole ? JSON.stringify(this.#interactions) : undefined))
     this.#replaced = false
   }
 
@@ -329,35 +352,47 @@ class StreamSession extends EventEmitter {
     this.#totalCostUsd = totalCostUsd
     this.#totalTurns = totalTurns
     if (response.sessionId !== null) this.id = response.sessionId
+    const error = unsaved === null ? null : Object.assign(decodeError(unsaved), { response })
     try {
-      if (unsaved !== null) this.#onError(decodeError(unsaved))
       this.#changeStatus(status, change)
+      if (error !== null && send === null) this.#onError(error)
       this.emit('result', response, interaction)
     } finally {
-      if (unsaved === null) this.#settle(send, 'resolve', response)
-      else this.#settle(send, 'reject', Object.assign(decodeError(unsaved), { response }))
+      if (error === null) this.#settle(send, 'resolve', response)
+      else this.#settle(send, 'reject', error)
     }
   }
 
   #onError(error) {
     try {
-      this.#manager.onError(this, error)
+      this.#bookkeep(() => this.#manager.onError())
     } finally {
-      // Without a listener it must not end the program; whoever waits for an answer is told by the promise.
-      if (this.listenerCount('error') > 0) this.emit('error', error)
+      this.#emitError(error)
+    }
+  }
+
+  // Without a listener it must not end the program; whoever waits for an answer is told by the promise.
+  #emitError(error) {
+    if (this.listenerCount('error') > 0) this.emit('error', error)
+  }
+
+  // A store that cannot be written fails the call that wanted it written. Where there is no call, it is an event.
+  #bookkeep(work) {
+    try {
+      work()
+    } catch (error) {
+      if (!this.#delivering || error.code !== 'ERR_STORE') throw error
+      this.#emitError(error)
     }
   }
 
   #onClose(code, signal) {
     forget(this.#native?.number)
+    this.#manager.onClose()
     try {
-      this.#manager.onClose(this)
+      this.emit('close', code, signal)
     } finally {
-      try {
-        this.emit('close', code, signal)
-      } finally {
-        this.#closed.resolve({ code, signal })
-      }
+      this.#closed.resolve({ code, signal })
     }
   }
 
@@ -400,4 +435,4 @@ function withResolvers() {
   return deferred
 }
 
-module.exports = { StreamSession, internals }
+module.exports = { DEFAULT_TIMEOUT_MS, StreamSession, internals }

@@ -5,6 +5,7 @@
 //! one JavaScript environment is not here (worker threads load the same library).
 
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::session::handle::Session;
 use once_cell::sync::OnceCell;
 use std::collections::HashMap;
@@ -36,6 +37,7 @@ impl Engine {
         };
         let runtime = Builder::new_current_thread()
             .enable_all()
+            .max_blocking_threads(limits::BLOCKING_THREADS)
             .build()
             .map_err(failed)?;
         let handle = runtime.handle().clone();
@@ -72,10 +74,9 @@ impl Engine {
 
     /// Sessions of this conversation whose process is on its way out.
     pub fn ending(&self, conversation: &str) -> Vec<Session> {
-        self.lock()
-            .values()
+        self.all()
+            .into_iter()
             .filter(|session| session.is_ending(conversation))
-            .cloned()
             .collect()
     }
 
@@ -85,6 +86,11 @@ impl Engine {
             .values()
             .find(|session| session.mark() == mark)
             .cloned()
+    }
+
+    /// The list is copied before a session is asked: a session's own lock comes before the list's.
+    fn all(&self) -> Vec<Session> {
+        self.lock().values().cloned().collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Session>> {

@@ -63,6 +63,9 @@ pub const EXIT_POLL: Duration = Duration::from_millis(20);
 /// Longest pause between two tries to get the store's lock. The first pauses are shorter.
 pub const STORE_LOCK_POLL: Duration = Duration::from_millis(1);
 
+/// How often a record is written again at once because the session changed meanwhile.
+pub const STORE_CATCH_UPS: usize = 3;
+
 /// Who held the store's lock this long waits one [`STORE_LOCK_POLL`] after it, so that others get their turn.
 pub const STORE_LOCK_LONG: Duration = Duration::from_millis(5);
 
@@ -88,3 +91,7 @@ pub const STORE_WARNINGS: usize = 100;
 
 /// Age at which an unfinished host file belongs to a process that died while it created it.
 pub const HOST_FILE_UNFINISHED_AGE: Duration = Duration::from_secs(60);
+
+/// Threads for what blocks. Where the end of a process or a pipe can only be waited for, each session needs up to
+/// three; on Linux none.
+pub const BLOCKING_THREADS: usize = 8192;

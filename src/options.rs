@@ -108,6 +108,16 @@ pub struct SavedTotals {
     pub on_disk: CliTotals,
 }
 
+/// The name under which a variable is kept: Windows does not tell `Path` from `PATH`.
+#[must_use]
+pub fn variable_name(name: &str) -> String {
+    if cfg!(windows) {
+        name.to_uppercase()
+    } else {
+        name.to_owned()
+    }
+}
+
 impl SessionOptions {
     /// Time given to a turn unless the call says otherwise.
     #[must_use]

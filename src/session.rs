@@ -3,12 +3,10 @@
 //! - [`state`]: the rules, without I/O: what a call, a line, an end, a deadline does.
 //! - [`ladder`]: the steps by which a process is ended.
 //! - [`ledger`]: what a turn cost; [`turn`]: a finished turn as JSON; [`status`], [`event`]: what is told.
-//! - [`handle`]: the session as the outside holds it; [`driver`]: the task that moves its bytes;
-//!   [`diagnostics`]: what the process writes to standard error.
+//! - [`handle`]: the session as the outside holds it; [`driver`]: the task that moves its bytes.
 //! - [`record`]: what is told to the keeper of its record.
 //! - [`outbox`]: events on their way out, held back until what they report is stored.
 
-pub mod diagnostics;
 pub mod driver;
 pub mod event;
 pub mod handle;

@@ -5,17 +5,19 @@ use crate::clock;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::options::{Host, SavedTotals, SessionOptions};
-use crate::process::child::{Launch, Process};
-use crate::process::one_shot::{OneShot, Output};
+use crate::process::child::Launch;
+use crate::process::one_shot::{self, Cancel, Output};
 use crate::process::{command, locate};
 use crate::protocol::inbound;
 use crate::session::handle::{Session, prompt_file};
 use crate::session::ledger::Ledger;
 use crate::session::turn::{self, TurnKind};
 use serde::Deserialize;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::NamedTempFile;
+
+/// Why a fork failed that was ended from elsewhere.
+const CANCELLED: &str = "the manager was closed";
 
 /// Message of a fork that was given none.
 const DEFAULT_MESSAGE: &str = "Continue from the forked conversation.";
@@ -191,17 +193,24 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// Waits for the source's transcript, starts the process, hands it to `started`, and reads the answer.
+    /// Waits for the source's transcript, runs the CLI and reads its answer.
     ///
     /// # Errors
     /// `ERR_FORK_FAILED`.
-    pub async fn run(self, started: impl FnOnce(Arc<Process>)) -> Result<Forked> {
+    pub async fn run(self, cancel: &Cancel) -> Result<Forked> {
         if let Some(at) = self.plan.not_before {
-            tokio::time::sleep_until(at.into()).await;
+            tokio::select! {
+                () = tokio::time::sleep_until(at.into()) => {}
+                () = cancel.cancelled() => return Err(failed(CANCELLED)),
+            }
         }
-        let one_shot = OneShot::start(&self.launch).map_err(|error| failed(&error.to_string()))?;
-        started(one_shot.process());
-        let output = one_shot.run(self.input, self.plan.timeout).await;
+        let timeout = self.plan.timeout;
+        let before = Instant::now();
+        let output = one_shot::run(&self.launch, self.input, timeout, cancel).await;
+        let output = output.map_err(|error| failed(&error.to_string()))?;
+        if output.exit.is_none() && before.elapsed() < timeout {
+            return Err(failed(CANCELLED));
+        }
         read_answer(self.plan, &output)
     }
 }

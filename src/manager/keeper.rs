@@ -1,21 +1,27 @@
 //! Keeps the record of one session in the store.
 
 use crate::clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::limits;
 use crate::options::SessionOptions;
 use crate::session::handle::Session;
 use crate::session::record::{Fields, Keeper, Stored};
 use crate::store::{Change, Done, Record, Store};
 use serde_json::value::RawValue;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How a session comes by its record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Beginning {
     /// The name was free: a new record.
     New,
-    /// A resume: the record goes on, with its history and whatever else is in it.
-    TakeOver,
+    /// A resume: the record goes on, with its history and whatever else is in it, as long as it has the owner
+    /// (by token) that it had when the resume was planned.
+    TakeOver {
+        /// Token of that owner, if there was one.
+        token: Option<String>,
+    },
 }
 
 /// Keeps one session's record. After the session's name was given to another, the record has another token and
@@ -26,10 +32,12 @@ pub struct RecordKeeper {
     token: String,
     beginning: Beginning,
     saved: Saved,
+    /// Whether a turn found no record of ours: another program took it away.
+    lost: Arc<AtomicBool>,
 }
 
-/// What the record said when it was last saved; `None` before the first time.
-type Saved = Arc<Mutex<Option<Fields>>>;
+/// Revision of what the record said when it was last saved; `None` before the first time.
+type Saved = Arc<Mutex<Option<u64>>>;
 
 impl RecordKeeper {
     /// Makes a keeper and hands it to the session.
@@ -40,10 +48,16 @@ impl RecordKeeper {
             token: session.mark().to_owned(),
             beginning,
             saved: Saved::default(),
+            lost: Arc::default(),
         });
         let attached: Arc<Self> = Arc::clone(&keeper);
         session.keep_record(attached);
         keeper
+    }
+
+    /// Whether the record is gone, so that the next [`RecordKeeper::persist`] should bring the whole history.
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
     }
 
     /// Saves the session's present state on the calling thread, unless the record says it already. The first
@@ -51,21 +65,48 @@ impl RecordKeeper {
     ///
     /// # Errors
     /// `ERR_SESSION_EXISTS` if the name was taken meanwhile, `ERR_STORE`.
-    pub fn persist(&self, fields: Fields, interactions: Option<&RawValue>) -> Result<()> {
-        let first = {
-            let saved = lock(&self.saved);
-            if interactions.is_none() && saved.as_ref() == Some(&fields) {
+    pub fn persist(&self, session: &Session, interactions: Option<&RawValue>) -> Result<()> {
+        let mut interactions = interactions;
+        // A turn may be stored while a write waits for the lock, and must not stay under older fields.
+        for _ in 0..limits::STORE_CATCH_UPS {
+            let fields = session.record_fields();
+            let saved = *lock(&self.saved);
+            if interactions.is_none() && saved >= Some(fields.revision) {
                 return Ok(());
             }
-            saved.is_none()
-        };
-        self.store.apply([if first {
-            self.first_change(&fields, interactions)?
-        } else {
-            self.merge(&fields, interactions)
-        }])?;
-        *lock(&self.saved) = Some(fields);
+            let revision = fields.revision;
+            let first = saved.is_none() || (self.is_lost() && interactions.is_some());
+            self.write(first, &fields, interactions.take())?;
+            move_forward(&self.saved, revision);
+        }
         Ok(())
+    }
+
+    fn write(&self, first: bool, fields: &Fields, interactions: Option<&RawValue>) -> Result<()> {
+        let change = if first {
+            self.first_change(fields, interactions)?
+        } else {
+            self.merge(fields, interactions)
+        };
+        let applied = self.store.apply([change])?;
+        if first && !applied.iter().all(|applied| applied.changed) {
+            return Err(self.taken());
+        }
+        self.lost.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// Somebody else resumed the session, or removed it, between the plan and the start.
+    fn taken(&self) -> Error {
+        let name = self.options.name.clone();
+        match self.store.get(&name) {
+            Ok(Some(record)) => Error::SessionStored {
+                name,
+                status: record.get_str("status").unwrap_or_default(),
+            },
+            Ok(None) => Error::SessionNotFound { name },
+            Err(error) => error,
+        }
     }
 
     fn first_change(&self, fields: &Fields, interactions: Option<&RawValue>) -> Result<Change> {
@@ -74,13 +115,13 @@ impl RecordKeeper {
         if let Some(interactions) = interactions {
             record.set_raw("interactions", interactions);
         }
-        Ok(match self.beginning {
+        Ok(match &self.beginning {
             Beginning::New => Change::Put {
                 name,
                 record,
                 only_if_free: true,
             },
-            Beginning::TakeOver => {
+            Beginning::TakeOver { token } => {
                 record.remove("created");
                 if interactions.is_none() {
                     record.remove("interactions");
@@ -88,8 +129,8 @@ impl RecordKeeper {
                 Change::Merge {
                     name,
                     fields: record,
-                    token: None,
-                    create: true,
+                    token: token.clone(),
+                    create: token.is_none(),
                 }
             }
         })
@@ -140,11 +181,11 @@ impl RecordKeeper {
     }
 
     /// What is done once `fields` are stored.
-    fn when_stored(&self, fields: Fields, stored: Stored) -> Done {
-        let saved = Arc::clone(&self.saved);
+    fn when_stored(&self, fields: &Fields, stored: Stored) -> Done {
+        let (saved, revision) = (Arc::clone(&self.saved), fields.revision);
         Box::new(move |applied| {
             if applied.is_ok() {
-                *lock(&saved) = Some(fields);
+                move_forward(&saved, revision);
             }
             stored(applied.map(|_| ()));
         })
@@ -152,14 +193,9 @@ impl RecordKeeper {
 }
 
 impl Keeper for RecordKeeper {
-    fn save_now(&self, fields: Fields) {
-        // Only a host that is ending saves this way; there is nobody left to tell.
-        let _ = self.store.apply([self.merge(&fields, None)]);
-    }
-
     fn save(&self, fields: Fields, stored: Stored) {
         self.store
-            .apply_later(self.merge(&fields, None), self.when_stored(fields, stored));
+            .apply_later(self.merge(&fields, None), self.when_stored(&fields, stored));
     }
 
     fn add_turn(&self, interaction: Box<RawValue>, fields: Fields, stored: Stored) {
@@ -169,12 +205,18 @@ impl Keeper for RecordKeeper {
             interaction,
             fields: record_of(&fields),
         };
-        self.store.apply_later(change, self.when_stored(fields, stored));
+        self.store.apply_later(change, self.when_stored(&fields, stored));
     }
 }
 
-fn lock(saved: &Saved) -> std::sync::MutexGuard<'_, Option<Fields>> {
+fn lock(saved: &Saved) -> std::sync::MutexGuard<'_, Option<u64>> {
     saved.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Answers of the store may come later than those to younger changes.
+fn move_forward(saved: &Saved, revision: u64) {
+    let mut saved = lock(saved);
+    *saved = (*saved).max(Some(revision));
 }
 
 fn record_of(fields: &Fields) -> Record {

@@ -5,19 +5,17 @@
 
 use super::error::envelope;
 use crate::error::Error;
-use crate::process::child::Process;
-use crate::process::tree;
+use crate::process::one_shot::Cancel;
 use crate::session::event::Event;
 use crate::session::handle::Session;
 use crate::session::outbox::Owner;
 use crate::session::state::State;
-use crate::store::Warning;
+use crate::store::Store;
 use napi::bindgen_prelude::{Either3, Env, Function, FunctionRef, Null};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Result, Status};
 use napi_derive::napi;
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A slot of [`Host::take`].
@@ -34,28 +32,30 @@ pub(super) enum Item {
     Session(u64, Event),
     /// A fork or a flush has ended: number, JSON of the outcome, or its error.
     Done(u64, std::result::Result<String, Error>),
-    Warning(Warning),
 }
 
 /// The environment's shared part, reachable from every thread.
 pub(super) struct HostQueue {
-    items: Mutex<VecDeque<Item>>,
+    /// `None` once the environment has ended.
+    items: Mutex<Option<VecDeque<Item>>>,
     wake: Wake,
-    over: AtomicBool,
     sessions: Mutex<HashMap<u64, Session>>,
-    forks: Mutex<HashMap<u64, Arc<Process>>>,
+    forks: Mutex<HashMap<u64, Cancel>>,
+    /// For the last write when the environment ends.
+    stores: Mutex<Vec<Store>>,
 }
 
 impl HostQueue {
     /// Queues an item and wakes JavaScript if it has none to take yet.
     pub(super) fn push(&self, item: Item) {
-        if self.over.load(Ordering::Acquire) {
+        let mut items = lock(&self.items);
+        let Some(queue) = items.as_mut() else {
+            drop(items);
             self.discard(item);
             return;
-        }
-        let mut items = lock(&self.items);
-        items.push_back(item);
-        if items.len() == 1 {
+        };
+        queue.push_back(item);
+        if queue.len() == 1 {
             // Fails only when the environment is ending.
             self.wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
         }
@@ -65,17 +65,36 @@ impl HostQueue {
         lock(&self.sessions).insert(session.number(), session.clone());
     }
 
-    pub(super) fn add_fork(&self, number: u64, process: Arc<Process>) {
-        lock(&self.forks).insert(number, process);
+    pub(super) fn add_store(&self, store: &Store) {
+        let mut stores = lock(&self.stores);
+        if !stores.iter().any(|known| known.data_dir() == store.data_dir()) {
+            stores.push(store.clone());
+        }
+    }
+
+    pub(super) fn add_fork(&self, number: u64) -> Cancel {
+        lock(&self.forks).entry(number).or_default().clone()
     }
 
     pub(super) fn remove_fork(&self, number: u64) {
         lock(&self.forks).remove(&number);
     }
 
-    pub(super) fn kill_fork(&self, number: u64) {
-        if let Some(process) = lock(&self.forks).get(&number).cloned() {
-            tree::kill_now(&process);
+    pub(super) fn cancel_fork(&self, number: u64) {
+        if let Some(fork) = lock(&self.forks).get(&number) {
+            fork.cancel();
+        }
+    }
+
+    /// Stops everything that lives: records say so, processes are asked to end.
+    fn stop_all(&self) {
+        for session in self.live() {
+            session.stop();
+            session.save();
+            session.interrupt_if_busy();
+        }
+        for fork in lock(&self.forks).values() {
+            fork.cancel();
         }
     }
 
@@ -100,26 +119,18 @@ impl HostQueue {
 
     /// The environment ends: its sessions are stopped; the process-wide thread sees to the rest.
     fn end(&self) {
-        self.over.store(true, Ordering::Release);
-        let dropped: Vec<Item> = lock(&self.items).drain(..).collect();
+        let dropped = lock(&self.items).take().unwrap_or_default();
         for item in dropped {
             self.discard(item);
         }
-        for session in self.live() {
-            session.stop();
-            session.save();
-        }
-        for process in lock(&self.forks).values() {
-            process.interrupt();
-        }
+        self.stop_all();
     }
 
+    /// Sessions that have not ended. The list is copied first: a session's own lock comes before the list's.
     fn live(&self) -> Vec<Session> {
-        lock(&self.sessions)
-            .values()
-            .filter(|session| !session.read(State::has_ended))
-            .cloned()
-            .collect()
+        let mut sessions: Vec<Session> = lock(&self.sessions).values().cloned().collect();
+        sessions.retain(|session| !session.read(State::has_ended));
+        sessions
     }
 }
 
@@ -154,11 +165,11 @@ impl Host {
             .weak::<true>()
             .build_callback(|_| Ok(()))?;
         let queue = Arc::new(HostQueue {
-            items: Mutex::default(),
+            items: Mutex::new(Some(VecDeque::new())),
             wake,
-            over: AtomicBool::new(false),
             sessions: Mutex::default(),
             forks: Mutex::default(),
+            stores: Mutex::default(),
         });
         env.add_env_cleanup_hook(Arc::clone(&queue), |queue| queue.end())?;
         Ok(Self {
@@ -190,10 +201,9 @@ impl Host {
     #[napi(catch_unwind, ts_return_type = "Array<number | string | null>")]
     pub fn take(&self, most: u32) -> Vec<Slot> {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let items: Vec<Item> = {
-            let mut items = lock(&self.queue.items);
-            let count = items.len().min(most);
-            items.drain(..count).collect()
+        let items: Vec<Item> = match lock(&self.queue.items).as_mut() {
+            Some(queue) => queue.drain(..queue.len().min(most)).collect(),
+            None => Vec::new(),
         };
         let mut slots = Vec::with_capacity(items.len() * 4);
         for item in items {
@@ -205,19 +215,18 @@ impl Host {
     /// Items that wait.
     #[napi(getter, catch_unwind)]
     pub fn waiting(&self) -> u32 {
-        u32::try_from(lock(&self.queue.items).len()).unwrap_or(u32::MAX)
+        lock(&self.queue.items)
+            .as_ref()
+            .map_or(0, |queue| u32::try_from(queue.len()).unwrap_or(u32::MAX))
     }
 
-    /// The host process is about to end: says so in the records and asks the processes to end.
+    /// The environment is about to end: stops everything and brings the records up to date, in one write a store.
     #[napi(catch_unwind)]
     pub fn end(&self) {
-        for session in self.queue.live() {
-            session.stop();
-            session.save_now();
-            session.interrupt_if_busy();
-        }
-        for process in lock(&self.queue.forks).values() {
-            process.interrupt();
+        self.queue.stop_all();
+        for store in lock(&self.queue.stores).iter() {
+            // There is nobody left to tell of an error.
+            let _ = store.apply([]);
         }
     }
 
@@ -226,7 +235,6 @@ impl Host {
             Item::Session(number, event) => self.event_slots(number, event),
             Item::Done(number, Ok(json)) => row(number, 8, text(json), none()),
             Item::Done(number, Err(error)) => row(number, 8, none(), text(envelope(&error))),
-            Item::Warning(warning) => row(0, 9, text(warning.message), text(warning.code.to_owned())),
         }
     }
 

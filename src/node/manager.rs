@@ -89,9 +89,9 @@ impl NativeManager {
             .map_err(|error| throw(&error))?;
         let number = engine.next_number();
         let queue = Arc::clone(&self.queue);
+        let cancel = queue.add_fork(number);
         engine.runtime().spawn(async move {
-            let running = Arc::clone(&queue);
-            let forked = ready.run(|process| running.add_fork(number, process)).await;
+            let forked = ready.run(&cancel).await;
             queue.remove_fork(number);
             queue.push(Item::Done(
                 number,
@@ -103,17 +103,13 @@ impl NativeManager {
 
     /// Ends a fork that has not ended.
     #[napi(catch_unwind)]
-    pub fn kill_fork(&self, number: f64) {
+    pub fn cancel_fork(&self, number: f64) {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a number we gave out"
         )]
-        let number = number as u64;
-        let queue = Arc::clone(&self.queue);
-        if let Ok(engine) = Engine::get() {
-            engine.runtime().spawn_blocking(move || queue.kill_fork(number));
-        }
+        self.queue.cancel_fork(number as u64);
     }
 
     /// Marks a stored session as killed.

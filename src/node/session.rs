@@ -6,7 +6,7 @@ use super::store::NativeStore;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::manager::keeper::{Beginning, RecordKeeper};
-use crate::options::{Host as HostView, SessionOptions, milliseconds};
+use crate::options::{Host as HostView, SessionOptions, milliseconds, variable_name};
 use crate::session::handle::Session;
 use crate::session::state::{Message, State, Wants};
 use crate::session::status::Status;
@@ -36,7 +36,8 @@ pub struct StatusChange {
 #[napi]
 impl NativeSession {
     /// Starts a session. `env` lists names and values of `process.env` in turn, `cwd` is `process.cwd()`.
-    /// With a `store` its record is kept there; `take_over` goes on with the record that is there.
+    /// With a `store` its record is kept there; with `take_over` it goes on with the record that is there, whose
+    /// owner has this token ('' for none).
     #[napi(constructor, catch_unwind)]
     pub fn new(
         host: &Host,
@@ -44,7 +45,7 @@ impl NativeSession {
         env: Vec<String>,
         cwd: String,
         store: Either<&NativeStore, Undefined>,
-        take_over: bool,
+        take_over: Option<String>,
     ) -> Result<Self> {
         let options: SessionOptions = read(&options, "options")?;
         let number = Engine::get().map_err(|error| throw(&error))?.next_number();
@@ -56,10 +57,11 @@ impl NativeSession {
             Session::prepare(number, options, &host_view(env, cwd), owner).map_err(|error| throw(&error))?;
         let keeper = match store {
             Either::A(store) => {
-                let beginning = if take_over {
-                    Beginning::TakeOver
-                } else {
-                    Beginning::New
+                let beginning = match take_over {
+                    Some(token) => Beginning::TakeOver {
+                        token: Some(token).filter(|token| !token.is_empty()),
+                    },
+                    None => Beginning::New,
                 };
                 Some(RecordKeeper::attach(
                     store.store.clone(),
@@ -69,8 +71,8 @@ impl NativeSession {
             }
             Either::B(()) => None,
         };
-        host.queue().add_session(prepared.session());
         let session = prepared.start().map_err(|error| throw(&error))?;
+        host.queue().add_session(&session);
         Ok(Self { session, keeper })
     }
 
@@ -153,7 +155,13 @@ impl NativeSession {
             clippy::cast_sign_loss,
             reason = "the cast saturates"
         )]
-        self.session.set_totals(cost_usd, turns as u64);
+        self.session.set_totals(cost_usd.min(f64::MAX), turns as u64);
+    }
+
+    /// Whether the record was taken away, so that `persist` should be given the whole history.
+    #[napi(getter, catch_unwind)]
+    pub fn record_lost(&self) -> bool {
+        self.keeper.as_ref().is_some_and(|keeper| keeper.is_lost())
     }
 
     /// Saves the session's present state, if it keeps a record. `interactions` is JSON that replaces the
@@ -163,7 +171,7 @@ impl NativeSession {
         let Some(keeper) = &self.keeper else { return Ok(()) };
         let interactions = interactions.map(turn::raw);
         keeper
-            .persist(self.session.record_fields(), interactions.as_deref())
+            .persist(&self.session, interactions.as_deref())
             .map_err(|error| throw(&error))
     }
 }
@@ -173,7 +181,7 @@ pub(super) fn host_view(env: Vec<String>, cwd: String) -> HostView {
     let mut names_and_values = env.into_iter();
     let mut map = BTreeMap::new();
     while let (Some(name), Some(value)) = (names_and_values.next(), names_and_values.next()) {
-        map.insert(name, value);
+        map.insert(variable_name(&name), value);
     }
     HostView { env: map, cwd }
 }

@@ -28,6 +28,7 @@ impl NativeStore {
     #[napi(constructor, catch_unwind)]
     pub fn new(host: &Host, data_dir: String) -> Result<Self> {
         let store = Store::open(Path::new(&data_dir)).map_err(|error| throw(&error))?;
+        host.queue().add_store(&store);
         Ok(Self {
             store,
             queue: host.queue(),
@@ -37,28 +38,27 @@ impl NativeStore {
     /// JSON of all records by name.
     #[napi(catch_unwind)]
     pub fn load_all(&self) -> Result<String> {
-        self.done(self.store.load_all_json())
+        done(self.store.load_all_json())
     }
 
     /// Replaces everything by this JSON object.
     #[napi(catch_unwind)]
     pub fn save_all(&self, json: String) -> Result<()> {
         let entries = Entries::from_json(&json).map_err(|error| unreadable("data", &error))?;
-        self.done(self.store.apply([Change::ReplaceAll(entries)]))
-            .map(|_| ())
+        done(self.store.apply([Change::ReplaceAll(entries)])).map(|_| ())
     }
 
     /// JSON of a record, or null.
     #[napi(catch_unwind)]
     pub fn get(&self, name: String) -> Result<Option<String>> {
-        self.done(self.store.get_json(&name))
+        done(self.store.get_json(&name))
     }
 
     /// Sets a record to this JSON object.
     #[napi(catch_unwind)]
     pub fn set(&self, name: String, json: String) -> Result<()> {
         let mut record: Record = read(&json, "record")?;
-        if let Some(before) = self.done(self.store.get(&name))? {
+        if let Some(before) = done(self.store.get(&name))? {
             for field in ENGINE_FIELDS
                 .into_iter()
                 .filter(|field| before.get_raw(field).is_some())
@@ -69,7 +69,7 @@ impl NativeStore {
                 }
             }
         }
-        self.done(self.store.apply([Change::Put {
+        done(self.store.apply([Change::Put {
             name,
             record,
             only_if_free: false,
@@ -80,21 +80,21 @@ impl NativeStore {
     /// Removes a record; whether there was one.
     #[napi(catch_unwind)]
     pub fn delete(&self, name: String) -> Result<bool> {
-        let applied = self.done(self.store.apply([Change::Delete { name }]))?;
+        let applied = done(self.store.apply([Change::Delete { name }]))?;
         Ok(applied.iter().any(|applied| applied.changed))
     }
 
     /// JSON array of all records.
     #[napi(catch_unwind)]
     pub fn list(&self) -> Result<String> {
-        self.done(self.store.list_json())
+        done(self.store.list_json())
     }
 
     /// Removes old records, never those of `live`; how many.
     #[napi(catch_unwind)]
     pub fn cleanup(&self, days: f64, live: Vec<String>) -> Result<u32> {
         let keep: HashSet<String> = live.into_iter().collect();
-        let removed = self.done(self.store.cleanup(days, &keep))?;
+        let removed = done(self.store.cleanup(days, &keep))?;
         Ok(u32::try_from(removed).unwrap_or(u32::MAX))
     }
 
@@ -109,10 +109,16 @@ impl NativeStore {
         Ok(super::host::to_number(number))
     }
 
-    fn done<T>(&self, result: std::result::Result<T, Error>) -> Result<T> {
-        for warning in self.store.take_warnings() {
-            self.queue.push(Item::Warning(warning));
-        }
-        result.map_err(|error| throw(&error))
+    /// Codes and messages, in turn, of what must be reported by `process.emitWarning`.
+    #[napi(catch_unwind)]
+    pub fn take_warnings(&self) -> Vec<String> {
+        let warnings = self.store.take_warnings().into_iter();
+        warnings
+            .flat_map(|warning| [warning.code.to_owned(), warning.message])
+            .collect()
     }
+}
+
+fn done<T>(result: std::result::Result<T, Error>) -> Result<T> {
+    result.map_err(|error| throw(&error))
 }

@@ -12,6 +12,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// `CREATE_NO_WINDOW`: a program without a console must not get one for each session.
+#[cfg(windows)]
+const NO_WINDOW: u32 = 0x0800_0000;
+
 /// What to run.
 #[derive(Debug)]
 pub struct Launch {
@@ -88,6 +92,8 @@ impl Launch {
             .stderr(Stdio::piped());
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        #[cfg(windows)]
+        std::os::windows::process::CommandExt::creation_flags(&mut command, NO_WINDOW);
         let child = command.spawn().map_err(|error| self.describe(&error))?;
         // From here on the process is owned: an error below drops `process`, which ends it.
         let process = Arc::new(Process::new(child, self.mark.clone()));
@@ -163,10 +169,11 @@ impl Process {
         &self.mark
     }
 
-    /// Asks the process to end (SIGINT). The CLI then ends its tools. Windows has no such signal: nothing.
+    /// Asks the process to end: SIGINT to its group, as a terminal does, so that it reaches the CLI behind a
+    /// wrapper. The CLI then ends its tools. Windows has no such signal: nothing.
     pub fn interrupt(&self) {
         #[cfg(unix)]
-        self.signal(rustix::process::Signal::INT);
+        self.if_there(|pid| rustix::process::kill_process_group(pid, rustix::process::Signal::INT));
     }
 
     /// Ends the process itself, not its descendants, at once.
@@ -182,13 +189,19 @@ impl Process {
     /// Signals the process, unless it has been reaped.
     #[cfg(unix)]
     pub fn signal(&self, signal: rustix::process::Signal) {
+        self.if_there(|pid| rustix::process::kill_process(pid, signal));
+    }
+
+    /// Signals while the lock keeps the process from being reaped, and so its pid from being given away.
+    #[cfg(unix)]
+    fn if_there(&self, signal: impl FnOnce(rustix::process::Pid) -> rustix::io::Result<()>) {
         let child = self.lock();
         let pid = i32::try_from(self.pid)
             .ok()
             .and_then(rustix::process::Pid::from_raw);
         if let (Some(_), Some(pid)) = (child.as_ref(), pid) {
             // Fails only if the process has ended meanwhile.
-            let _ = rustix::process::kill_process(pid, signal);
+            let _ = signal(pid);
         }
     }
 

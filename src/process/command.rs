@@ -1,7 +1,7 @@
 //! Arguments and environment of the CLI. Pure: what is decided here can be read in a test.
 
 use crate::limits;
-use crate::options::{Host, RunOptions, SessionOptions};
+use crate::options::{Host, RunOptions, SessionOptions, variable_name};
 use std::collections::BTreeMap;
 
 /// Marks of an outer Claude Code session, and a switch that writes log text between the JSON lines.
@@ -24,8 +24,8 @@ pub fn environment(run: &RunOptions, host: &Host, mark: &str) -> BTreeMap<String
     }
     for (name, value) in &run.env {
         match value {
-            Some(value) => env.insert(name.clone(), value.clone()),
-            None => env.remove(name),
+            Some(value) => env.insert(variable_name(name), value.clone()),
+            None => env.remove(&variable_name(name)),
         };
     }
     env.insert(MARK_VARIABLE.to_owned(), mark.to_owned());

@@ -1,7 +1,7 @@
 //! Finds the program to run.
 
 use crate::error::{Error, Result};
-use crate::options::{Host, RunOptions};
+use crate::options::{Host, RunOptions, variable_name};
 use std::path::{Path, PathBuf};
 
 /// Program when neither an option nor the environment names one.
@@ -31,8 +31,9 @@ pub fn locate(run: &RunOptions, host: &Host) -> Result<PathBuf> {
         program: program.clone(),
         reason,
     };
-    let path = match run.env.get("PATH") {
-        Some(path) => path.clone(),
+    let own_path = run.env.iter().rfind(|(name, _)| variable_name(name) == "PATH");
+    let path = match own_path {
+        Some((_, path)) => path.clone(),
         None => host.env.get("PATH").cloned(),
     };
     let is_path = Path::new(&program).components().count() > 1;

@@ -1,20 +1,21 @@
 //! A process that is run once, for its output: the CLI's own fork.
 
 use super::child::{Exit, Launch, Process, Started};
+use super::diagnostics::Diagnostics;
 use super::pipe::ReadPipe;
 use super::tree;
-use crate::engine::Engine;
 use crate::error::Result;
 use crate::limits;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::ChildStdin;
+use tokio::sync::watch;
 
 /// What the process left.
 #[derive(Debug)]
 pub struct Output {
-    /// How it ended; `None` if it was ended since its time was over.
+    /// How it ended; `None` if it was ended here: its time was over, or the call was cancelled.
     pub exit: Option<Exit>,
     /// Its standard output, as far as the bound goes.
     pub stdout: String,
@@ -22,84 +23,105 @@ pub struct Output {
     pub stderr: String,
 }
 
-/// A started process that is read to its end. Dropping it ends the process with all its descendants.
+/// A started process that is read to its end.
 pub struct OneShot {
     process: Arc<Process>,
-    stdin: Option<ChildStdin>,
     stdout: ReadPipe,
     stderr: ReadPipe,
+    out: Vec<u8>,
+    diagnostics: Diagnostics,
+}
+
+/// Ends a one-shot call from elsewhere.
+#[derive(Debug, Clone)]
+pub struct Cancel(watch::Sender<bool>);
+
+impl Default for Cancel {
+    fn default() -> Self {
+        Self(watch::Sender::new(false))
+    }
+}
+
+impl Cancel {
+    /// Ends the call, also one that has not been started yet.
+    pub fn cancel(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Waits for [`Cancel::cancel`].
+    pub async fn cancelled(&self) {
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = self.0.subscribe().wait_for(|cancelled| *cancelled).await;
+    }
+}
+
+/// Runs a process: gives the input (or none), reads everything, waits for the end. Ends it with all its
+/// descendants when its time is over or the call is cancelled.
+///
+/// # Errors
+/// As [`Launch::start`].
+pub async fn run(
+    launch: &Launch,
+    input: Option<String>,
+    timeout: Duration,
+    cancel: &Cancel,
+) -> Result<Output> {
+    let Started {
+        process,
+        stdin,
+        stdout,
+        stderr,
+    } = launch.start()?;
+    let writer = tokio::spawn(write_all(stdin, input));
+    let mut call = OneShot {
+        process,
+        stdout,
+        stderr,
+        out: Vec::new(),
+        diagnostics: Diagnostics::default(),
+    };
+    let exit = tokio::select! {
+        exit = call.until_exit() => Some(exit),
+        () = tokio::time::sleep(timeout) => None,
+        () = cancel.cancelled() => None,
+    };
+    writer.abort();
+    if exit.is_some() {
+        // Out of time only if a descendant goes on writing.
+        let _ = tokio::time::timeout(limits::DRAIN_WAIT, call.drain()).await;
+    } else {
+        call.end().await;
+    }
+    let stdout = String::from_utf8_lossy(&call.out).into_owned();
+    Ok(Output {
+        exit,
+        stdout,
+        stderr: call.diagnostics.tail(),
+    })
 }
 
 impl OneShot {
-    /// Starts the process on the calling thread.
-    ///
-    /// # Errors
-    /// As [`Launch::start`].
-    pub fn start(launch: &Launch) -> Result<Self> {
-        let _context = Engine::get()?.runtime().enter();
-        let Started {
-            process,
-            stdin,
-            stdout,
-            stderr,
-        } = launch.start()?;
-        Ok(Self {
-            process,
-            stdin: Some(stdin),
-            stdout,
-            stderr,
-        })
-    }
-
-    /// The process, to end it from elsewhere.
-    #[must_use]
-    pub fn process(&self) -> Arc<Process> {
-        Arc::clone(&self.process)
-    }
-
-    /// Gives the input (or none), reads everything, waits for the end.
-    pub async fn run(mut self, input: Option<String>, timeout: Duration) -> Output {
-        let stdin = self.stdin.take();
-        let writer = tokio::spawn(write_all(stdin, input));
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let exit = {
-            let read = async {
-                let exit = self.process.exited();
-                tokio::pin!(exit);
-                let (mut reads_out, mut reads_err) = (true, true);
-                loop {
-                    tokio::select! {
-                        more = read_into(&self.stdout, &mut out, limits::FORK_OUTPUT_BYTES), if reads_out => reads_out = more,
-                        more = read_into(&self.stderr, &mut err, limits::STDERR_TAIL_BYTES), if reads_err => reads_err = more,
-                        exit = &mut exit => return exit,
-                    }
-                }
-            };
-            tokio::time::timeout(timeout, read).await.ok()
-        };
-        writer.abort();
-        if exit.is_some() {
-            let silence = limits::DRAIN_SILENCE;
-            while let Ok(true) = tokio::time::timeout(
-                silence,
-                read_into(&self.stdout, &mut out, limits::FORK_OUTPUT_BYTES),
-            )
-            .await
-            {}
-            while let Ok(true) = tokio::time::timeout(
-                silence,
-                read_into(&self.stderr, &mut err, limits::STDERR_TAIL_BYTES),
-            )
-            .await
-            {}
-        } else {
-            self.end().await;
+    async fn until_exit(&mut self) -> Exit {
+        let process = Arc::clone(&self.process);
+        let exited = process.exited();
+        tokio::pin!(exited);
+        let (mut output, mut diagnostics) = (true, true);
+        loop {
+            tokio::select! {
+                more = read_output(&self.stdout, &mut self.out), if output => output = more,
+                more = read_diagnostics(&self.stderr, &mut self.diagnostics), if diagnostics => diagnostics = more,
+                exit = &mut exited => return exit,
+            }
         }
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Output {
-            exit,
-            stdout: text(&out),
-            stderr: text(&err),
+    }
+
+    /// Reads what an ended process left in its pipes; silence is their end.
+    async fn drain(&mut self) {
+        let silence = limits::DRAIN_SILENCE;
+        while let Ok(true) = tokio::time::timeout(silence, read_output(&self.stdout, &mut self.out)).await {}
+        while let Ok(true) =
+            tokio::time::timeout(silence, read_diagnostics(&self.stderr, &mut self.diagnostics)).await
+        {
         }
     }
 
@@ -111,17 +133,21 @@ impl OneShot {
     }
 }
 
-async fn write_all(stdin: Option<ChildStdin>, input: Option<String>) {
-    if let (Some(mut stdin), Some(input)) = (stdin, input) {
+async fn write_all(mut stdin: ChildStdin, input: Option<String>) {
+    if let Some(input) = input {
         // The reader is gone: its end tells the rest.
         let _ = stdin.write_all(input.as_bytes()).await;
     }
 }
 
-async fn read_into(pipe: &ReadPipe, bytes: &mut Vec<u8>, limit: usize) -> bool {
-    pipe.read(|read| {
-        let room = limit.saturating_sub(bytes.len());
-        bytes.extend_from_slice(&read[..read.len().min(room)]);
-    })
-    .await
+async fn read_output(stdout: &ReadPipe, out: &mut Vec<u8>) -> bool {
+    let take = |bytes: &[u8]| {
+        let room = limits::FORK_OUTPUT_BYTES.saturating_sub(out.len());
+        out.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    };
+    stdout.read(take).await
+}
+
+async fn read_diagnostics(stderr: &ReadPipe, diagnostics: &mut Diagnostics) -> bool {
+    stderr.read(|bytes| drop(diagnostics.push(bytes))).await
 }

@@ -62,20 +62,30 @@ mod platform {
     use crate::limits;
     use rustix::fd::OwnedFd;
     use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
-    use std::collections::{HashMap, HashSet};
+    use std::collections::HashMap;
     use std::time::Duration;
 
     pub(super) fn kill_tree(process: &Process) {
         // Stopped first: a process that is being listed must not start another one.
         process.signal(Signal::STOP);
-        let mut roots: HashSet<u32> = [process.pid()].into();
-        roots.extend(descendants(process.pid()));
-        process.kill();
-        kill_until_none_is_left(roots, process.pid(), process.mark());
+        let mut family = Family::new(process.pid(), process.mark());
+        if process.is_reaped() {
+            // Its pid may be another's by now; what it left carries the mark.
+            family.known.clear();
+        } else {
+            family.grow();
+            process.kill();
+        }
+        family.kill_until_none_is_left();
     }
 
     pub(super) fn kill_leftovers(mark: &str) {
-        kill_until_none_is_left(HashSet::new(), 0, mark);
+        Family {
+            own: 0,
+            mark,
+            known: HashMap::new(),
+        }
+        .kill_until_none_is_left();
     }
 
     pub(super) fn kill_stranger(pid: u32, mark: &str) -> bool {
@@ -83,36 +93,71 @@ mod platform {
             return false;
         };
         target.signal(Signal::STOP);
-        let mut roots: HashSet<u32> = [pid].into();
-        roots.extend(descendants(pid));
+        let mut family = Family::new(pid, mark);
+        family.grow();
         target.signal(Signal::KILL);
-        kill_until_none_is_left(roots, pid, mark);
+        family.kill_until_none_is_left();
         true
     }
 
-    /// `own` is the CLI itself, which its host reaps and nobody else signals here.
-    fn kill_until_none_is_left(mut known: HashSet<u32>, own: u32, mark: &str) {
-        for _ in 0..limits::TREE_KILL_ROUNDS {
-            let parents = parents();
-            let mut left: Vec<u32> = parents
-                .keys()
-                .copied()
-                .filter(|pid| carries(*pid, mark))
-                .collect();
-            left.extend(descendants_in(&parents, &known));
-            left.retain(|pid| *pid != own);
-            let killed = left.iter().filter(|pid| kill_if_alive(**pid)).count();
-            if killed == 0 {
-                return;
+    /// Processes that belong to one CLI, by pid and start time: a pid alone may be given to another process.
+    struct Family<'a> {
+        /// The CLI itself, which its host reaps and nobody else signals here.
+        own: u32,
+        mark: &'a str,
+        known: HashMap<u32, u64>,
+    }
+
+    impl<'a> Family<'a> {
+        fn new(own: u32, mark: &'a str) -> Self {
+            let known = look_at(own).map(|seen| (own, seen.start)).into_iter().collect();
+            Self { own, mark, known }
+        }
+
+        /// Adds what carries the mark, and the descendants of all that is known.
+        fn grow(&mut self) {
+            let all = all_processes();
+            let same = |pid: &u32, start: &u64| all.get(pid).is_some_and(|seen| seen.start == *start);
+            self.known
+                .retain(|pid, start| *pid == self.own || same(pid, start));
+            let marked = all.iter().filter(|(pid, _)| carries(**pid, self.mark));
+            self.known.extend(marked.map(|(pid, seen)| (*pid, seen.start)));
+            let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+            for (pid, seen) in &all {
+                children.entry(seen.parent).or_default().push(*pid);
             }
-            known.extend(left);
-            // A killed process needs a moment to go; what it started meanwhile is found in the next round.
-            std::thread::sleep(Duration::from_millis(1));
+            let mut next: Vec<u32> = self
+                .known
+                .iter()
+                .filter(|(pid, start)| same(pid, start))
+                .map(|(pid, _)| *pid)
+                .collect();
+            while let Some(pid) = next.pop() {
+                for child in children.remove(&pid).unwrap_or_default() {
+                    self.known.insert(child, all[&child].start);
+                    next.push(child);
+                }
+            }
+        }
+
+        fn kill_until_none_is_left(&mut self) {
+            for _ in 0..limits::TREE_KILL_ROUNDS {
+                self.grow();
+                let others = self.known.iter().filter(|(pid, _)| **pid != self.own);
+                let killed = others.filter(|(pid, start)| kill_if_same(**pid, **start)).count();
+                if killed == 0 {
+                    return;
+                }
+                // A killed process needs a moment to go; what it started meanwhile is found in the next round.
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
     }
 
-    fn kill_if_alive(pid: u32) -> bool {
-        Target::find(pid).is_some_and(|target| target.signal(Signal::KILL))
+    fn kill_if_same(pid: u32, start: u64) -> bool {
+        // The handle is opened first: whatever has the pid then keeps it while its start time is compared.
+        let target = Target::find(pid).filter(|_| look_at(pid).is_some_and(|seen| seen.start == start));
+        target.is_some_and(|target| target.signal(Signal::KILL))
     }
 
     /// A process that keeps its identity: the pid of a handle is not given to another one.
@@ -126,8 +171,8 @@ mod platform {
         fn find(pid: u32) -> Option<Self> {
             let number = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
             match pidfd_open(number, PidfdFlags::empty()) {
-                Ok(handle) => is_alive(pid).then_some(Self::Handle(handle)),
-                Err(rustix::io::Errno::NOSYS) => is_alive(pid).then_some(Self::Number(number)),
+                Ok(handle) => look_at(pid).is_some().then_some(Self::Handle(handle)),
+                Err(rustix::io::Errno::NOSYS) => look_at(pid).is_some().then_some(Self::Number(number)),
                 Err(_) => None,
             }
         }
@@ -140,52 +185,36 @@ mod platform {
         }
     }
 
-    fn descendants(root: u32) -> Vec<u32> {
-        descendants_in(&parents(), &[root].into())
+    /// A process as `/proc` shows it.
+    struct Seen {
+        parent: u32,
+        /// Start time, in clock ticks since the system started.
+        start: u64,
     }
 
-    fn descendants_in(parents: &HashMap<u32, u32>, roots: &HashSet<u32>) -> Vec<u32> {
-        let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
-        for (pid, parent) in parents {
-            children.entry(*parent).or_default().push(*pid);
-        }
-        let mut found = Vec::new();
-        let mut next: Vec<u32> = roots.iter().copied().collect();
-        while let Some(pid) = next.pop() {
-            for child in children.remove(&pid).unwrap_or_default() {
-                found.push(child);
-                next.push(child);
-            }
-        }
-        found
-    }
-
-    /// Parent of each process that is there and no zombie.
-    fn parents() -> HashMap<u32, u32> {
+    /// Each process that is there and no zombie.
+    fn all_processes() -> HashMap<u32, Seen> {
         let Ok(entries) = std::fs::read_dir("/proc") else {
             return HashMap::new();
         };
         let pids = entries
             .flatten()
             .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        pids.filter_map(|pid| Some((pid, alive_parent(pid)?))).collect()
+        pids.filter_map(|pid| Some((pid, look_at(pid)?))).collect()
     }
 
-    fn is_alive(pid: u32) -> bool {
-        alive_parent(pid).is_some()
-    }
-
-    /// The parent, unless the process is gone or a zombie.
-    fn alive_parent(pid: u32) -> Option<u32> {
+    /// The process, unless it is gone or a zombie.
+    fn look_at(pid: u32) -> Option<Seen> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // pid (name) state ppid ...; the name may hold anything, also `)`.
-        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
-        let state = fields.next()?;
-        if matches!(state, "Z" | "X") {
-            None
-        } else {
-            fields.next()?.parse().ok()
+        // pid (name) state ppid ... starttime (the 22nd field); the name may hold anything, also `)`.
+        let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
+        if matches!(*fields.first()?, "Z" | "X") {
+            return None;
         }
+        Some(Seen {
+            parent: fields.get(1)?.parse().ok()?,
+            start: fields.get(19)?.parse().ok()?,
+        })
     }
 
     /// Whether the environment that the process was started with carries our mark.
@@ -254,7 +283,8 @@ mod platform {
             .filter(|(_, _, marked)| *marked)
             .map(|(pid, ..)| *pid)
             .collect();
-        let mut next = vec![root];
+        let mut next = found.clone();
+        next.push(root);
         while let Some(parent) = next.pop().filter(|parent| *parent != 0) {
             for (pid, ..) in rows.iter().filter(|(_, ppid, _)| *ppid == parent) {
                 if !next.contains(pid) && !found.contains(pid) {

@@ -191,16 +191,15 @@ fn turn_result(envelope: &Envelope<'_>) -> TurnResult {
             .errors
             .filter(|raw| raw.get().starts_with('['))
             .map(ToOwned::to_owned),
-        total_cost_usd: number(envelope.total_cost_usd).or_else(|| number(envelope.cost_usd)),
+        total_cost_usd: usd(envelope.total_cost_usd).or_else(|| usd(envelope.cost_usd)),
         turn_cost_usd: turn_usage.map(|models| models.values().map(|model| model.cost_usd.0).sum()),
         turn_tokens: envelope
             .usage
             .and_then(|raw| serde_json::from_str::<Usage>(raw.get()).ok())
             .map_or(0, |u| u.tokens()),
-        total_tokens: envelope
-            .model_usage
-            .and_then(model_usage)
-            .map_or(0, |models| models.values().map(Usage::tokens).sum()),
+        total_tokens: envelope.model_usage.and_then(model_usage).map_or(0, |models| {
+            models.values().map(Usage::tokens).fold(0, u64::saturating_add)
+        }),
         usage: owned(envelope.usage),
         permission_denials: owned(envelope.permission_denials),
         stop_reason: owned(envelope.stop_reason),
@@ -278,6 +277,11 @@ fn text(raw: Option<&RawValue>) -> Option<String> {
 fn number(raw: Option<&RawValue>) -> Option<f64> {
     raw.and_then(|raw| serde_json::from_str::<f64>(raw.get()).ok())
         .filter(|number| number.is_finite())
+}
+
+/// An amount; a negative one is no better than none.
+fn usd(raw: Option<&RawValue>) -> Option<f64> {
+    number(raw).filter(|usd| *usd >= 0.0)
 }
 
 fn boolean(raw: Option<&RawValue>) -> bool {

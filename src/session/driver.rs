@@ -1,7 +1,6 @@
 //! The task that moves a session's bytes and watches its process: lines, deadlines, orders and the end go to
 //! the state; what follows from them is the state's business.
 
-use super::diagnostics::Diagnostics;
 use super::event::Event;
 use super::handle::{Input, Mailbox, Order, Prepared, Session};
 use super::state::State;
@@ -9,9 +8,11 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::limits;
 use crate::process::child::{Exit, Launch, Process, Started};
+use crate::process::diagnostics::Diagnostics;
 use crate::process::pipe::ReadPipe;
 use crate::process::tree;
 use crate::protocol::framer::{Framed, Framer};
+use crate::protocol::inbound;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::io::AsyncWriteExt;
@@ -20,12 +21,12 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Runs a session to its end. A panic fails this session with `ERR_INTERNAL` and ends its process.
 pub(super) async fn supervise(prepared: Prepared, started: Option<Started>, before: Vec<Session>) {
-    let (session, mailbox, launch, _prompt_file) = prepared.into_parts();
+    let (session, mut mailbox, launch, _prompt_file) = prepared.into_parts();
     let driven = session.clone();
     let run = tokio::spawn(async move {
         let started = match started {
             Some(started) => started,
-            None => match start_after(before, &launch, &driven).await {
+            None => match start_after(before, &launch, &driven, &mut mailbox.orders).await {
                 Some(started) => started,
                 None => return,
             },
@@ -43,23 +44,60 @@ pub(super) async fn supervise(prepared: Prepared, started: Option<Started>, befo
 
 /// Waits until the processes that are leaving the conversation have ended, then starts ours. `None` if the
 /// session was ended meanwhile, or could not be started.
-async fn start_after(before: Vec<Session>, launch: &Launch, session: &Session) -> Option<Started> {
+async fn start_after(
+    before: Vec<Session>,
+    launch: &Launch,
+    session: &Session,
+    orders: &mut UnboundedReceiver<Order>,
+) -> Option<Started> {
     for other in before {
-        other.ended().await;
-    }
-    if session.read(State::has_ended) {
-        return None;
+        wait_for_end_of(&other, session, orders).await?;
     }
     match launch.start() {
-        Ok(started) => {
-            session.has_process(&started.process);
+        Ok(started) if session.has_process(&started.process) => {
+            session.save();
             Some(started)
+        }
+        Ok(started) => {
+            end_tree(&started.process).await;
+            started.process.exited().await;
+            None
         }
         Err(error) => {
             session.apply(|state| state.failed_to_start(error));
             None
         }
     }
+}
+
+/// Time passes for the waiting session too. `None` if it was ended.
+async fn wait_for_end_of(
+    other: &Session,
+    session: &Session,
+    orders: &mut UnboundedReceiver<Order>,
+) -> Option<()> {
+    let ended = other.ended();
+    tokio::pin!(ended);
+    loop {
+        if session.read(State::has_ended) {
+            return None;
+        }
+        let deadline = session.read(State::next_deadline);
+        tokio::select! {
+            () = &mut ended => return Some(()),
+            Some(_) = orders.recv() => {}
+            () = sleep_until(deadline), if deadline.is_some() => {
+                session.apply(|state| state.on_time(Instant::now()));
+            }
+        }
+    }
+}
+
+/// Kills a process and all its descendants, off the I/O thread.
+async fn end_tree(process: &Arc<Process>) {
+    let process = Arc::clone(process);
+    // Fails only when the runtime ends.
+    let _ = tokio::task::spawn_blocking(move || tree::kill_now(&process)).await;
 }
 
 struct Driver {
@@ -70,6 +108,8 @@ struct Driver {
     orders: UnboundedReceiver<Order>,
     framer: Framer,
     diagnostics: Diagnostics,
+    /// Whether the process was signalled: a wrapper may have died of it, and left the CLI behind.
+    signalled: bool,
 }
 
 /// What woke the driver.
@@ -94,13 +134,14 @@ impl Driver {
             orders: mailbox.orders,
             framer: Framer::new(limits::LINE_BYTES),
             diagnostics: Diagnostics::default(),
+            signalled: false,
         };
         let writer = tokio::spawn(write_input(started.stdin, mailbox.input));
         let exit = driver.until_exit().await;
         // Whatever is still to be written has no reader any more.
         writer.abort();
         driver.drain().await;
-        if !exit.is_orderly() {
+        if driver.signalled || !exit.is_orderly() {
             driver.end_leftovers().await;
         }
         let stderr = driver.diagnostics.tail();
@@ -121,10 +162,10 @@ impl Driver {
             let wake = tokio::select! {
                 biased;
                 Some(order) = self.orders.recv() => Wake::Order(order),
+                () = sleep_until(deadline), if deadline.is_some() => Wake::Time,
                 more = read_lines(&self.stdout, &mut self.framer, &self.session), if output && room => Wake::Output(more),
                 more = read_stderr(&self.stderr, &mut self.diagnostics, &self.session), if diagnostics => Wake::Diagnostics(more),
                 () = self.session.room(), if !room => Wake::Room,
-                () = sleep_until(deadline), if deadline.is_some() => Wake::Time,
                 () = sleep_until(silent_since.map(|since| since + limits::SILENT_LIFE)), if silent_since.is_some() => {
                     silent_since = None;
                     Wake::Silence
@@ -132,7 +173,7 @@ impl Driver {
                 exit = &mut exited => Wake::Exit(exit),
             };
             match wake {
-                Wake::Order(order) => self.obey(&order),
+                Wake::Order(order) => self.obey(order),
                 Wake::Output(more) => {
                     output = more;
                     silent_since = (!more).then(Instant::now);
@@ -150,16 +191,17 @@ impl Driver {
         }
     }
 
-    fn obey(&self, order: &Order) {
+    fn obey(&mut self, order: Order) {
         match order {
-            Order::Look => {}
+            Order::Look => return,
             Order::Interrupt => self.process.interrupt(),
             Order::KillTree => {
                 let process = Arc::clone(&self.process);
                 // Not awaited: the end of the process is what the driver waits for anyway.
-                drop(tokio::task::spawn_blocking(move || tree::kill_now(&process)));
+                tokio::spawn(async move { end_tree(&process).await });
             }
         }
+        self.signalled = true;
     }
 
     /// A CLI that crashed or was killed leaves its tools behind; one that exits in order has ended them, but for
@@ -193,7 +235,12 @@ fn on_framed(session: &Session, framed: &Framed<'_>) {
     match framed {
         Framed::Line(line) => {
             let text = String::from_utf8_lossy(line);
-            session.apply(|state| state.on_line(&text, session.wants(), Instant::now()));
+            let frame = inbound::parse(&text);
+            let message = session
+                .wants()
+                .includes(&frame)
+                .then(|| text.clone().into_owned());
+            session.apply(|state| state.on_frame(frame, &text, message, Instant::now()));
         }
         Framed::TooLong(bytes) => session.tell(Event::Error(Error::Internal {
             reason: format!(

@@ -51,14 +51,24 @@ pub enum Event {
 }
 
 impl Event {
-    /// Bytes that count against the bound of what may wait for the owner: only what can be a flood.
+    /// Bytes that count against the bound of what may wait for the owner: whatever the CLI decides the size of.
     #[must_use]
     pub fn backlog_bytes(&self) -> usize {
         match self {
             Self::Message { line } => line.len(),
+            Self::Init { line, .. } => line.len(),
             Self::Stderr(text) => text.len(),
-            _ => 0,
+            Self::Turn(turn) => turn.backlog_bytes(),
+            Self::Failed { .. } | Self::Status { .. } | Self::Error(_) | Self::Close { .. } => 0,
         }
+    }
+}
+
+impl Turn {
+    /// See [`Event::backlog_bytes`].
+    #[must_use]
+    pub fn backlog_bytes(&self) -> usize {
+        self.prompt.get().len() + self.response.len()
     }
 }
 

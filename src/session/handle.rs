@@ -51,7 +51,7 @@ pub(super) enum Input {
 }
 
 /// For the task that drives the process.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Order {
     Interrupt,
     KillTree,
@@ -180,6 +180,7 @@ impl Session {
             total_turns,
             cli_totals: state.ledger().totals(),
             pid: self.pid().filter(|_| !state.has_ended()),
+            revision: state.revision(),
         }
     }
 
@@ -252,13 +253,6 @@ impl Session {
         self.save_fields(&self.lock());
     }
 
-    /// Saves the record's fields on the calling thread: for a host that is about to end.
-    pub fn save_now(&self) {
-        if let Some(keeper) = self.shared.keeper.get() {
-            keeper.save_now(self.record_fields());
-        }
-    }
-
     /// Sends SIGINT to the process if a turn runs: for a host that is about to end. An idle CLI ends by the end
     /// of its input, which comes with the end of the host.
     pub fn interrupt_if_busy(&self) {
@@ -314,11 +308,14 @@ impl Session {
 
     /// Tells something that is no change of the state.
     pub(super) fn tell(&self, event: Event) {
-        let bytes = event.backlog_bytes();
+        self.count(event.backlog_bytes());
+        self.shared.outbox.tell(event);
+    }
+
+    fn count(&self, bytes: usize) {
         if bytes > 0 {
             self.shared.backlog.bytes.fetch_add(bytes, Ordering::AcqRel);
         }
-        self.shared.outbox.tell(event);
     }
 
     /// Changes the state and carries out what follows from it.
@@ -370,6 +367,7 @@ impl Session {
         };
         // Moved, not copied: an answer may have 100 MiB.
         let interaction = super::turn::raw(std::mem::take(&mut turn.interaction));
+        self.count(turn.backlog_bytes());
         let ticket = self.shared.outbox.hold(Some(turn));
         keeper.add_turn(interaction, self.fields(state), self.release_when_stored(ticket));
     }
@@ -393,11 +391,18 @@ impl Session {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn has_process(&self, process: &Arc<Process>) {
+    /// Takes the process, unless the session was ended meanwhile: then the caller ends the process.
+    pub(super) fn has_process(&self, process: &Arc<Process>) -> bool {
+        let mut state = self.lock();
+        // The pid is part of what is saved and told from here on.
         self.shared.pid.store(process.pid(), Ordering::Relaxed);
+        let Some(effects) = state.started() else {
+            return false;
+        };
         // A session has one process in its life.
         let _ = self.shared.process.set(Arc::clone(process));
-        self.apply(State::started);
+        self.perform(effects, &state);
+        true
     }
 }
 
@@ -426,6 +431,7 @@ impl Prepared {
         };
         engine.add(&session);
         if let Some(started) = &started {
+            // Nobody else knows the session yet, so it cannot have been ended.
             session.has_process(&started.process);
         }
         engine.runtime().spawn(driver::supervise(self, started, before));

@@ -47,8 +47,11 @@ impl Ledger {
 
     /// What the turn of this result cost, in USD; moves the base.
     pub fn charge(&mut self, result: &TurnResult) -> f64 {
+        let Some(cost_usd) = result.total_cost_usd else {
+            return plain(result.turn_cost_usd.unwrap_or(0.0));
+        };
         let total = CliTotals {
-            cost_usd: result.total_cost_usd.unwrap_or(self.totals.last.cost_usd),
+            cost_usd,
             tokens: result.total_tokens,
         };
         let cost = result
@@ -56,7 +59,7 @@ impl Ledger {
             .unwrap_or_else(|| total.cost_usd - self.base(&total, result.turn_tokens));
         self.totals.last = total;
         self.carried_over = false;
-        cost.max(0.0)
+        plain(cost)
     }
 
     fn base(&self, total: &CliTotals, turn_tokens: u64) -> f64 {
@@ -82,6 +85,11 @@ impl Ledger {
             None => 0.0,
         }
     }
+}
+
+/// An amount that can be shown and added: finite, not negative, and without the sign that a sum of nothing has.
+fn plain(usd: f64) -> f64 {
+    if usd.is_finite() { usd.max(0.0) + 0.0 } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -162,6 +170,33 @@ mod tests {
             ..result(9.0, 900, 10)
         };
         check(saved(0.25, 15), &[(own, 0.125), (result(9.5, 950, 50), 0.5)]);
+    }
+
+    #[test]
+    fn a_first_result_without_a_total_does_not_charge_what_was_saved() {
+        let none = || TurnResult {
+            total_cost_usd: None,
+            ..TurnResult::default()
+        };
+        check(saved(5.0, 100), &[(none(), 0.0), (result(5.5, 110, 10), 0.5)]);
+    }
+
+    #[test]
+    fn an_amount_beyond_numbers_costs_nothing() {
+        let endless = TurnResult {
+            turn_cost_usd: Some(f64::INFINITY),
+            ..result(1.0, 1, 1)
+        };
+        check(None, &[(endless, 0.0), (result(1.5, 2, 1), 0.5)]);
+    }
+
+    #[test]
+    fn a_turn_that_cost_nothing_costs_zero_without_a_sign() {
+        let nothing = TurnResult {
+            turn_cost_usd: Some(-0.0),
+            ..result(0.0, 0, 0)
+        };
+        assert!(Ledger::new(None).charge(&nothing).is_sign_positive());
     }
 
     #[test]

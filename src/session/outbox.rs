@@ -28,6 +28,8 @@ enum Slot {
     Ready(Event),
     /// Waits for the store; holds the turn to be told then, if any.
     Held(u64, Option<Box<Turn>>),
+    /// Was held and is stored; there is nothing to tell.
+    Stored,
 }
 
 /// Names a held place in the queue.
@@ -70,7 +72,7 @@ impl Outbox {
         let Some(slot) = held else { return };
         let turn = match slot {
             Slot::Held(_, turn) => turn.take(),
-            Slot::Ready(_) => None,
+            Slot::Ready(_) | Slot::Stored => None,
         };
         *slot = match (turn, stored) {
             (Some(mut turn), stored) => {
@@ -78,7 +80,7 @@ impl Outbox {
                 Slot::Ready(Event::Turn(turn))
             }
             (None, Err(error)) => Slot::Ready(Event::Error(error)),
-            (None, Ok(())) => Slot::Held(0, None),
+            (None, Ok(())) => Slot::Stored,
         };
         self.flush(&mut queue);
     }
@@ -88,7 +90,7 @@ impl Outbox {
         while let Some(slot) = queue.slots.pop_front() {
             match slot {
                 Slot::Ready(event) => self.owner.tell(event),
-                Slot::Held(0, _) => {}
+                Slot::Stored => {}
                 held @ Slot::Held(..) => {
                     queue.slots.push_front(held);
                     return;

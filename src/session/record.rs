@@ -23,13 +23,12 @@ pub struct Fields {
     pub cli_totals: SavedTotals,
     /// Pid of the process, while there is one.
     pub pid: Option<u32>,
+    /// Count of changes up to these fields.
+    pub revision: u64,
 }
 
-/// Keeps the record of one session. Never blocks, but for `save_now`.
+/// Keeps the record of one session. Never blocks.
 pub trait Keeper: Send + Sync {
-    /// Saves the fields on the calling thread.
-    fn save_now(&self, fields: Fields);
-
     /// Saves the fields.
     fn save(&self, fields: Fields, stored: Stored);
 

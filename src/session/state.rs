@@ -15,6 +15,7 @@ use super::ledger::Ledger;
 use super::status::Status;
 use crate::error::Error;
 use crate::options::SessionOptions;
+use crate::protocol::inbound::Frame;
 use crate::protocol::outbound;
 use serde_json::value::RawValue;
 use std::collections::VecDeque;
@@ -43,6 +44,18 @@ pub struct Wants {
     pub content: bool,
     /// Standard error.
     pub stderr: bool,
+}
+
+impl Wants {
+    /// Whether somebody listens to a line.
+    #[must_use]
+    pub fn includes(self, frame: &Frame) -> bool {
+        match frame {
+            Frame::NotAnObject => false,
+            Frame::Content => self.messages || self.content,
+            Frame::Init(_) | Frame::Result(_) | Frame::Other => self.messages,
+        }
+    }
 }
 
 /// What must be done for a change of the state, in order.
@@ -124,6 +137,8 @@ pub struct State {
     total_turns: u64,
     told: Status,
     changes: u64,
+    /// Counts changes of what the record says.
+    revision: u64,
 }
 
 type Effects = Vec<Effect>;
@@ -150,6 +165,7 @@ impl State {
             total_turns: 0,
             told: Status::Starting,
             changes: 0,
+            revision: 0,
             options,
         }
     }
@@ -193,6 +209,13 @@ impl State {
     /// Sets what earlier processes cost, or what the caller says.
     pub fn set_totals(&mut self, cost_usd: f64, turns: u64) {
         (self.total_cost_usd, self.total_turns) = (cost_usd, turns);
+        self.revision += 1;
+    }
+
+    /// Count of changes of what the record says.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// What turns cost.
@@ -207,16 +230,23 @@ impl State {
         self.last_result_at
     }
 
-    /// The process runs.
-    pub fn started(&mut self) -> Effects {
-        self.transition(|state, effects| {
+    /// The process runs. Nothing if the session was ended meanwhile: the caller then ends the process.
+    pub fn started(&mut self) -> Option<Effects> {
+        if self.phase != Phase::Waiting {
+            return None;
+        }
+        self.revision += 1;
+        Some(self.transition(|state, effects| {
             state.phase = Phase::Running;
             state.pump(effects);
-        })
+        }))
     }
 
     /// The process could not be created after all.
     pub fn failed_to_start(&mut self, error: Error) -> Effects {
+        if self.phase != Phase::Waiting {
+            return Effects::new();
+        }
         self.transition(|state, effects| {
             state.phase = Phase::Ended(Status::Failed);
             effects.push(Effect::Save);
@@ -401,6 +431,7 @@ impl State {
         if status != self.told {
             self.told = status;
             self.changes += 1;
+            self.revision += 1;
             let news = (status, self.changes);
             let at = effects
                 .iter()

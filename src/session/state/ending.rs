@@ -20,6 +20,7 @@ impl State {
         // On SIGINT and SIGTERM the CLI ends in order too.
         if code.is_some() || matches!(signal.as_deref(), Some("SIGINT" | "SIGTERM")) {
             self.ledger.process_ended();
+            self.revision += 1;
         }
         self.end(error, Event::Close { code, signal })
     }
@@ -45,8 +46,6 @@ impl State {
         if self.has_ended() {
             return Effects::new();
         }
-        self.phase = Phase::Running;
-        self.last_result_was_error = false;
         self.end(
             Error::Internal { reason },
             Event::Close {

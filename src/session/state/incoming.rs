@@ -1,46 +1,41 @@
 //! What a line of the CLI does to the state.
 
-use super::{Effect, Effects, InFlight, Phase, State, Wants};
+use super::{Effect, Effects, InFlight, Phase, State};
 use crate::clock;
-use crate::protocol::inbound::{self, Frame, Init, TurnResult};
+use crate::protocol::inbound::{Frame, Init, TurnResult};
 use crate::session::event::{Event, Turn};
 use crate::session::turn::{self, TurnKind};
 use std::time::Instant;
 
 impl State {
-    /// One line of standard output.
-    pub fn on_line(&mut self, line: &str, wants: Wants, now: Instant) -> Effects {
-        let frame = inbound::parse(line);
-        let wanted = match frame {
-            Frame::NotAnObject => return Effects::new(),
-            Frame::Content => wants.messages || wants.content,
-            _ => wants.messages,
-        };
+    /// One line of standard output, already parsed: parsing a big line takes time, and this runs under a lock.
+    /// `message` is a copy for listeners, where there are any.
+    pub fn on_frame(&mut self, frame: Frame, line: &str, message: Option<String>, now: Instant) -> Effects {
         self.transition(|state, effects| {
-            if wanted {
-                effects.push(Effect::Tell(Event::Message {
-                    line: line.to_owned(),
-                }));
+            if let Some(line) = message {
+                effects.push(Effect::Tell(Event::Message { line }));
             }
             match frame {
-                Frame::Init(init) => state.on_init(init, line, effects),
+                Frame::Init(init) => state.on_init(init, line, now, effects),
                 Frame::Result(result) => state.on_result(&result, now, effects),
                 Frame::Content | Frame::Other | Frame::NotAnObject => {}
             }
         })
     }
 
-    fn on_init(&mut self, init: Init, line: &str, effects: &mut Effects) {
+    fn on_init(&mut self, init: Init, line: &str, now: Instant, effects: &mut Effects) {
         self.any_init = true;
         self.init_since_result = true;
-        if init.session_id.is_some() {
-            self.session_id = init.session_id;
-        }
+        self.rename(init.session_id);
         self.foreign_turn = match &self.in_flight {
             // 2.1.330 names the messages of a turn; an older CLI leaves it to the result.
             Some(turn) => !init.message_uuids.is_empty() && !init.message_uuids.contains(&turn.uuid),
             None => true,
         };
+        if self.foreign_turn && matches!(self.phase, Phase::Ending(_)) {
+            self.foreign_deadline
+                .get_or_insert(now + self.options.turn_timeout());
+        }
         effects.push(Effect::Tell(Event::Init {
             session_id: self.session_id.clone(),
             line: line.into(),
@@ -62,12 +57,17 @@ impl State {
         self.init_since_result = false;
         self.last_result_was_error = result.is_error;
         self.last_result_at = Some(now);
-        if result.session_id.is_some() {
-            self.session_id.clone_from(&result.session_id);
-        }
+        self.rename(result.session_id.clone());
         self.record(result, answered, effects);
         self.pump(effects);
         self.end_input_if_idle(now, effects);
+    }
+
+    fn rename(&mut self, id: Option<String>) {
+        if id.is_some() && id != self.session_id {
+            self.session_id = id;
+            self.revision += 1;
+        }
     }
 
     /// Whether a result belongs to the message in flight.
@@ -84,8 +84,9 @@ impl State {
 
     fn record(&mut self, result: &TurnResult, answered: Option<InFlight>, effects: &mut Effects) {
         let cost = self.ledger.charge(result);
-        self.total_cost_usd += cost;
-        self.total_turns += result.turns;
+        self.total_cost_usd = (self.total_cost_usd + cost).min(f64::MAX);
+        self.total_turns = self.total_turns.saturating_add(result.turns);
+        self.revision += 1;
         let kind = match &answered {
             Some(turn) if turn.abandoned => TurnKind::Late,
             Some(_) => TurnKind::Answer,

@@ -1,7 +1,8 @@
 //! The rules of a session, checked without a process.
 
-use super::{Effect, Effects, Message, State, Wants};
+use super::{Effect, Effects, Message, State};
 use crate::error::Error;
+use crate::protocol::inbound;
 use crate::session::event::Event;
 use crate::session::status::Status;
 use crate::session::turn;
@@ -25,7 +26,7 @@ impl Bench {
             state: State::new(Arc::new(options)),
             now: Instant::now(),
         };
-        bench.state.started();
+        assert!(bench.state.started().is_some());
         bench
     }
 
@@ -41,7 +42,7 @@ impl Bench {
     }
 
     fn line(&mut self, line: &str) -> Effects {
-        self.state.on_line(line, Wants::default(), self.now)
+        self.state.on_frame(inbound::parse(line), line, None, self.now)
     }
 
     fn init(&mut self) -> Effects {
@@ -304,6 +305,41 @@ fn the_close_is_told_once_and_last() {
     ));
     assert!(bench.state.kill(bench.now).is_empty());
     assert!(bench.state.stop(bench.now).is_empty());
+}
+
+#[test]
+fn a_session_that_was_ended_before_its_process_came_stays_ended() {
+    for kill in [false, true] {
+        let json = r#"{"name":"a","model":"m","workDir":"/"}"#;
+        let mut state = State::new(Arc::new(
+            serde_json::from_str(json).expect("test options are complete"),
+        ));
+        let now = Instant::now();
+        if kill {
+            state.kill(now)
+        } else {
+            state.stop(now)
+        };
+        assert!(state.started().is_none() && state.has_ended());
+        assert!(
+            state
+                .failed_to_start(Error::Internal {
+                    reason: String::new()
+                })
+                .is_empty()
+        );
+    }
+}
+
+#[test]
+fn numbers_without_bound_do_not_break_the_totals() {
+    let mut bench = Bench::new();
+    for send in 1..3 {
+        bench.send(send);
+        bench.init();
+        bench.line(r#"{"type":"result","num_turns":1e30,"total_cost_usd":1e308,"model_usage_since_last_result":{"m":{"costUSD":1e308}}}"#);
+    }
+    assert_eq!(bench.state.totals(), (f64::MAX, u64::MAX));
 }
 
 #[test]
