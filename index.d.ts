@@ -278,7 +278,7 @@ export interface SpawnOptions extends SessionOptions {
   prompt?: Message | null | undefined
 }
 
-/** Options of {@link SessionManager.fork}. What is not given is inherited from the source. */
+/** Options of {@link SessionManager.fork}. What is not given is inherited from the source, except `tags`. */
 export interface ForkOptions extends SessionOptions {
   /** First message of the fork. Default `'Continue from the forked conversation.'` */
   message?: string | null | undefined
@@ -368,6 +368,8 @@ export class StreamSession extends EventEmitter {
   totalCostUsd: number
   /** The CLI's `num_turns`, added up over all its processes. */
   totalTurns: number
+  /** When the session was first made, ISO 8601. */
+  readonly created: string
   /** Process id of the CLI, `null` before there is one. */
   readonly pid: number | null
   /** Resolves when the process has ended and all its output was read. Never rejects. */

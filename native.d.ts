@@ -29,7 +29,7 @@ export declare class NativeManager {
   constructor(host: Host, store: NativeStore)
   /** JSON of the options of a new session. */
   planSpawn(name: string, given: string, defaults: string): string
-  /** JSON `{options, record}` of a session that goes on with its record. */
+  /** JSON `{options, token}` of a session that goes on with its record; the token is '' if the record has no owner. */
   planResume(name: string, defaults: string): string
   /**
    * Starts a fork; the number of the outcome to come, which is JSON `{options, response, interaction, cost,
@@ -72,6 +72,8 @@ export declare class NativeSession {
   kill(): StatusChange
   /** Sets cost and turns of earlier processes. */
   setTotals(costUsd: number, turns: number): void
+  /** Goes on from a record that was taken over: cost, turns, JSON of its `cliTotals` or null. */
+  restore(costUsd: number, turns: number, cliTotals: string): void
   /** Whether the record was taken away, so that `persist` should be given the whole history. */
   get recordLost(): boolean
   /**

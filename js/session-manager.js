@@ -229,25 +229,25 @@ class SessionManager {
 
   #restore(name) {
     if (this.#reserved.has(name)) throw nameTaken(name)
-    const { options, record } = JSON.parse(storeCall(this.store, () => this.#native.planResume(name, this.#defaults())))
-    return this.#begin(options, { record })
+    const plan = storeCall(this.store, () => this.#native.planResume(name, this.#defaults()))
+    const { options, token } = JSON.parse(plan)
+    return this.#begin(options, { token })
   }
 
   /**
    * The original's order: listeners, process, name, record. A start that fails leaves nothing behind.
    * @param {object} plan
-   * @param {{ record?: any, fork?: { interaction: object, cost: number, turns: number } }} origin
+   * @param {{ token?: string, fork?: { interaction: object, cost: number, turns: number } }} origin
    */
-  #begin(plan, { record, fork }) {
+  #begin(plan, { token, fork }) {
     const session = new StreamSession(plan)
     session[internals].attach({
       store: nativeOf(this.store),
-      takeOver: record === undefined ? undefined : (record.owner?.token ?? ''),
+      takeOver: token,
       onError: () => this.#isCurrent(session) && this._persist(session.name),
       onEnd: () => this.#release(session),
       onClose: () => this.#running.delete(session),
     })
-    if (record !== undefined) session[internals].restore(record)
     if (fork !== undefined) {
       session.interactions = [fork.interaction]
       session.totalCostUsd = fork.cost
@@ -259,6 +259,8 @@ class SessionManager {
       session.start()
       this.sessions.set(session.name, session)
       this._persist(session.name)
+      // Read only now that the record is ours: until then the process before may add a last turn.
+      if (token !== undefined) session[internals].restore(this.store.get(session.name) ?? {})
     } catch (error) {
       if (this.#isCurrent(session)) this.sessions.delete(session.name)
       if (session[internals].native === undefined) this.#running.delete(session)

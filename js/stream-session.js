@@ -299,7 +299,7 @@ class StreamSession extends EventEmitter {
     this.#interactions = Array.isArray(record.interactions) ? record.interactions : []
     this.#totalCostUsd = Number(record.totalCostUsd) || 0
     this.#totalTurns = Number(record.totalTurns) || 0
-    this.#tellTotals()
+    this.#native?.restore(this.#totalCostUsd, this.#totalTurns, JSON.stringify(record.cliTotals ?? null))
   }
 
   #persist() {

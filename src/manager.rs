@@ -59,8 +59,8 @@ pub struct Defaults {
 pub struct Resume {
     /// What to start.
     pub options: SessionOptions,
-    /// The record, for its history and totals.
-    pub record: Arc<Record>,
+    /// Token of the record's owner, if it has one: the record is taken over from that owner alone.
+    pub token: Option<String>,
 }
 
 impl Manager {
@@ -140,7 +140,10 @@ impl Manager {
             });
         }
         let options = from_record(name, &record, id, defaults);
-        Ok(Resume { options, record })
+        Ok(Resume {
+            options,
+            token: owned.token,
+        })
     }
 
     /// Ends the session of a name that no live session of the calling manager has: marks its record, and
@@ -155,8 +158,9 @@ impl Manager {
         let mut fields = Record::new();
         fields.set("status", "killed");
         if owned.state != OwnerState::None {
-            // Without its token the record is no longer the owner's to change.
+            // Without its token the record is no longer the owner's to change, so its last save will not come.
             fields.set("owner", ());
+            fields.set("pid", ());
         }
         let change = Change::Merge {
             name: name.to_owned(),

@@ -67,17 +67,19 @@ impl RecordKeeper {
     /// `ERR_SESSION_EXISTS` if the name was taken meanwhile, `ERR_STORE`.
     pub fn persist(&self, session: &Session, interactions: Option<&RawValue>) -> Result<()> {
         let mut interactions = interactions;
+        let mut overwritten = false;
         // A turn may be stored while a write waits for the lock, and must not stay under older fields.
         for _ in 0..limits::STORE_CATCH_UPS {
             let fields = session.record_fields();
+            let revision = Some(fields.revision);
             let saved = *lock(&self.saved);
-            if interactions.is_none() && saved >= Some(fields.revision) {
-                return Ok(());
+            if interactions.is_none() && !overwritten && saved >= revision {
+                break;
             }
-            let revision = fields.revision;
             let first = saved.is_none() || (self.is_lost() && interactions.is_some());
             self.write(first, &fields, interactions.take())?;
-            move_forward(&self.saved, revision);
+            overwritten = *lock(&self.saved) > revision;
+            move_forward(&self.saved, fields.revision);
         }
         Ok(())
     }
@@ -150,8 +152,10 @@ impl RecordKeeper {
         record.set("systemPrompt", &options.system_prompt);
         record.set("maxBudget", options.max_budget);
         record.set("agent", &options.agent);
-        record.set("totalCostUsd", fields.total_cost_usd);
-        record.set("totalTurns", fields.total_turns);
+        if let Some(totals) = &fields.totals {
+            record.set("totalCostUsd", totals.cost_usd);
+            record.set("totalTurns", totals.turns);
+        }
         record.set("interactions", Vec::<()>::new());
         record.set(
             "created",
@@ -205,7 +209,15 @@ impl Keeper for RecordKeeper {
             interaction,
             fields: record_of(&fields),
         };
-        self.store.apply_later(change, self.when_stored(&fields, stored));
+        let lost = Arc::clone(&self.lost);
+        let when_stored = self.when_stored(&fields, stored);
+        let done: Done = Box::new(move |applied| {
+            if applied.as_ref().is_ok_and(|applied| !applied.changed) {
+                lost.store(true, Ordering::Release);
+            }
+            when_stored(applied);
+        });
+        self.store.apply_later(change, done);
     }
 }
 
@@ -223,9 +235,11 @@ fn record_of(fields: &Fields) -> Record {
     let mut record = Record::new();
     record.set("claudeSessionId", &fields.session_id);
     record.set("status", fields.status.as_str());
-    record.set("totalCostUsd", fields.total_cost_usd);
-    record.set("totalTurns", fields.total_turns);
     record.set("pid", fields.pid);
-    record.set("cliTotals", fields.cli_totals);
+    if let Some(totals) = &fields.totals {
+        record.set("totalCostUsd", totals.cost_usd);
+        record.set("totalTurns", totals.turns);
+        record.set("cliTotals", totals.cli);
+    }
     record
 }

@@ -46,7 +46,7 @@ impl NativeManager {
         Ok(options_json(&options))
     }
 
-    /// JSON `{options, record}` of a session that goes on with its record.
+    /// JSON `{options, token}` of a session that goes on with its record; the token is '' if the record has no owner.
     #[napi(catch_unwind)]
     pub fn plan_resume(&self, name: String, defaults: String) -> Result<String> {
         let defaults = read::<Defaults>(&defaults, "options")?;
@@ -54,11 +54,7 @@ impl NativeManager {
             .manager
             .plan_resume(&name, defaults)
             .map_err(|error| throw(&error))?;
-        Ok(format!(
-            "{{\"options\":{},\"record\":{}}}",
-            options_json(&resume.options),
-            resume.record.to_json()
-        ))
+        Ok(json!({ "options": resume.options, "token": resume.token.unwrap_or_default() }).to_string())
     }
 
     /// Starts a fork; the number of the outcome to come, which is JSON `{options, response, interaction, cost,

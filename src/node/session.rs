@@ -63,6 +63,9 @@ impl NativeSession {
                     },
                     None => Beginning::New,
                 };
+                if matches!(beginning, Beginning::TakeOver { .. }) {
+                    prepared.session().await_totals();
+                }
                 Some(RecordKeeper::attach(
                     store.store.clone(),
                     prepared.session(),
@@ -156,6 +159,20 @@ impl NativeSession {
             reason = "the cast saturates"
         )]
         self.session.set_totals(cost_usd.min(f64::MAX), turns as u64);
+    }
+
+    /// Goes on from a record that was taken over: cost, turns, JSON of its `cliTotals` or null.
+    #[napi(catch_unwind)]
+    pub fn restore(&self, cost_usd: f64, turns: f64, cli_totals: String) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the cast saturates"
+        )]
+        let turns = turns as u64;
+        // A record of another program may hold anything there: then nothing is known.
+        let cli_totals = serde_json::from_str(&cli_totals).ok();
+        self.session.restore(cost_usd.min(f64::MAX), turns, cli_totals);
     }
 
     /// Whether the record was taken away, so that `persist` should be given the whole history.

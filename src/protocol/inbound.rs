@@ -151,7 +151,7 @@ pub fn parse(line: &str) -> Frame {
     let kind = text(envelope.kind);
     match (kind.as_deref(), text(envelope.subtype).as_deref()) {
         (Some("system"), Some("init")) => Frame::Init(Init {
-            session_id: text(envelope.session_id),
+            session_id: id(envelope.session_id),
             message_uuids: message_uuids(&envelope),
         }),
         (Some("result"), _) => Frame::Result(Box::new(turn_result(&envelope))),
@@ -183,14 +183,8 @@ fn turn_result(envelope: &Envelope<'_>) -> TurnResult {
     TurnResult {
         subtype: text(envelope.subtype),
         is_error: boolean(envelope.is_error),
-        text: envelope
-            .result
-            .filter(|raw| raw.get().starts_with('"'))
-            .map(ToOwned::to_owned),
-        errors: envelope
-            .errors
-            .filter(|raw| raw.get().starts_with('['))
-            .map(ToOwned::to_owned),
+        text: starting(envelope.result, '"'),
+        errors: starting(envelope.errors, '['),
         total_cost_usd: usd(envelope.total_cost_usd).or_else(|| usd(envelope.cost_usd)),
         turn_cost_usd: turn_usage.map(|models| models.values().map(|model| model.cost_usd.0).sum()),
         turn_tokens: envelope
@@ -200,12 +194,12 @@ fn turn_result(envelope: &Envelope<'_>) -> TurnResult {
         total_tokens: envelope.model_usage.and_then(model_usage).map_or(0, |models| {
             models.values().map(Usage::tokens).fold(0, u64::saturating_add)
         }),
-        usage: owned(envelope.usage),
-        permission_denials: owned(envelope.permission_denials),
-        stop_reason: owned(envelope.stop_reason),
+        usage: starting(envelope.usage, '{'),
+        permission_denials: starting(envelope.permission_denials, '['),
+        stop_reason: starting(envelope.stop_reason, '"'),
         turns: number(envelope.num_turns).map_or(0, to_count),
-        duration_ms: number(envelope.duration_ms).unwrap_or(0.0),
-        session_id: text(envelope.session_id),
+        duration_ms: number(envelope.duration_ms).map_or(0.0, |ms| ms.max(0.0)),
+        session_id: id(envelope.session_id),
         foreign_origin: envelope.origin.is_some_and(is_foreign),
         message_uuids: message_uuids(envelope),
     }
@@ -274,6 +268,11 @@ fn text(raw: Option<&RawValue>) -> Option<String> {
     raw.and_then(json_text::decode)
 }
 
+/// An id; an empty one is none.
+fn id(raw: Option<&RawValue>) -> Option<String> {
+    text(raw).filter(|id| !id.is_empty())
+}
+
 fn number(raw: Option<&RawValue>) -> Option<f64> {
     raw.and_then(|raw| serde_json::from_str::<f64>(raw.get()).ok())
         .filter(|number| number.is_finite())
@@ -288,8 +287,10 @@ fn boolean(raw: Option<&RawValue>) -> bool {
     raw.is_some_and(|raw| raw.get() == "true")
 }
 
-fn owned(raw: Option<&RawValue>) -> Option<Box<RawValue>> {
-    raw.filter(|raw| raw.get() != "null").map(ToOwned::to_owned)
+/// Raw JSON of a value that begins like this: `{` for an object, `[` for an array, `"` for a string.
+fn starting(raw: Option<&RawValue>, with: char) -> Option<Box<RawValue>> {
+    raw.filter(|raw| raw.get().starts_with(with))
+        .map(ToOwned::to_owned)
 }
 
 #[expect(

@@ -64,7 +64,7 @@ async fn start_after(
             None
         }
         Err(error) => {
-            session.apply(|state| state.failed_to_start(error));
+            session.apply(|state| state.failed_to_start(&error));
             None
         }
     }

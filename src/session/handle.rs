@@ -6,12 +6,12 @@
 use super::driver;
 use super::event::{Event, Turn};
 use super::outbox::{Outbox, Owner, Ticket};
-use super::record::{Fields, Keeper, Stored};
+use super::record::{Fields, Keeper, Stored, Totals};
 use super::state::{Effect, Message, State, Wants};
 use super::status::Status;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::options::{Host, SessionOptions};
+use crate::options::{Host, SavedTotals, SessionOptions};
 use crate::process::child::{Launch, Process};
 use crate::process::{command, locate, tree};
 use std::io::Write;
@@ -172,13 +172,16 @@ impl Session {
     }
 
     fn fields(&self, state: &State) -> Fields {
-        let (total_cost_usd, total_turns) = state.totals();
+        let (cost_usd, turns) = state.totals();
+        let totals = Totals {
+            cost_usd,
+            turns,
+            cli: state.ledger().totals(),
+        };
         Fields {
             status: state.status().0,
             session_id: state.session_id().map(ToOwned::to_owned),
-            total_cost_usd,
-            total_turns,
-            cli_totals: state.ledger().totals(),
+            totals: Some(totals).filter(|_| state.knows_totals()),
             pid: self.pid().filter(|_| !state.has_ended()),
             revision: state.revision(),
         }
@@ -272,6 +275,16 @@ impl Session {
     /// Sets what earlier processes cost, or what the caller says.
     pub fn set_totals(&self, cost_usd: f64, turns: u64) {
         self.lock().set_totals(cost_usd, turns);
+    }
+
+    /// See [`State::await_totals`].
+    pub fn await_totals(&self) {
+        self.lock().await_totals();
+    }
+
+    /// See [`State::restore`].
+    pub fn restore(&self, cost_usd: f64, turns: u64, cli_totals: Option<SavedTotals>) {
+        self.lock().restore(cost_usd, turns, cli_totals);
     }
 
     /// Whether this session's process is on its way out of this conversation.

@@ -15,16 +15,23 @@ pub struct Fields {
     pub status: Status,
     /// The conversation's id.
     pub session_id: Option<String>,
-    /// Cost over all processes, in USD.
-    pub total_cost_usd: f64,
-    /// Turns over all processes.
-    pub total_turns: u64,
-    /// The CLI's own running totals.
-    pub cli_totals: SavedTotals,
+    /// Cost, turns and the CLI's own running totals; `None` while a resumed session has not read them.
+    pub totals: Option<Totals>,
     /// Pid of the process, while there is one.
     pub pid: Option<u32>,
     /// Count of changes up to these fields.
     pub revision: u64,
+}
+
+/// What the turns so far add up to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Totals {
+    /// Cost over all processes, in USD.
+    pub cost_usd: f64,
+    /// Turns over all processes.
+    pub turns: u64,
+    /// The CLI's own running totals.
+    pub cli: SavedTotals,
 }
 
 /// Keeps the record of one session. Never blocks.

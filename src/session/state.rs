@@ -14,7 +14,7 @@ use super::ladder::Ladder;
 use super::ledger::Ledger;
 use super::status::Status;
 use crate::error::Error;
-use crate::options::SessionOptions;
+use crate::options::{SavedTotals, SessionOptions};
 use crate::protocol::inbound::Frame;
 use crate::protocol::outbound;
 use serde_json::value::RawValue;
@@ -122,6 +122,8 @@ pub struct State {
     paused: bool,
     waiting: VecDeque<Waiting>,
     in_flight: Option<InFlight>,
+    /// Uuid of the message answered last: a second result for it answers nobody.
+    answered: Option<String>,
     /// A turn that nobody here asked for runs.
     foreign_turn: bool,
     /// When a stop no longer waits for a foreign turn.
@@ -135,6 +137,8 @@ pub struct State {
     session_id: Option<String>,
     total_cost_usd: f64,
     total_turns: u64,
+    /// Whether the totals are still to be taken from a record: until then they are not saved.
+    totals_pending: bool,
     told: Status,
     changes: u64,
     /// Counts changes of what the record says.
@@ -152,6 +156,7 @@ impl State {
             paused: false,
             waiting: VecDeque::new(),
             in_flight: None,
+            answered: None,
             foreign_turn: false,
             foreign_deadline: None,
             init_since_result: false,
@@ -163,6 +168,7 @@ impl State {
             session_id: options.session_id.clone(),
             total_cost_usd: 0.0,
             total_turns: 0,
+            totals_pending: false,
             told: Status::Starting,
             changes: 0,
             revision: 0,
@@ -212,6 +218,24 @@ impl State {
         self.revision += 1;
     }
 
+    /// The totals come with [`State::restore`].
+    pub fn await_totals(&mut self) {
+        self.totals_pending = true;
+    }
+
+    /// Whether the totals are those of the whole session.
+    #[must_use]
+    pub fn knows_totals(&self) -> bool {
+        !self.totals_pending
+    }
+
+    /// Goes on from the totals of a record. Before the first result of this process.
+    pub fn restore(&mut self, cost_usd: f64, turns: u64, cli_totals: Option<SavedTotals>) {
+        self.totals_pending = false;
+        (self.total_cost_usd, self.total_turns) = (cost_usd, turns);
+        self.ledger = Ledger::new(cli_totals);
+    }
+
     /// Count of changes of what the record says.
     #[must_use]
     pub fn revision(&self) -> u64 {
@@ -243,15 +267,15 @@ impl State {
     }
 
     /// The process could not be created after all.
-    pub fn failed_to_start(&mut self, error: Error) -> Effects {
+    pub fn failed_to_start(&mut self, error: &Error) -> Effects {
         if self.phase != Phase::Waiting {
             return Effects::new();
         }
         self.transition(|state, effects| {
             state.phase = Phase::Ended(Status::Failed);
             effects.push(Effect::Save);
-            state.reject_all(&error, effects);
-            effects.push(Effect::Tell(Event::Error(error)));
+            effects.push(Effect::Tell(Event::Error(error.clone())));
+            state.reject_all(error, effects);
             effects.push(Effect::Tell(Event::Close {
                 code: None,
                 signal: None,

@@ -149,7 +149,7 @@ impl<'a> Run<'a> {
         removed(self.entries.retain(|name, record| {
             name.is_some_and(|name| keep.contains(name))
                 // Not `>=`: an age that cannot be compared (NaN) must keep the record, not remove it.
-                || !view::saved_ms(record).is_some_and(|saved| saved < before_ms)
+                || !view::saved_ms(record).is_some_and(|saved| saved <= before_ms)
                 || view::is_in_use(record, liveness)
         }))
     }

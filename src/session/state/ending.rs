@@ -22,7 +22,7 @@ impl State {
             self.ledger.process_ended();
             self.revision += 1;
         }
-        self.end(error, Event::Close { code, signal })
+        self.end(&error, Event::Close { code, signal })
     }
 
     /// The process has closed its output and does not end: no answer can come any more, while it may go on
@@ -47,7 +47,7 @@ impl State {
             return Effects::new();
         }
         self.end(
-            Error::Internal { reason },
+            &Error::Internal { reason },
             Event::Close {
                 code: None,
                 signal: None,
@@ -55,8 +55,8 @@ impl State {
         )
     }
 
-    fn end(&mut self, error: Error, close: Event) -> Effects {
-        let peaceful = match &error {
+    fn end(&mut self, error: &Error, close: Event) -> Effects {
+        let peaceful = match error {
             // Exit code 1 after an error result is the CLI's way to say that the last turn failed.
             Error::ProcessExited { exit_code, .. } => {
                 let unanswered =
@@ -77,10 +77,11 @@ impl State {
             state.ladder = None;
             state.foreign_deadline = None;
             effects.push(Effect::Save);
-            state.reject_all(&error, effects);
+            // Listeners first, promises last.
             if unasked && status == Status::Failed {
-                effects.push(Effect::Tell(Event::Error(error)));
+                effects.push(Effect::Tell(Event::Error(error.clone())));
             }
+            state.reject_all(error, effects);
             effects.push(Effect::Tell(close));
         })
     }
@@ -98,10 +99,10 @@ impl State {
             self.phase = Phase::Ending(Status::Failed);
             effects.push(Effect::Save);
         }
-        self.reject_all(&error, effects);
         if !asked {
-            effects.push(Effect::Tell(Event::Error(error)));
+            effects.push(Effect::Tell(Event::Error(error.clone())));
         }
+        self.reject_all(&error, effects);
         self.end_input_if_idle(now, effects);
     }
 }

@@ -52,6 +52,9 @@ impl State {
         } else {
             None
         };
+        if let Some(turn) = &answered {
+            self.answered = Some(turn.uuid.clone());
+        }
         self.foreign_turn = false;
         self.foreign_deadline = None;
         self.init_since_result = false;
@@ -79,7 +82,11 @@ impl State {
         // Every turn of the CLI begins with an init. A second result without one belongs to the turn before:
         // taking it for the answer would shift all later answers by one.
         let stray = !self.init_since_result && self.any_init;
-        !result.foreign_origin && result.message_uuids.is_empty() && !stray
+        let repeated = self
+            .answered
+            .as_ref()
+            .is_some_and(|uuid| result.message_uuids.contains(uuid));
+        !result.foreign_origin && !repeated && !stray
     }
 
     fn record(&mut self, result: &TurnResult, answered: Option<InFlight>, effects: &mut Effects) {
