@@ -346,13 +346,21 @@ class StreamSession extends EventEmitter {
   }
 
   #onTurn({ send, prompt, timestamp, marks, response, totalCostUsd, totalTurns, status, change, unsaved }) {
+    const error = unsaved === null ? null : Object.assign(decodeError(unsaved), { response })
     const { text, cost, turns, duration } = response
     const interaction = { prompt, response: text, cost, turns, duration, timestamp, ...marks }
-    this.#interactions.push(interaction)
-    this.#totalCostUsd = totalCostUsd
-    this.#totalTurns = totalTurns
-    if (response.sessionId !== null) this.id = response.sessionId
-    const error = unsaved === null ? null : Object.assign(decodeError(unsaved), { response })
+    try {
+      this.#totalCostUsd = totalCostUsd
+      this.#totalTurns = totalTurns
+      if (response.sessionId !== null) this.id = response.sessionId
+      this.#interactions.push(interaction)
+    } finally {
+      this.#concludeTurn({ send, response, interaction, status, change, error })
+    }
+  }
+
+  // Whatever a listener does, the promise settles.
+  #concludeTurn({ send, response, interaction, status, change, error }) {
     try {
       this.#changeStatus(status, change)
       if (error !== null && send === null) this.#onError(error)

@@ -482,7 +482,10 @@ impl Effect {
     fn tells_an_outcome(&self) -> bool {
         matches!(
             self,
-            Self::Record(_) | Self::Tell(Event::Failed { .. } | Event::Error(_) | Event::Close { .. })
+            Self::Record(_)
+                | Self::Tell(
+                    Event::Init { .. } | Event::Failed { .. } | Event::Error(_) | Event::Close { .. }
+                )
         )
     }
 }
