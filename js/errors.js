@@ -63,4 +63,21 @@ function valueError(argument, expected, value) {
   return Object.assign(new RangeError(message), { code: 'ERR_INVALID_ARG_VALUE' })
 }
 
-module.exports = { call, decodeError, typeError, valueError }
+function plainError(code, message) {
+  return decodeError({ code, class: 'Error', message, data: {} })
+}
+
+/** Errors about names, which only this side knows to be taken or alive. Texts as in the engine's `error.rs`. */
+const sessionError = {
+  alreadyStarted: (name) => plainError('ERR_SESSION_EXISTS', `Session "${name}" was already started.`),
+  exists: (name) =>
+    plainError(
+      'ERR_SESSION_EXISTS',
+      `Session "${name}" already exists and is alive. Kill it first or use a different name.`,
+    ),
+  notAlive: (name) =>
+    plainError('ERR_SESSION_NOT_ALIVE', `Session "${name}" is not alive. Use resume() to restore it.`),
+  notFound: (name) => plainError('ERR_SESSION_NOT_FOUND', `Session "${name}" not found.`),
+}
+
+module.exports = { call, decodeError, sessionError, typeError, valueError }

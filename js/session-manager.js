@@ -2,7 +2,7 @@
 
 const { NativeManager } = require('../native.js')
 const check = require('./arguments')
-const { call, decodeError } = require('./errors')
+const { call, decodeError, sessionError } = require('./errors')
 const { environment, host, outcome } = require('./host')
 const { Store, nativeOf, removeOld, storeCall } = require('./store')
 const { DEFAULT_TIMEOUT_MS, StreamSession, internals } = require('./stream-session')
@@ -36,7 +36,7 @@ class SessionManager {
     const given = check.object(options)
     const settings = check.sessionOptions(given)
     const prompt = check.optionalMessage(given.prompt, 'options.prompt')
-    if (this.#isTaken(name)) throw nameTaken(name)
+    if (this.#isTaken(name)) throw sessionError.exists(name)
     const plan = storeCall(this.store, () => this.#native.planSpawn(name, JSON.stringify(settings), this.#defaults()))
     const session = this.#begin(JSON.parse(plan), {})
     const response = prompt === undefined ? null : await this.#ask(session, prompt)
@@ -179,10 +179,7 @@ class SessionManager {
   _getSession(name) {
     check.name(name)
     const session = this.sessions.get(name)
-    if (session === undefined) {
-      const message = `Session "${name}" is not alive. Use resume() to restore it.`
-      throw decodeError({ code: 'ERR_SESSION_NOT_ALIVE', class: 'Error', message, data: {} })
-    }
+    if (session === undefined) throw sessionError.notAlive(name)
     return session
   }
 
@@ -220,15 +217,12 @@ class SessionManager {
 
   #record(name) {
     const record = this.store.get(name)
-    if (record === null) {
-      const message = `Session "${name}" not found.`
-      throw decodeError({ code: 'ERR_SESSION_NOT_FOUND', class: 'Error', message, data: {} })
-    }
+    if (record === null) throw sessionError.notFound(name)
     return record
   }
 
   #restore(name) {
-    if (this.#reserved.has(name)) throw nameTaken(name)
+    if (this.#reserved.has(name)) throw sessionError.exists(name)
     const plan = storeCall(this.store, () => this.#native.planResume(name, this.#defaults()))
     const { options, token } = JSON.parse(plan)
     return this.#begin(options, { token })
@@ -311,11 +305,6 @@ class SessionManager {
     await ended
     clearTimeout(timer)
   }
-}
-
-function nameTaken(name) {
-  const message = `Session "${name}" already exists and is alive. Kill it first or use a different name.`
-  return decodeError({ code: 'ERR_SESSION_EXISTS', class: 'Error', message, data: {} })
 }
 
 /** Codes that a fork's checks keep; everything else that goes wrong is a failed fork. */

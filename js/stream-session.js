@@ -4,8 +4,9 @@ const { EventEmitter } = require('node:events')
 
 const { NativeSession } = require('../native.js')
 const check = require('./arguments')
-const { call, decodeError, typeError } = require('./errors')
+const { call, decodeError, sessionError, typeError } = require('./errors')
 const { deliver, environment, forget, host, listen } = require('./host')
+const { contentOf, promptOf } = require('./messages')
 
 /** What a manager may do with its sessions; kept off the public surface. */
 const internals = Symbol('clearctx.internals')
@@ -39,7 +40,7 @@ class StreamSession extends EventEmitter {
   #delivering = false
   /** @type {Map<number, { resolve(response: object): void, reject(error: Error): void }>} */
   #open = new Map()
-  #closed = Promise.withResolvers?.() ?? withResolvers()
+  #closed = withResolvers()
   /** The manager's part, if there is one. */
   #manager = { store: undefined, takeOver: undefined, onError() {}, onEnd() {}, onClose() {} }
 
@@ -133,7 +134,7 @@ class StreamSession extends EventEmitter {
   }
 
   start() {
-    if (this.#native !== undefined) throw alreadyStarted(this.name)
+    if (this.#native !== undefined) throw sessionError.alreadyStarted(this.name)
     const { store, takeOver } = this.#manager
     const options = JSON.stringify({ ...this.#settings(), ...this.#run })
     const native = call(() => new NativeSession(host, options, environment(), process.cwd(), store, takeOver))
@@ -148,7 +149,7 @@ class StreamSession extends EventEmitter {
 
   send(message, timeout) {
     return new Promise((resolve, reject) => {
-      const content = toJson(check.message(message))
+      const content = contentOf(message)
       const ms =
         check.milliseconds(timeout, 'timeout') ?? check.milliseconds(this.timeout, 'timeout') ?? DEFAULT_TIMEOUT_MS
       const native = this.#started()
@@ -261,7 +262,7 @@ class StreamSession extends EventEmitter {
   }
 
   #started() {
-    if (this.#native === undefined) throw notAlive(this.name)
+    if (this.#native === undefined) throw sessionError.notAlive(this.name)
     return this.#native
   }
 
@@ -409,30 +410,6 @@ class StreamSession extends EventEmitter {
     const open = this.#open.get(send)
     this.#open.delete(send)
     open?.[outcome](value)
-  }
-}
-
-function notAlive(name) {
-  const message = `Session "${name}" is not alive. Use resume() to restore it.`
-  return decodeError({ code: 'ERR_SESSION_NOT_ALIVE', class: 'Error', message, data: {} })
-}
-
-function alreadyStarted(name) {
-  const message = `Session "${name}" was already started.`
-  return decodeError({ code: 'ERR_SESSION_EXISTS', class: 'Error', message, data: {} })
-}
-
-/** What the history shows of a message: its text, with a mark for what is no text. */
-function promptOf(message) {
-  if (typeof message === 'string') return message
-  return message.map((block) => (block.type === 'text' ? block.text : `[${block.type}]`)).join('\n')
-}
-
-function toJson(message) {
-  try {
-    return JSON.stringify(message)
-  } catch (cause) {
-    throw Object.assign(typeError('message', 'content that can be written as JSON', message), { cause })
   }
 }
 

@@ -1,19 +1,23 @@
 //! One session: a name, a conversation, and the process that carries it.
 //!
 //! - [`state`]: the rules, without I/O: what a call, a line, an end, a deadline does.
+//! - [`effect`]: what the rules are told and what they ask for.
 //! - [`ladder`]: the steps by which a process is ended.
 //! - [`ledger`]: what a turn cost; [`turn`]: a finished turn as JSON; [`status`], [`event`]: what is told.
-//! - [`handle`]: the session as the outside holds it; [`driver`]: the task that moves its bytes.
+//! - [`start`]: from options to a started session; [`handle`]: the session as the outside holds it; [`driver`]: the task that moves its bytes.
 //! - [`record`]: what is told to the keeper of its record.
 //! - [`outbox`]: events on their way out, held back until what they report is stored.
 
+mod backlog;
 pub mod driver;
+pub mod effect;
 pub mod event;
 pub mod handle;
 pub mod ladder;
 pub mod ledger;
 pub mod outbox;
 pub mod record;
+pub mod start;
 pub mod state;
 pub mod status;
 pub mod turn;

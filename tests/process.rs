@@ -5,10 +5,12 @@
 use clearctx::engine::Engine;
 use clearctx::error::Error;
 use clearctx::options::{Host, SessionOptions};
+use clearctx::session::effect::Message;
 use clearctx::session::event::Event;
 use clearctx::session::handle::Session;
 use clearctx::session::outbox::Owner;
-use clearctx::session::state::{Message, State};
+use clearctx::session::start::Prepared;
+use clearctx::session::state::State;
 use clearctx::session::turn;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -41,7 +43,7 @@ fn start(script: &str, extra: &str) -> Result<Bench, Error> {
     std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     let (teller, events) = channel();
-    let prepared = Session::prepare(
+    let prepared = Prepared::new(
         Engine::get()?.next_number(),
         options(dir.path(), &program, extra),
         &Host {
@@ -183,7 +185,7 @@ fn what_cannot_be_run_is_refused_before_anything_starts() {
         env: std::env::vars().collect(),
         cwd: "/".into(),
     };
-    let refused = Session::prepare(
+    let refused = Prepared::new(
         0,
         options(dir.path(), &missing, ""),
         &host,

@@ -7,8 +7,10 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::manager::keeper::{Beginning, RecordKeeper};
 use crate::options::{Host as HostView, SessionOptions, milliseconds, variable_name};
+use crate::session::effect::{Message, Wants};
 use crate::session::handle::Session;
-use crate::session::state::{Message, State, Wants};
+use crate::session::start::Prepared;
+use crate::session::state::State;
 use crate::session::status::Status;
 use crate::session::turn;
 use napi::Result;
@@ -54,7 +56,7 @@ impl NativeSession {
             number,
         });
         let prepared =
-            Session::prepare(number, options, &host_view(env, cwd), owner).map_err(|error| throw(&error))?;
+            Prepared::new(number, options, &host_view(env, cwd), owner).map_err(|error| throw(&error))?;
         let keeper = match store {
             Either::A(store) => {
                 let beginning = match take_over {

@@ -2,7 +2,8 @@
 //! the state; what follows from them is the state's business.
 
 use super::event::Event;
-use super::handle::{Input, Mailbox, Order, Prepared, Session};
+use super::handle::{Input, Mailbox, Order, Session};
+use super::start::Prepared;
 use super::state::State;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -158,14 +159,14 @@ impl Driver {
         tokio::pin!(exited);
         loop {
             let deadline = self.session.read(State::next_deadline);
-            let room = self.session.has_room();
+            let room = self.session.backlog().has_room();
             let wake = tokio::select! {
                 biased;
                 Some(order) = self.orders.recv() => Wake::Order(order),
                 () = sleep_until(deadline), if deadline.is_some() => Wake::Time,
                 more = read_lines(&self.stdout, &mut self.framer, &self.session), if output && room => Wake::Output(more),
                 more = read_stderr(&self.stderr, &mut self.diagnostics, &self.session), if diagnostics => Wake::Diagnostics(more),
-                () = self.session.room(), if !room => Wake::Room,
+                () = self.session.backlog().room(), if !room => Wake::Room,
                 () = sleep_until(silent_since.map(|since| since + limits::SILENT_LIFE)), if silent_since.is_some() => {
                     silent_since = None;
                     Wake::Silence

@@ -3,23 +3,21 @@
 //! Every change goes through [`Session::apply`]: the state changes under its mutex and the effects are carried
 //! out before the mutex is released, so their order is the order of the changes. No effect blocks.
 
-use super::driver;
+use super::backlog::Backlog;
+use super::effect::{Effect, Message, Wants};
 use super::event::{Event, Turn};
 use super::outbox::{Outbox, Owner, Ticket};
 use super::record::{Fields, Keeper, Stored, Totals};
-use super::state::{Effect, Message, State, Wants};
+use super::state::State;
 use super::status::Status;
-use crate::engine::Engine;
-use crate::error::{Error, Result};
-use crate::options::{Host, SavedTotals, SessionOptions};
-use crate::process::child::{Launch, Process};
-use crate::process::{command, locate, tree};
-use std::io::Write;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use crate::error::Result;
+use crate::options::{SavedTotals, SessionOptions};
+use crate::process::child::Process;
+use crate::process::tree;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
-use tempfile::NamedTempFile;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 /// A session. Dropping all handles does not end it; `stop` and `kill` do.
 #[derive(Clone)]
@@ -65,54 +63,20 @@ pub(super) struct Mailbox {
     pub(super) orders: mpsc::UnboundedReceiver<Order>,
 }
 
-/// Bytes told and not yet taken by the owner. Beyond the bound, the session's output is not read.
-#[derive(Default)]
-struct Backlog {
-    bytes: AtomicUsize,
-    room: Notify,
-}
-
-/// A session that has everything it needs to be started.
-pub struct Prepared {
-    session: Session,
-    mailbox: Mailbox,
-    launch: Launch,
-    prompt_file: Option<NamedTempFile>,
-}
-
 impl Session {
-    /// Checks what can be checked without a process: the program, the directory. `number` comes from
-    /// [`Engine::next_number`].
-    ///
-    /// # Errors
-    /// `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_START_FAILED` (the system prompt's file), `ERR_INTERNAL`.
-    pub fn prepare(
+    /// A session that has not been started.
+    pub(super) fn new(
         number: u64,
+        mark: String,
         options: SessionOptions,
-        host: &Host,
         owner: Box<dyn Owner>,
-    ) -> Result<Prepared> {
-        let work_dir = locate::check_work_dir(&options.work_dir, host)?;
-        let program = locate::locate(&options.run, host)?;
-        let prompt_file = prompt_file(&options)?;
-        let file_path = prompt_file
-            .as_ref()
-            .map(|file| file.path().to_string_lossy().into_owned());
-        let mark = uuid::Uuid::new_v4().to_string();
-        let launch = Launch {
-            program,
-            arguments: command::session_arguments(&options, file_path.as_deref()),
-            env: command::environment(&options.run, host, &mark),
-            work_dir,
-            mark,
-            name: options.name.clone(),
-        };
+    ) -> (Self, Mailbox) {
         let (input, input_end) = mpsc::unbounded_channel();
         let (orders, orders_end) = mpsc::unbounded_channel();
         let options = Arc::new(options);
         let shared = Shared {
             number,
-            mark: launch.mark.clone(),
+            mark,
             state: Mutex::new(State::new(Arc::clone(&options))),
             options,
             outbox: Outbox::new(owner),
@@ -128,16 +92,13 @@ impl Session {
         let session = Self {
             shared: Arc::new(shared),
         };
-        let mailbox = Mailbox {
-            input: input_end,
-            orders: orders_end,
-        };
-        Ok(Prepared {
+        (
             session,
-            mailbox,
-            launch,
-            prompt_file,
-        })
+            Mailbox {
+                input: input_end,
+                orders: orders_end,
+            },
+        )
     }
 
     /// The number that no other session of this process has.
@@ -302,33 +263,17 @@ impl Session {
 
     /// The owner has taken this many bytes of messages.
     pub fn taken(&self, bytes: usize) {
-        let before = self.shared.backlog.bytes.fetch_sub(bytes, Ordering::AcqRel);
-        let limit = crate::limits::BACKLOG_BYTES;
-        if before > limit && before - bytes <= limit {
-            self.shared.backlog.room.notify_one();
-        }
+        self.shared.backlog.taken(bytes);
     }
 
-    pub(super) fn has_room(&self) -> bool {
-        self.shared.backlog.bytes.load(Ordering::Acquire) <= crate::limits::BACKLOG_BYTES
-    }
-
-    pub(super) async fn room(&self) {
-        while !self.has_room() {
-            self.shared.backlog.room.notified().await;
-        }
+    pub(super) fn backlog(&self) -> &Backlog {
+        &self.shared.backlog
     }
 
     /// Tells something that is no change of the state.
     pub(super) fn tell(&self, event: Event) {
-        self.count(event.backlog_bytes());
+        self.shared.backlog.told(event.backlog_bytes());
         self.shared.outbox.tell(event);
-    }
-
-    fn count(&self, bytes: usize) {
-        if bytes > 0 {
-            self.shared.backlog.bytes.fetch_add(bytes, Ordering::AcqRel);
-        }
     }
 
     /// Changes the state and carries out what follows from it.
@@ -380,7 +325,7 @@ impl Session {
         };
         // Moved, not copied: an answer may have 100 MiB.
         let interaction = super::turn::raw(std::mem::take(&mut turn.interaction));
-        self.count(turn.backlog_bytes());
+        self.shared.backlog.told(turn.backlog_bytes());
         let ticket = self.shared.outbox.hold(Some(turn));
         keeper.add_turn(interaction, self.fields(state), self.release_when_stored(ticket));
     }
@@ -417,59 +362,4 @@ impl Session {
         self.perform(effects, &state);
         true
     }
-}
-
-impl Prepared {
-    /// The session, not yet started.
-    #[must_use]
-    pub fn session(&self) -> &Session {
-        &self.session
-    }
-
-    /// Starts the process on the calling thread; if a process of this host is just leaving the same
-    /// conversation, as soon as that one has ended.
-    ///
-    /// # Errors
-    /// `ERR_CLI_NOT_FOUND`, `ERR_START_FAILED`.
-    pub fn start(self) -> Result<Session> {
-        let engine = Engine::get()?;
-        let session = self.session.clone();
-        let conversation = session.options().session_id.clone();
-        let before = conversation.map(|id| engine.ending(&id)).unwrap_or_default();
-        let _context = engine.runtime().enter();
-        let started = if before.is_empty() {
-            Some(self.launch.start()?)
-        } else {
-            None
-        };
-        engine.add(&session);
-        if let Some(started) = &started {
-            // Nobody else knows the session yet, so it cannot have been ended.
-            session.has_process(&started.process);
-        }
-        engine.runtime().spawn(driver::supervise(self, started, before));
-        Ok(session)
-    }
-
-    pub(super) fn into_parts(self) -> (Session, Mailbox, Launch, Option<NamedTempFile>) {
-        (self.session, self.mailbox, self.launch, self.prompt_file)
-    }
-}
-
-/// A private file with the system prompt, where it is too long for an argument. The CLI reads it at its start.
-pub(crate) fn prompt_file(options: &SessionOptions) -> Result<Option<NamedTempFile>> {
-    if !command::needs_file(&options.system_prompt) {
-        return Ok(None);
-    }
-    let write = || {
-        let mut file = tempfile::Builder::new().prefix("clearctx-prompt-").tempfile()?;
-        file.write_all(options.system_prompt.as_bytes())?;
-        Ok(file)
-    };
-    write()
-        .map(Some)
-        .map_err(|error: std::io::Error| Error::StartFailed {
-            name: options.name.clone(),
-            reason: format!("cannot write the system prompt to a file: {error}"),
-        })
 }

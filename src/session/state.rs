@@ -9,73 +9,18 @@ mod incoming;
 mod tests;
 mod timing;
 
-use super::event::{Event, Turn};
+use super::effect::{Effect, Message};
+use super::event::Event;
 use super::ladder::Ladder;
 use super::ledger::Ledger;
 use super::status::Status;
 use crate::error::Error;
 use crate::options::{SavedTotals, SessionOptions};
-use crate::protocol::inbound::Frame;
 use crate::protocol::outbound;
 use serde_json::value::RawValue;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// A message that a caller wants sent.
-#[derive(Debug)]
-pub struct Message {
-    /// The caller's number for this send; its outcome carries it.
-    pub send: u64,
-    /// JSON of the content: a string or an array of content blocks.
-    pub content: String,
-    /// JSON string for the history.
-    pub prompt: Box<RawValue>,
-    /// Time given, waiting in line included.
-    pub timeout: Duration,
-}
-
-/// Which lines of the CLI somebody listens to.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Wants {
-    /// Every message.
-    pub messages: bool,
-    /// `assistant` and `user` messages.
-    pub content: bool,
-    /// Standard error.
-    pub stderr: bool,
-}
-
-impl Wants {
-    /// Whether somebody listens to a line.
-    #[must_use]
-    pub fn includes(self, frame: &Frame) -> bool {
-        match frame {
-            Frame::NotAnObject => false,
-            Frame::Content => self.messages || self.content,
-            Frame::Init(_) | Frame::Result(_) | Frame::Other => self.messages,
-        }
-    }
-}
-
-/// What must be done for a change of the state, in order.
-#[derive(Debug)]
-pub enum Effect {
-    /// Write this line to the process.
-    Write(String),
-    /// End the process's input.
-    EndInput,
-    /// Send SIGINT to the process.
-    Interrupt,
-    /// SIGKILL to the process and all its descendants.
-    KillTree,
-    /// Tell the owner.
-    Tell(Event),
-    /// Save the record's fields; what is told after this waits for it.
-    Save,
-    /// Add the turn to the record, then tell the owner.
-    Record(Box<Turn>),
-}
 
 #[derive(Debug)]
 struct Deadline {
@@ -474,18 +419,5 @@ impl State {
             }
         }
         effects
-    }
-}
-
-impl Effect {
-    /// Whether callers would look at the status when they learn of this.
-    fn tells_an_outcome(&self) -> bool {
-        matches!(
-            self,
-            Self::Record(_)
-                | Self::Tell(
-                    Event::Init { .. } | Event::Failed { .. } | Event::Error(_) | Event::Close { .. }
-                )
-        )
     }
 }

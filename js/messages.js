@@ -1,0 +1,24 @@
+'use strict'
+
+// Messages on their way to the engine.
+
+const check = require('./arguments')
+const { typeError } = require('./errors')
+
+/** JSON of a message's content; throws if it is no message. */
+function contentOf(message) {
+  check.message(message)
+  try {
+    return JSON.stringify(message)
+  } catch (cause) {
+    throw Object.assign(typeError('message', 'content that can be written as JSON', message), { cause })
+  }
+}
+
+/** What the history shows of a message: its text, with a mark for what is no text. */
+function promptOf(message) {
+  if (typeof message === 'string') return message
+  return message.map((block) => (block.type === 'text' ? block.text : `[${block.type}]`)).join('\n')
+}
+
+module.exports = { contentOf, promptOf }

@@ -1,0 +1,41 @@
+//! Bytes told and not yet taken by the owner. Beyond the bound, the session's output is not read.
+
+use crate::limits;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Notify;
+
+/// The backlog of one session.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    bytes: AtomicUsize,
+    room: Notify,
+}
+
+impl Backlog {
+    /// Something of this size was told.
+    pub(super) fn told(&self, bytes: usize) {
+        if bytes > 0 {
+            self.bytes.fetch_add(bytes, Ordering::AcqRel);
+        }
+    }
+
+    /// The owner has taken something of this size.
+    pub(super) fn taken(&self, bytes: usize) {
+        let before = self.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        if before > limits::BACKLOG_BYTES && before - bytes <= limits::BACKLOG_BYTES {
+            self.room.notify_one();
+        }
+    }
+
+    /// Whether more may be read.
+    pub(super) fn has_room(&self) -> bool {
+        self.bytes.load(Ordering::Acquire) <= limits::BACKLOG_BYTES
+    }
+
+    /// Waits until more may be read. One waiter at a time: the session's driver.
+    pub(super) async fn room(&self) {
+        while !self.has_room() {
+            self.room.notified().await;
+        }
+    }
+}

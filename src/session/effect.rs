@@ -1,0 +1,74 @@
+//! What goes into a session's rules and what comes out of them.
+
+use super::event::{Event, Turn};
+use crate::protocol::inbound::Frame;
+use serde_json::value::RawValue;
+use std::time::Duration;
+
+/// A message that a caller wants sent.
+#[derive(Debug)]
+pub struct Message {
+    /// The caller's number for this send; its outcome carries it.
+    pub send: u64,
+    /// JSON of the content: a string or an array of content blocks.
+    pub content: String,
+    /// JSON string for the history.
+    pub prompt: Box<RawValue>,
+    /// Time given, waiting in line included.
+    pub timeout: Duration,
+}
+
+/// Which lines of the CLI somebody listens to.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wants {
+    /// Every message.
+    pub messages: bool,
+    /// `assistant` and `user` messages.
+    pub content: bool,
+    /// Standard error.
+    pub stderr: bool,
+}
+
+impl Wants {
+    /// Whether somebody listens to a line.
+    #[must_use]
+    pub fn includes(self, frame: &Frame) -> bool {
+        match frame {
+            Frame::NotAnObject => false,
+            Frame::Content => self.messages || self.content,
+            Frame::Init(_) | Frame::Result(_) | Frame::Other => self.messages,
+        }
+    }
+}
+
+/// What must be done for a change of the state, in order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Write this line to the process.
+    Write(String),
+    /// End the process's input.
+    EndInput,
+    /// Send SIGINT to the process.
+    Interrupt,
+    /// SIGKILL to the process and all its descendants.
+    KillTree,
+    /// Tell the owner.
+    Tell(Event),
+    /// Save the record's fields; what is told after this waits for it.
+    Save,
+    /// Add the turn to the record, then tell the owner.
+    Record(Box<Turn>),
+}
+
+impl Effect {
+    /// Whether callers would look at the status when they learn of this.
+    pub(super) fn tells_an_outcome(&self) -> bool {
+        matches!(
+            self,
+            Self::Record(_)
+                | Self::Tell(
+                    Event::Init { .. } | Event::Failed { .. } | Event::Error(_) | Event::Close { .. }
+                )
+        )
+    }
+}
