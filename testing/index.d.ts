@@ -36,3 +36,23 @@ export interface StandInOptions {
 
 /** Environment variables for these options; pass them as `env`. */
 export function standInEnv(options?: StandInOptions): Record<string, string>
+
+/**
+ * Absolute path of the recorder; use it as `claudePath`. It runs the real CLI and writes down what that says, as a
+ * transcript for the stand-in.
+ */
+export const recorderPath: string
+
+/** What the recorder runs, and where the recording goes. */
+export interface RecorderOptions {
+  /** Path of the CLI to run. */
+  cli: string
+  /**
+   * File for the transcript. It is never overwritten: a second process (a resume, a fork) gets `name-2.ndjson`, and so
+   * on.
+   */
+  transcript: string
+}
+
+/** Environment variables for these options; pass them as `env`. */
+export function recorderEnv(options: RecorderOptions): Record<string, string>

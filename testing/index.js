@@ -1,6 +1,6 @@
 'use strict'
 
-/** `clearctx/testing`: a stand-in for the `claude` program, for tests that must not spend money. */
+/** `clearctx/testing`: a stand-in for the `claude` program and a recorder, for tests that must not spend money. */
 
 const path = require('path')
 
@@ -42,5 +42,20 @@ const standInEnv = (options = {}) => {
   return env
 }
 
+const recorderPath = path.join(__dirname, 'recorder.js')
+
+const recorderEnv = (options = {}) => {
+  const { cli, transcript, ...unknown } = options
+  const [option] = Object.keys(unknown)
+  if (option !== undefined) throw new TypeError(`recorderEnv: unknown option '${option}'`)
+  for (const [name, value] of Object.entries({ cli, transcript })) {
+    if (typeof value !== 'string' || value === '') throw new TypeError(`recorderEnv: option '${name}' must be a path`)
+  }
+  // The CLI runs in a directory of its own: a relative path would lead elsewhere there.
+  return { CLEARCTX_RECORD_CLI: path.resolve(cli), CLEARCTX_RECORD_TO: path.resolve(transcript) }
+}
+
+exports.recorderPath = recorderPath
+exports.recorderEnv = recorderEnv
 exports.standInPath = standInPath
 exports.standInEnv = standInEnv

@@ -1,38 +1,88 @@
-// npm run test:real: the tests on the real CLI, once for each pinned version.
+// npm run test:real: the tests on the real CLI, once for each pinned version. After that, as a report that fails nothing,
+// on the newest version that the registry serves.
 //
 //   node __test__/real/run.mjs [ARGUMENT...]
 //
 // CLEARCTX_REAL_VERSION (`2.1.330`) runs them on that version alone. Arguments go to Node's test runner.
 
+import { spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 
-import { PINNED_VERSIONS, fetchClaude } from '../../scripts/fetch-claude.mjs'
+import { PINNED_VERSIONS, fetchClaude, newestVersion } from '../../scripts/fetch-claude.mjs'
 import { Problem, main, root, runNode, step } from '../../scripts/tools.mjs'
 
 /** Longest time a file of tests may take before it counts as hung. */
 const TEST_TIMEOUT_MS = 300_000
 
+/** Files at a time. Most of a test is waiting for a process of the CLI. */
+const FILES_AT_ONCE = 3
+
+/** Time for everything, the report included: that one gets what the pinned versions leave, and is cut off then. */
+const TOTAL_MS = 360_000
+
+const started = performance.now()
+
 const specs = readdirSync(join(root, '__test__/real'))
   .filter((file) => file.endsWith('.spec.mjs'))
   .map((file) => `__test__/real/${file}`)
 
+const flags = [
+  '--test',
+  '--test-reporter=spec',
+  `--test-timeout=${TEST_TIMEOUT_MS}`,
+  `--test-concurrency=${FILES_AT_ONCE}`,
+]
+
 await main(async () => {
   const wanted = process.env.CLEARCTX_REAL_VERSION
   const failed = []
+  let longest = 0
   for (const version of wanted ? [wanted] : PINNED_VERSIONS) {
     await step(`fetching Claude Code ${version}`, () => fetchClaude(version))
+    const start = performance.now()
     try {
       await step(`tests on Claude Code ${version}`, () => testOn(version))
     } catch (problem) {
       failed.push(problem)
     }
+    longest = Math.max(longest, performance.now() - start)
   }
+  if (!wanted) await reportNewest(longest)
   if (failed.length > 0) throw new Problem(failed.map(({ message }) => message).join('; '))
 })
 
 function testOn(version) {
-  const flags = ['--test', '--test-reporter=spec', `--test-timeout=${TEST_TIMEOUT_MS}`]
   const what = `the tests on Claude Code ${version}`
   runNode([...flags, ...process.argv.slice(2), ...specs], { env: { CLEARCTX_REAL_VERSION: version }, what })
+}
+
+/** Runs the tests on the newest version if there is time for what they took so far (`expected` ms). Never fails. */
+async function reportNewest(expected) {
+  const say = (words) => console.log(`clearctx: report on the newest Claude Code: ${words}`)
+  const left = () => TOTAL_MS - (performance.now() - started)
+  if (left() < expected) return say('skipped, there is no time left for it')
+  try {
+    const version = await newestVersion()
+    if (PINNED_VERSIONS.includes(version)) return say(`skipped, the newest is ${version}, which is one of the pinned`)
+    await fetchClaude(version, { timeout: left() })
+    if (left() < expected) return say(`skipped, fetching ${version} took all the time`)
+    const passed = await testWithin(version, left())
+    say(passed ? `${version} passes` : `${version} does NOT pass, see above; this run does not fail by it`)
+  } catch (problem) {
+    say(`not possible: ${problem.message}`)
+  }
+}
+
+/** Resolves with whether the tests passed in time; the runner ends its files when it is interrupted. */
+async function testWithin(version, ms) {
+  const runner = spawn(process.execPath, [...flags, ...specs], {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, CLEARCTX_REAL_VERSION: version },
+  })
+  const timer = setTimeout(() => runner.kill('SIGINT'), ms)
+  const code = await new Promise((resolve) => runner.on('close', resolve).on('error', () => resolve(null)))
+  clearTimeout(timer)
+  return code === 0
 }

@@ -17,6 +17,9 @@ import { startMockApi } from '../support/mock-api.mjs'
 /** The CLI's version that this run tests. */
 export const version = process.env.CLEARCTX_REAL_VERSION || PINNED_VERSIONS[0]
 
+/** Whether this version has the newer of the two habits that docs/protocol.md tells apart. */
+export const isNewer = !version.startsWith('2.1.') || Number(version.split('.')[2]) >= 330
+
 export const claudePath = await fetchClaude(version)
 
 /** Some variable names that a program finds its own tools by; everything else is removed. */
@@ -32,12 +35,8 @@ const HOST = fileURLToPath(new URL('host.mjs', import.meta.url))
 
 /** A fresh world that ends with the test `t`. */
 export async function createWorld(t) {
-  const { SessionManager } = await import('../../index.js')
-  const world = new World(
-    SessionManager,
-    await startMockApi(),
-    await realpath(await mkdtemp(join(tmpdir(), 'clearctx-'))),
-  )
+  const root = await realpath(await mkdtemp(join(tmpdir(), 'clearctx-')))
+  const world = new World(await import('../../index.js'), await startMockApi(), root)
   t.after(() => world.end())
   await mkdir(world.workDir)
   await mkdir(world.home)
@@ -46,14 +45,15 @@ export async function createWorld(t) {
 }
 
 class World {
-  #SessionManager
+  #clearctx
   #root
+  #sessions = []
   #managers = []
   #hosts = []
   #id = randomUUID()
 
-  constructor(SessionManager, api, root) {
-    this.#SessionManager = SessionManager
+  constructor(clearctx, api, root) {
+    this.#clearctx = clearctx
     this.#root = root
     /** The mock: what the model was asked. */
     this.api = api
@@ -98,7 +98,7 @@ class World {
   }
 
   manager(options = {}) {
-    const manager = new this.#SessionManager({ ...this.options, ...options })
+    const manager = new this.#clearctx.SessionManager({ ...this.options, ...options })
     this.#managers.push(manager)
     return manager
   }
@@ -112,13 +112,10 @@ class World {
 
   /**
    * Runs calls of a manager in a host process of their own: `[['resume', 'name', 'message'], ...]`. Resolves with what
-   * each gave. With `keep`, the host then lives on until it is killed.
+   * each gave. With `keep`, the host then lives on until it is killed. `cwd` is where it runs.
    */
-  async host(calls, { keep = false } = {}) {
-    const job = JSON.stringify({ calls, keep, options: { ...this.options, env: {} } })
-    const child = spawn(process.execPath, [HOST, job], { env: this.cleanEnv, stdio: ['ignore', 'pipe', 'inherit'] })
-    this.#hosts.push(child)
-    child.ended = once(child, 'exit')
+  async host(calls, options = {}) {
+    const child = this.startHost(calls, options)
     let output = ''
     for await (const chunk of child.stdout.setEncoding('utf8')) {
       output += chunk
@@ -126,31 +123,33 @@ class World {
     }
     assert.notEqual(output, '', 'the host process ended without an answer')
     const results = JSON.parse(output.split('\n')[0])
-    if (!keep) await child.ended
+    if (!options.keep) await child.ended
     return { results, child }
   }
 
-  /** Runs the CLI once, without the engine, and resolves with its JSON result. */
-  async oneShot(message) {
-    const args = ['-p', '--output-format', 'json', '--model', 'sonnet', '--', message]
-    const child = spawn(claudePath, args, {
-      cwd: this.workDir,
-      env: this.cleanEnv,
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    let output = ''
-    for await (const chunk of child.stdout.setEncoding('utf8')) output += chunk
-    return JSON.parse(output)
+  /** Starts such a host without waiting for anything; `ended` of the child is a promise. */
+  startHost(calls, { keep = false, cwd } = {}) {
+    const job = JSON.stringify({ calls, keep, options: { ...this.options, env: {} } })
+    const stdio = ['ignore', 'pipe', 'inherit']
+    const child = spawn(process.execPath, [HOST, job], { env: this.cleanEnv, stdio, cwd })
+    this.#hosts.push(child)
+    child.ended = once(child, 'exit')
+    return child
   }
 
-  /**
-   * What the CLI charges, by its own figures: `price({ input, output })` is the price of that many tokens in USD.
-   */
-  async priceList() {
-    const input = (await this.oneShot('USAGE:100000,0')).total_cost_usd / 100_000
-    const output = (await this.oneShot('USAGE:0,100000')).total_cost_usd / 100_000
-    assert.ok(input > 0 && output > input, `odd prices: ${input} and ${output} per token`)
-    return (usage) => usage.input * input + usage.output * output
+  /** A session without a manager in this world; it ends with the world. */
+  session(options = {}) {
+    const { claudePath: program, env } = this.options
+    const session = new this.#clearctx.StreamSession({
+      name: 'solo',
+      workDir: this.workDir,
+      claudePath: program,
+      env,
+      timeout: PATIENCE_MS,
+      ...options,
+    })
+    this.#sessions.push(session)
+    return session
   }
 
   /** Command lines of all live processes of this world, by process id. Linux only; elsewhere there are none. */
@@ -182,6 +181,10 @@ class World {
   async end() {
     try {
       for (const manager of this.#managers) await manager.close({ timeout: PATIENCE_MS / 2 })
+      for (const session of this.#sessions.filter(({ pid }) => pid !== null)) {
+        session.kill()
+        await session.closed
+      }
       for (const host of this.#hosts) {
         host.kill('SIGKILL')
         await host.ended
@@ -222,6 +225,13 @@ export async function lives(pid) {
 export function assertMoney(actual, expected, what) {
   assert.equal(typeof actual, 'number', `${what} is no number`)
   assert.ok(Math.abs(actual - expected) <= 1e-9, `${what}: ${actual} instead of ${expected}`)
+}
+
+/** Ends a live session in peace and waits for that. Resolves with how its process ended. */
+export async function stopped(manager, name) {
+  const session = manager.sessions.get(name)
+  manager.stop(name)
+  return session.closed
 }
 
 /** The interval of a poll. */

@@ -1,6 +1,6 @@
 // Observes the events of sessions.
 
-import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 
 /** All events of a session that are about the CLI, `message` aside. */
 export const EVENTS = ['init', 'text', 'tool_use', 'tool_result', 'result', 'stderr', 'status', 'error', 'close']
@@ -29,21 +29,9 @@ export function readLog(file) {
 }
 
 /** Texts of the messages that reached the stand-in. */
-export const messagesIn = (log) =>
-  log.filter(({ event }) => event === 'message').map(({ raw }) => raw.message.content)
+export const messagesIn = (log) => log.filter(({ event }) => event === 'message').map(({ raw }) => raw.message.content)
 
 /** Blocks this thread for so many ms: no event can be delivered meanwhile. */
 export function block(ms) {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
-}
-
-/** The first bytes of a file. */
-export function head(file, bytes) {
-  const buffer = Buffer.alloc(bytes)
-  const descriptor = openSync(file, 'r')
-  try {
-    return buffer.subarray(0, readSync(descriptor, buffer)).toString()
-  } finally {
-    closeSync(descriptor)
-  }
 }

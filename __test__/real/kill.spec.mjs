@@ -1,0 +1,73 @@
+// kill() on the real CLI: no process is left, whatever the CLI was doing.
+
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { test } from 'node:test'
+
+import { ENDLESS, background, bash } from './messages.mjs'
+import { createWorld, lives, until } from './support.mjs'
+
+/** Processes of a world while `ENDLESS` runs: the CLI, its shell and that one's children. */
+const WITH_CHILDREN = 4
+
+test('kill() leaves nothing of a session whose tool runs', async (t) => {
+  const world = await createWorld(t)
+  const { manager } = await world.spawned('a', 'first', { allowedTools: ['Bash'] })
+  const sending = assert.rejects(manager.send('a', ENDLESS), { code: 'ERR_SESSION_KILLED' })
+  await until(() => existsSync(world.file('started')), 'the tool runs')
+  if (process.platform === 'linux') {
+    await until(async () => (await world.processes()).size >= WITH_CHILDREN, 'the tool has its children')
+  }
+  const live = manager.sessions.get('a')
+  manager.kill('a')
+  assert.equal(manager.sessions.has('a'), false)
+  await sending
+  assert.deepEqual(await live.closed, { code: null, signal: 'SIGKILL' })
+  await world.noProcessLeft()
+  assert.equal(manager.status('a').status, 'killed')
+  assert.equal((await manager.spawn('a', { prompt: 'again', workDir: world.workDir })).response.text, 'echo(1): again')
+})
+
+test('kill() leaves nothing of a subagent and of what it runs', async (t) => {
+  const world = await createWorld(t)
+  const { manager } = await world.spawned('a', 'first', { allowedTools: ['Bash'] })
+  const sending = assert.rejects(manager.send('a', `AGENT:${ENDLESS}`), { code: 'ERR_SESSION_KILLED' })
+  await until(() => existsSync(world.file('started')), 'the tool of the subagent runs')
+  if (process.platform === 'linux') {
+    await until(async () => (await world.processes()).size >= WITH_CHILDREN, 'the tool has its children')
+  }
+  manager.kill('a')
+  await sending
+  await world.noProcessLeft()
+  assert.match((await manager.resume('a', 'RECALL')).text, /^first \| AGENT/)
+})
+
+test('kill() leaves nothing of a command in the background', async (t) => {
+  const world = await createWorld(t)
+  const { manager } = await world.spawned('a', background(world.file('gate')), { allowedTools: ['Bash'] })
+  if (process.platform === 'linux') assert.ok((await world.processes()).size >= 2)
+  manager.kill('a')
+  await world.noProcessLeft()
+})
+
+test('kill() also finds what a tool has put into a session of its own', async (t) => {
+  const world = await createWorld(t)
+  const { manager } = await world.spawned('a', bash('setsid sleep 300 > /dev/null 2>&1 & echo left'), {
+    allowedTools: ['Bash'],
+  })
+  const left = [...(await world.processes()).values()].filter((command) => command === 'sleep 300')
+  if (process.platform === 'linux') assert.deepEqual(left, ['sleep 300'])
+  manager.kill('a')
+  await world.noProcessLeft()
+})
+
+test('kill() ends a session that another host on this machine owns', async (t) => {
+  const world = await createWorld(t)
+  const { results } = await world.host([['spawn', 'a', { prompt: 'first', workDir: world.workDir }]], { keep: true })
+  const { pid } = results[0].value.session
+  assert.ok(await lives(pid))
+  const manager = world.manager()
+  manager.kill('a')
+  await until(async () => !(await lives(pid)), 'the process has ended')
+  assert.equal(manager.status('a').status, 'killed')
+})

@@ -1,0 +1,120 @@
+// Money on the real CLI in turns that are not plain: all kinds of tokens, failed, interrupted and nested turns, turns of
+// the CLI's own, and commands.
+
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { test } from 'node:test'
+
+import { ENDLESS, background, bash, tool } from './messages.mjs'
+import { createBooks } from './prices.mjs'
+import { assertMoney, createWorld, isNewer, stopped, until } from './support.mjs'
+
+/** A manager in `world` whose session `a` is charged against books; `check` compares after each step. */
+async function audited(world, options) {
+  const books = await createBooks(world)
+  const manager = world.manager({ stopTimeout: 300, env: { ...world.env, CLAUDE_CODE_MAX_RETRIES: '2' } })
+  let total = 0
+  const check = (what, cost, expected) => {
+    total += expected
+    assertMoney(cost, expected, `cost of ${what}`)
+    assertMoney(manager.status('a').totalCostUsd, total, `totalCostUsd after ${what}`)
+    const sum = manager.history('a').reduce((all, turn) => all + turn.cost, 0)
+    assertMoney(sum, total, `sum of the history after ${what}`)
+  }
+  const ask = async (message, method = 'send') => {
+    const response = await manager[method]('a', message)
+    check(message, response.cost, books.spent())
+    return response
+  }
+  const { response } = await manager.spawn('a', { prompt: 'USAGE:1000,100', workDir: world.workDir, ...options })
+  check('the first turn', response.cost, books.spent())
+  return { books, manager, check, ask }
+}
+
+test('every kind of token counts, in turns of every kind, and none twice', async (t) => {
+  const world = await createWorld(t)
+  const { books, manager, check, ask } = await audited(world, { allowedTools: ['Bash'] })
+  await ask('USAGE:1000,100,2000,300,4000:all kinds')
+  await ask('USAGE:7,3,0,0,12345:mostly from the cache')
+  await ask(`USAGE:200,20,100:AGENT:USAGE:50,5,0,10:${bash('echo from sub')}`)
+  for (const error of ['ERROR:400', 'ERROR:401:never', 'ERROR:429:3600', 'FAIL:1:500', 'FAIL:3:529']) await ask(error)
+
+  const gate = world.file('gate')
+  await ask(`USAGE:300,30:${background(gate, { description: 'USAGE:700,70,7' })}`)
+  await writeFile(gate, '')
+  await until(() => manager.lastOutput('a').type === 'background', 'the CLI has had a turn of its own')
+  check('a turn of its own', manager.lastOutput('a').cost, books.spent())
+
+  await ask('/cost')
+  await ask('/compact')
+  await ask('USAGE:400,40:after /compact')
+  await ask('/clear')
+  await ask('USAGE:500,50,5,5,5:after /clear')
+  await ask('/clear')
+  await stopped(manager, 'a')
+  await ask('USAGE:600,60:after a resume', 'resume')
+})
+
+test('a subagent in the background is paid for once, in its own turn or in the one that called it', async (t) => {
+  const world = await createWorld(t)
+  const { books, manager, check, ask } = await audited(world)
+  const agent = { description: 'sub job', subagent_type: 'general-purpose', run_in_background: true }
+  const before = manager.status('a').totalCostUsd
+  await manager.send('a', `USAGE:200,20:${tool('Agent', { ...agent, prompt: 'USAGE:50,5:HOLD:sub' })}`)
+  await world.api.waitFor(({ text }) => text === 'USAGE:50,5:HOLD:sub')
+  world.api.release('sub')
+  await until(() => manager.lastOutput('a').type === 'background', 'the CLI has had a turn of its own')
+  check('both turns', manager.status('a').totalCostUsd - before, books.spent())
+  await ask('USAGE:300,30:after it')
+})
+
+test('a turn whose tool was interrupted by stop() costs what the model was asked, also after a resume', async (t) => {
+  const world = await createWorld(t)
+  const { books, manager, check, ask } = await audited(world, { allowedTools: ['Bash'] })
+  const session = manager.sessions.get('a')
+  const sending = assert.rejects(manager.send('a', `USAGE:800,80,8:${ENDLESS}`, 1_500), { code: 'ERR_TURN_TIMEOUT' })
+  await until(() => existsSync(world.file('started')), 'the tool runs')
+  manager.stop('a')
+  await sending
+  await session.closed
+  const { late, isError, cost } = manager.lastOutput('a')
+  assert.deepEqual([late, isError], [true, true])
+  check('an interrupted tool', cost, books.spent())
+  await ask('USAGE:900,90:after it', 'resume')
+})
+
+test('a text that was interrupted by stop() costs what the CLI says, and nothing of it counts again', async (t) => {
+  const world = await createWorld(t)
+  const { books, manager, check, ask } = await audited(world)
+  const session = manager.sessions.get('a')
+  const results = []
+  session.on('message', (message) => message.type === 'result' && results.push(message))
+  const sending = assert.rejects(manager.send('a', 'USAGE:800,80,8:DRIP:5000:20', 800), { code: 'ERR_TURN_TIMEOUT' })
+  await world.api.waitFor(({ text }) => text.includes('DRIP'))
+  manager.stop('a')
+  await sending
+  await session.closed
+  books.spent()
+  const { cost } = manager.lastOutput('a')
+  if (isNewer) {
+    const [{ outputTokens }] = Object.values(results[0].model_usage_since_last_result)
+    assert.ok(outputTokens > 0 && outputTokens < 80)
+    check('an interrupted text', cost, books.price({ input: 800, written: 8, output: outputTokens }))
+  } else {
+    check('an interrupted text', cost, 0)
+  }
+  await ask('USAGE:900,90:after it', 'resume')
+})
+
+test('a turn that kill() cut is in no book, and its tokens in no later turn', async (t) => {
+  const world = await createWorld(t)
+  const { books, manager, ask } = await audited(world, { allowedTools: ['Bash'] })
+  const sending = assert.rejects(manager.send('a', `USAGE:800,80:${ENDLESS}`), { code: 'ERR_SESSION_KILLED' })
+  await until(() => existsSync(world.file('started')), 'the tool runs')
+  manager.kill('a')
+  await sending
+  books.spent()
+  await ask('USAGE:900,90:after it', 'resume')
+  await ask('USAGE:910,91:and after that')
+})

@@ -1,0 +1,100 @@
+// resume() on the real CLI: by another program, from another directory, after a crash, of nothing.
+
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { test } from 'node:test'
+
+import { bash } from './messages.mjs'
+import { assertMoney, createWorld, until } from './support.mjs'
+import { createBooks } from './prices.mjs'
+
+test('a new host process in another directory resumes a stopped session, with its memory and where it was', async (t) => {
+  const world = await createWorld(t)
+  const { manager, session } = await world.spawned('a', 'first')
+  await manager.send('a', 'second')
+  await manager.close()
+  await world.noProcessLeft()
+
+  const { results } = await world.host(
+    [
+      ['resume', 'a', 'RECALL'],
+      ['send', 'a', 'third'],
+      ['status', 'a'],
+      ['send', 'a', bash('pwd')],
+    ],
+    { cwd: world.temporary },
+  )
+  const [recall, third, status, where] = results.map(({ value }) => value)
+  assert.equal(recall.text, 'first | second')
+  assert.equal(third.text, 'echo(4): third')
+  assert.equal(status.claudeSessionId, session.id)
+  assert.equal(status.workDir, world.workDir)
+  assert.equal(where.text, `tool: ${world.workDir}`)
+  await world.noProcessLeft()
+
+  assert.equal((await manager.resume('a', 'RECALL')).text, `first | second | RECALL | third | ${bash('pwd')}`)
+  assert.equal(manager.history('a').length, 6)
+})
+
+test('the session of a host that was killed is lost, and resumes with its memory', async (t) => {
+  const world = await createWorld(t)
+  const { results, child } = await world.host([['spawn', 'a', { prompt: 'first', workDir: world.workDir }]], {
+    keep: true,
+  })
+  assert.equal(results[0].value.response.text, 'echo(1): first')
+  const manager = world.manager()
+  assert.equal(manager.status('a').status, 'ready')
+  child.kill('SIGKILL')
+  await child.ended
+  // The CLI sees the end of its input, which nobody else holds open.
+  await world.noProcessLeft()
+
+  const { status, lostAt } = manager.status('a')
+  assert.equal(status, 'stopped')
+  assert.ok(!Number.isNaN(Date.parse(lostAt)))
+  assert.equal((await manager.resume('a', 'RECALL')).text, 'first')
+})
+
+test('the conversation of a host that was killed in mid-turn goes on', async (t) => {
+  const world = await createWorld(t)
+  const books = await createBooks(world)
+  const child = world.startHost([
+    ['spawn', 'a', { prompt: 'USAGE:100,10:first', workDir: world.workDir }],
+    ['send', 'a', 'HOLD:lost'],
+  ])
+  await world.api.waitFor(({ text }) => text === 'HOLD:lost')
+  child.kill('SIGKILL')
+  await child.ended
+  world.api.release('lost')
+  const manager = world.manager()
+  await until(() => manager.status('a').status === 'stopped', 'the session is lost')
+  assert.ok(manager.status('a').lostAt)
+  assert.equal(manager.history('a').length, 1)
+  const recall = await manager.resume('a', 'RECALL')
+  assert.equal(recall.text, 'USAGE:100,10:first | HOLD:lost')
+  // Nobody saw the result of the lost turn: its price is in no book, and in no other turn.
+  assertMoney(recall.cost, books.price({ input: 10, output: 5 }), 'cost of the turn after the lost one')
+  assertMoney(manager.status('a').totalCostUsd, books.price({ input: 110, output: 15 }), 'totalCostUsd')
+})
+
+test('resume() of a conversation that the CLI does not know fails in its words', async (t) => {
+  const world = await createWorld(t)
+  const manager = world.manager()
+  const record = { claudeSessionId: randomUUID(), status: 'stopped', model: 'sonnet', workDir: world.workDir }
+  manager.store.set('a', { name: 'a', ...record })
+  await assert.rejects(manager.resume('a', 'hello'), { code: 'ERR_START_FAILED', message: /No conversation found/ })
+  await until(() => manager.status('a').status === 'failed', 'the session is failed')
+  await world.noProcessLeft()
+
+  manager.store.set('b', { name: 'b', ...record })
+  const resuming = manager.resume('b')
+  const live = manager.sessions.get('b')
+  const errors = []
+  live.on('error', (error) => errors.push(error))
+  assert.equal(await resuming, null)
+  await live.closed
+  await until(() => errors.length > 0, 'the error is reported')
+  assert.match(errors[0].message, /No conversation found/)
+  assert.equal(manager.status('b').status, 'failed')
+  assert.equal(world.api.requests.length, 0)
+})
