@@ -175,9 +175,33 @@ test('the recorded fork of the older CLI costs its own turn', async (t) => {
 const forks = [
   ['whose process never ended: nothing of the source is in it', [[0.006, 60]], 'live', [0.0015, 15]],
   ['that ended: its total is in it', [[0.006, 60]], 'stop', [0.0075, 75]],
-  ['that was resumed and lives: the total before that resume', [[0.003, 30], [0.006, 60]], 'live', [0.0045, 45]],
-  ['that was killed after a resume: the total before that resume', [[0.003, 30], [0.006, 60]], 'kill', [0.0045, 45]],
-  ['that was resumed and ended: all of it', [[0.003, 30], [0.006, 60]], 'stop', [0.0075, 75]],
+  [
+    'that was resumed and lives: the total before that resume',
+    [
+      [0.003, 30],
+      [0.006, 60],
+    ],
+    'live',
+    [0.0045, 45],
+  ],
+  [
+    'that was killed after a resume: the total before that resume',
+    [
+      [0.003, 30],
+      [0.006, 60],
+    ],
+    'kill',
+    [0.0045, 45],
+  ],
+  [
+    'that was resumed and ended: all of it',
+    [
+      [0.003, 30],
+      [0.006, 60],
+    ],
+    'stop',
+    [0.0075, 75],
+  ],
 ]
 
 for (const [what, processes, end, [total, tokens]] of forks) {
@@ -237,7 +261,13 @@ test('the session of a fork goes on from the total that the fork reported, wheth
 test('a fork that fails says what it cost, to the cent, after a total that went on', async (t) => {
   const w = world(t)
   const lines = [init(), result('answer', { total_cost_usd: 0.006, tokens: 60, total: 60 })]
-  const failed = { ...FORKED, is_error: true, subtype: 'error_during_execution', errors: ['no luck'], result: undefined }
+  const failed = {
+    ...FORKED,
+    is_error: true,
+    subtype: 'error_during_execution',
+    errors: ['no luck'],
+    result: undefined,
+  }
   const answer = result('', { ...failed, total_cost_usd: 0.0075, tokens: 15, total: 75 })
   const m = w.manager({ claudePath: forking(w, recording(w, 'fork', [answer]), recording(w, 'source', lines)) })
   await m.spawn('a', { prompt: 'x' })

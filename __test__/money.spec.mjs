@@ -190,7 +190,10 @@ for (const habit of HABITS) {
     near(second.cost, plain)
     total(w, m, 'a', 2 * plain)
     const answers = m.history('a').filter(({ type }) => type === undefined)
-    assert.deepEqual(answers.map(({ prompt }) => prompt), ['stand-in: two-results; text one', 'two'])
+    assert.deepEqual(
+      answers.map(({ prompt }) => prompt),
+      ['stand-in: two-results; text one', 'two'],
+    )
   })
 
   test(`turns of the CLI's own and late ones are in the total (${habit} CLI)`, async (t) => {

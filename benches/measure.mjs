@@ -117,7 +117,11 @@ async function recordedTurn(history) {
   const mgr = new SessionManager({ dataDir: mkdtempSync(join(dir, 'data-')), claudePath: standInPath, env })
   const interaction = { prompt: 'p', response: 'r'.repeat(2000), cost: 0, turns: 1, duration: 1, timestamp: '' }
   if (history > 0)
-    mgr.store.set('old', { name: 'old', status: 'stopped', interactions: Array.from({ length: history }, () => interaction) })
+    mgr.store.set('old', {
+      name: 'old',
+      status: 'stopped',
+      interactions: Array.from({ length: history }, () => interaction),
+    })
   await mgr.spawn('turn', { prompt: 'warm up' })
   const time = await timeTurns(() => mgr.send('turn', 'hello'))
   mgr.kill('turn')
