@@ -336,7 +336,7 @@ class StreamSession extends EventEmitter {
     for (const block of Array.isArray(blocks) ? blocks : []) {
       if (message.type === 'user' && block?.type === 'tool_result') this.emit('tool_result', block)
       if (message.type === 'assistant' && block?.type === 'tool_use') this.emit('tool_use', block)
-      if (message.type === 'assistant' && block?.type === 'text') this.emit('text', block.text)
+      if (message.type === 'assistant' && typeof block?.text === 'string') this.emit('text', block.text)
     }
   }
 

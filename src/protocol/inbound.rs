@@ -5,6 +5,7 @@
 //! [`Frame::NotAnObject`]. Text that is only passed on stays raw JSON (see [`super::json_text`]).
 
 use super::json_text;
+use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
@@ -145,16 +146,30 @@ pub fn parse(line: &str) -> Frame {
     if !line.trim_start().starts_with('{') {
         return Frame::NotAnObject;
     }
-    let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(line) else {
+    match serde_json::from_str::<Envelope<'_>>(line) {
+        Ok(envelope) => understand(&envelope),
+        Err(_) => parse_repeated_keys(line),
+    }
+}
+
+/// A key may stand twice in a hostile line; the last one counts, as in JavaScript.
+fn parse_repeated_keys(line: &str) -> Frame {
+    let unique =
+        serde_json::from_str::<IndexMap<String, &RawValue>>(line).and_then(|map| serde_json::to_string(&map));
+    let Ok(unique) = unique else {
         return Frame::NotAnObject;
     };
+    serde_json::from_str(&unique).map_or(Frame::NotAnObject, |envelope| understand(&envelope))
+}
+
+fn understand(envelope: &Envelope<'_>) -> Frame {
     let kind = text(envelope.kind);
     match (kind.as_deref(), text(envelope.subtype).as_deref()) {
         (Some("system"), Some("init")) => Frame::Init(Init {
             session_id: id(envelope.session_id),
-            message_uuids: message_uuids(&envelope),
+            message_uuids: message_uuids(envelope),
         }),
-        (Some("result"), _) => Frame::Result(Box::new(turn_result(&envelope))),
+        (Some("result"), _) => Frame::Result(Box::new(turn_result(envelope))),
         (Some("assistant" | "user"), _) => Frame::Content,
         _ => Frame::Other,
     }
@@ -350,6 +365,12 @@ mod tests {
         );
         assert!(found.text.is_none() && found.errors.is_none());
         assert_eq!(found.total_cost_usd, Some(2.0));
+    }
+
+    #[test]
+    fn of_a_repeated_key_the_last_one_counts() {
+        let found = result(r#"{"type":"x","num_turns":1,"type":"result","result":"a","result":"b\ud83d"}"#);
+        assert_eq!(found.text.expect("is text").get(), r#""b\ud83d""#);
     }
 
     #[test]
