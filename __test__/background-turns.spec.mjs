@@ -110,17 +110,21 @@ test('a turn of the CLI’s own does not stop the clock of a message that waits 
   assert.match((await m.send('a', 'next')).text, /: next$/)
 })
 
-test('stop during a turn of the CLI’s own lets it finish and records it', async (t) => {
-  const w = world(t)
-  const m = w.manager()
-  const { session } = await inOwnTurn(m, 300)
-  m.stop('a')
-  assert.equal(m.sessions.has('a'), false)
-  assert.deepEqual(await session.closed, { code: 0, signal: null })
-  const { interactions, totalTurns } = w.readStore().a
-  assert.deepEqual(interactions.map(({ type, response }) => [type, response]).at(-1), ['background', 'by itself'])
-  assert.equal(totalTurns, 3)
-})
+for (const habit of HABITS) {
+  test(`stop during a turn of the CLI's own lets it finish and records it (${habit} CLI)`, async (t) => {
+    const w = world(t)
+    const log = standInLog(w)
+    const m = w.manager({ env: { ...log.env, ...standInEnv({ habit }) } })
+    const { session } = await inOwnTurn(m, 300)
+    m.stop('a')
+    assert.equal(m.sessions.has('a'), false)
+    assert.deepEqual(await session.closed, { code: 0, signal: null })
+    const { interactions, totalTurns } = w.readStore().a
+    const { type, response, timestamp } = interactions.at(-1)
+    assert.deepEqual([type, response, totalTurns], ['background', 'by itself', 3])
+    assert.ok(log.events('eof')[0].at >= Date.parse(timestamp), 'the input ended before the result was read')
+  })
+}
 
 test('a result of a foreign origin before ours settles nobody, whatever the order of its keys', async (t) => {
   const w = world(t)

@@ -150,6 +150,23 @@ test('the id of a conversation that crashed in its first turn is kept: it can be
   assert.deepEqual([sessionId, isError], [session.id, false])
 })
 
+test('the id of the latest init is kept, also when its turn never came to a result', async (t) => {
+  const w = world(t)
+  const next = '99999999-2222-4333-8444-555555555555'
+  const claudePath = join(w.dir, 'cli.sh')
+  const turns = [[init(), result('one', { total_cost_usd: 0 })], [init({ session_id: next })]]
+  const steps = turns.map((lines) => ['read line', ...lines.map((line) => `echo '${JSON.stringify(line)}'`)].join('\n'))
+  writeFileSync(claudePath, `#!/bin/sh\n${steps.join('\n')}\nexit 3\n`, { mode: 0o755 })
+  const m = w.manager({ claudePath })
+  const { session } = await m.spawn('a', { prompt: 'x' })
+  assert.equal(w.readStore().a.claudeSessionId, session.id)
+  const live = m.sessions.get('a')
+  await rejection(m.send('a', '/clear'), 'ERR_PROCESS_EXITED')
+  await live.closed
+  assert.equal(live.id, next)
+  assert.equal(w.readStore().a.claudeSessionId, next)
+})
+
 test('a descendant that holds the pipes open does not keep an ended session alive', async (t) => {
   const w = world(t)
   const claudePath = join(w.dir, 'cli.sh')

@@ -206,6 +206,20 @@ test('close stops all sessions and resolves when every process is gone and every
   await m.close()
 })
 
+test('close brings a big sessions.json up to date', async (t) => {
+  const w = world(t)
+  const m = w.manager()
+  await m.spawn('a', { prompt: 'stand-in: big 2' })
+  await m.spawn('b', { prompt: 'hello' })
+  for (let count = 0; count < 20; count += 1) await m.send('b', `m${count}`)
+  await m.close()
+  const { a, b } = w.readStore()
+  assert.deepEqual([a.status, b.status], ['stopped', 'stopped'])
+  assert.equal(a.interactions[0].response.length, 2 << 20)
+  assert.equal(b.interactions.length, 21)
+  near(b.totalCostUsd, 21 * PLAIN.newer)
+})
+
 test('close waits for sessions that were stopped or killed before', async (t) => {
   const w = world(t)
   const m = w.manager()

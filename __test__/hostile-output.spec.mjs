@@ -266,6 +266,8 @@ test('a turn without an init is answered all the same', async (t) => {
   assert.equal(response.text, 'fine')
   near(response.cost, PLAIN.newer)
   assert.equal(m.status('a').id, response.sessionId)
+  await m.send('a', 'with an init')
+  assert.equal((await m.send('a', 'stand-in: no-init; text again', 3000)).text, 'again')
 })
 
 test('lines before the first init, of hooks and others, are events and no answers', async (t) => {

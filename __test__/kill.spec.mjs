@@ -86,13 +86,12 @@ for (const habit of HABITS) {
 test('kill ends a running tool with what it started, also what dropped its environment', async (t) => {
   const w = world(t)
   const m = w.manager()
-  const file = join(w.dir, 'pids')
   const script = join(w.dir, 'tool.sh')
-  const inner = 'sleep 61 & echo $! >> "$1"; env -i sleep 62 & echo $! >> "$1"; env -i setsid sleep 63 & wait'
-  writeFileSync(script, `#!/bin/sh\necho $$ >> "$1"\n${inner}\n`, { mode: 0o755 })
+  const inner = 'sleep 61 & env -i sleep 62 & env -i setsid sleep 63 & wait'
+  writeFileSync(script, `#!/bin/sh\n${inner}\n`, { mode: 0o755 })
   await m.spawn('a', { allowedTools: ['Bash'] })
   const session = m.sessions.get('a')
-  const sent = m.send('a', `stand-in: tool Bash ${JSON.stringify({ command: `${script} ${file}` })}`)
+  const sent = m.send('a', `stand-in: tool Bash ${JSON.stringify({ command: script })}`)
   sent.catch(() => {})
   const pids = () => descendants(session.pid)
   await until(() => pids().length >= 5, 'the processes of the tool')

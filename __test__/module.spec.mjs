@@ -129,7 +129,8 @@ describe('loading', SEVERAL, () => {
       console.log(JSON.stringify([name, version, testing, refused]))`,
     )
     const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-    assert.deepEqual(result.slice(0, 3), ['clearctx', version, ['standInPath', 'standInEnv']])
+    assert.deepEqual(result.slice(0, 2), ['clearctx', version])
+    assert.ok(['standInPath', 'standInEnv'].every((key) => result[2].includes(key)))
     assert.deepEqual(new Set(result[3]), new Set(['ERR_PACKAGE_PATH_NOT_EXPORTED']))
   })
 

@@ -115,6 +115,12 @@ test('enough money but too few tokens means that the total started again', async
   equal(await overProcesses(t, first, [{ total_cost_usd: 0.125, tokens: 9000, total: 9000 }]), [0.25, 0.125])
 })
 
+test('a total that has room for all that was saved went on, also where the turn names no usage of its own', async (t) => {
+  const first = [{ total_cost_usd: 0.25, tokens: 10, total: 10 }]
+  equal(await overProcesses(t, first, [{ total_cost_usd: 0.5, tokens: 0, total: 30 }]), [0.25, 0.25])
+  equal(await overProcesses(t, first, [{ total_cost_usd: 0.5, tokens: 0, total: 5 }]), [0.25, 0.5])
+})
+
 test('the figure of the turn itself comes before all totals', async (t) => {
   const own = (costUSD) => ({ model_usage_since_last_result: { a: { costUSD }, b: { costUSD: 0.125 } } })
   const first = [

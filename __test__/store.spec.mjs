@@ -414,6 +414,45 @@ describe('a file that another program changes', SEVERAL, () => {
   })
 })
 
+describe('a live session’s record', SEVERAL, () => {
+  for (const [what, remove] of [
+    ['sessions.json is removed', (w) => rmSync(w.sessionsFile)],
+    ['the whole directory is removed', (w) => rmSync(w.dataDir, { recursive: true })],
+  ]) {
+    test(`is there again after the next turn when ${what}`, async (t) => {
+      const w = world(t)
+      const mgr = w.manager()
+      await mgr.spawn('a', { prompt: 'one' })
+      remove(w)
+      assert.equal((await mgr.send('a', 'two')).text, 'echo(4): two')
+      await mgr.store.flush()
+      const { status, totalTurns, interactions } = w.readStore().a
+      assert.deepEqual([status, totalTurns], ['ready', 2])
+      assert.deepEqual(
+        interactions.map(({ prompt }) => prompt),
+        ['one', 'two'],
+      )
+      // And it is still known to be alive.
+      assert.equal(w.manager().status('a').status, 'ready')
+      mgr.stop('a')
+      assert.equal(mgr.status('a').status, 'stopped')
+    })
+  }
+
+  test('deleted through another Store stays away', async (t) => {
+    const w = world(t)
+    const mgr = w.manager()
+    await mgr.spawn('a', { prompt: 'one' })
+    const session = mgr.sessions.get('a')
+    new Store(w.dataDir).delete('a')
+    assert.equal(mgr.store.get('a'), null)
+    mgr.delete('a')
+    await session.closed
+    await mgr.store.flush()
+    assert.deepEqual(w.readStore(), {})
+  })
+})
+
 describe('a file that is no JSON', SEVERAL, () => {
   const broken = [
     ['cut off', '{"a":{"name":"a","status":"stopped"},"b":{"na'],
@@ -506,6 +545,16 @@ describe('odd values', SEVERAL, () => {
     assert.ok(readFileSync(w.sessionsFile, 'utf8').includes(odd))
     assert.deepEqual(records.get('a').odd, JSON.parse(odd))
     assert.equal(records.get('a').odd.text, 'lone \ud83d and \0')
+  })
+
+  test('values nested deeper than parsers like survive too', (t) => {
+    const w = world(t)
+    const deep = `${'['.repeat(2000)}${']'.repeat(2000)}`
+    writeOld(w, `{"a":{"name":"a","status":"stopped","deep":${deep}}}`)
+    const records = store(w)
+    records.set('b', { name: 'b', deep: JSON.parse(deep) })
+    assert.deepEqual(Object.keys(records.loadAll()), ['a', 'b'])
+    assert.equal(readFileSync(w.sessionsFile, 'utf8').split(deep).length, 3)
   })
 
   test('unknown fields of a session’s record survive its life', async (t) => {

@@ -342,6 +342,72 @@ describe('responses and interactions', () => {
   })
 })
 
+describe('a CLI that writes oddly', () => {
+  const id = '11111111-2222-4333-8444-555555555555'
+  const deep = `${'['.repeat(1500)}${']'.repeat(1500)}`
+  const init = (more = '') => `{"type":"system","subtype":"init","session_id":"${id}"${more}}`
+  const result = (more = '', text = '"ok"') =>
+    `{"type":"result","subtype":"success","is_error":false,"num_turns":1,"result":${text},"session_id":"${id}"${more}}`
+  // One turn each; the answer is "ok" where none is named.
+  const turns = [
+    [
+      'any order of keys',
+      [init(), `{"result":"ok","session_id":"${id}","is_error":false,"num_turns":1,"type":"result"}`],
+    ],
+    [
+      'escapes in keys',
+      [init(), result().replace('"type"', '"t\\u0079pe"').replace('"result":"ok"', '"resul\\u0074":"ok"')],
+    ],
+    ['blanks and carriage returns', [`  ${init()} \r`, `\t${result()}\r`]],
+    ['blanks between tokens', [init(), result().replaceAll(':', ' : ').replaceAll(',', ' ,\t')]],
+    ['a deep unknown field', [init(), result(`,"later":${deep}`)]],
+    ['a deep known field', [init(), result(`,"usage":{"deep":${deep}}`)]],
+    ['a deep init', [init(`,"tools":${deep}`), result()]],
+    [
+      'a deep tool call',
+      [init(), assistant(`{"type":"tool_use","id":"t","name":"X","input":{"deep":${deep}}}`), result()],
+    ],
+    ['lone surrogates', [init(), result('', '"\\ud83d ok \\ude00"')], '\ud83d ok \ude00'],
+    ['numbers out of range', [init(), result(',"total_cost_usd":1e400,"duration_ms":-5')]],
+    ['fields of wrong types', [init(), result(',"usage":[],"permission_denials":{},"errors":"x","stop_reason":[]')]],
+    ['nulls', [init(), result(',"usage":null,"permission_denials":null,"errors":null,"total_cost_usd":null')]],
+    ['a result that is no text', [init(), result('', '{"a":1}')], ''],
+    ['an assistant without a message', [init(), '{"type":"assistant"}', '{"type":"user","message":5}', result()]],
+    ['content that is no list', [init(), '{"type":"assistant","message":{"content":"text"}}', result()]],
+    ['blocks that are none', [init(), assistant('null,5,"x",{},{"type":5},{"type":"text"}'), result()]],
+    ['an init without an id', ['{"type":"system","subtype":"init"}', result()]],
+    ['unknown types with all known fields', [init(), result().replace('"result"', '"resultat"'), result()]],
+  ]
+
+  function assistant(blocks) {
+    return `{"type":"assistant","message":{"content":[${blocks}]},"session_id":"${id}"}`
+  }
+
+  test('is understood all the same, or costs one event, never a turn', async (t) => {
+    const w = world(t)
+    const transcript = join(w.dir, 'odd.ndjson')
+    writeFileSync(transcript, turns.flatMap(([, lines]) => lines.map((line) => `${line}\n`)).join(''))
+    const session = w.session({ env: standInEnv({ transcript }) })
+    const seen = record(session, ['message', 'text', 'tool_use', 'tool_result', 'result'])
+    session.start()
+    for (const [what, , text = 'ok'] of turns) {
+      const response = await session.send(what, 5000).catch(({ message }) => ({ text: message }))
+      assert.equal(response.text, text, what)
+      assert.deepEqual([typeof response.cost, typeof response.turns, typeof response.duration], Array(3).fill('number'))
+      assert.ok(Array.isArray(response.permissionDenials) && Array.isArray(response.errors), what)
+      assert.ok(response.cost >= 0 && response.duration >= 0, what)
+    }
+    assert.equal(session.interactions.length, turns.length)
+    assert.ok(Number.isFinite(session.totalCostUsd))
+    assert.equal(session.id, id)
+    assert.equal(seen.filter(([name]) => name === 'result').length, turns.length)
+    assert.ok(
+      seen.every(([name, value]) => name !== 'text' || typeof value === 'string'),
+      'text is text',
+    )
+  })
+})
+
 describe('events', () => {
   test('of a plain session come in this order, with these arguments', async (t) => {
     const session = world(t).session()
@@ -981,7 +1047,7 @@ describe('ends that nobody asked for', () => {
 
   test('a CLI that closes its output and lives on is ended, and the turn rejected', async (t) => {
     const session = started(world(t), { stopTimeout: 100, killTimeout: 100 })
-    await assert.rejects(session.send('stand-in: close-stdout; silent', 1500), { code: 'ERR_PROCESS_EXITED' })
+    await assert.rejects(session.send('stand-in: close-stdout; silent', 20_000), { code: 'ERR_PROCESS_EXITED' })
     await session.closed
     assert.equal(session.status, 'failed')
   })

@@ -139,6 +139,13 @@ impl Manager {
                 status,
             });
         }
+        if let (OwnerState::Dead, Some(pid), Some(mark)) =
+            (owned.state, owned.cli_pid, owned.token.as_deref())
+        {
+            // A CLI outlives its host as long as its turn lasts; two on one conversation would part it. Seldom
+            // there, so seldom worth the few ms that its end takes.
+            let _ = tree::kill_stranger(pid, mark);
+        }
         let options = from_record(name, &record, id, defaults);
         Ok(Resume {
             options,
@@ -147,7 +154,7 @@ impl Manager {
     }
 
     /// Ends the session of a name that no live session of the calling manager has: marks its record, and
-    /// ends the process where another manager of this process or another live host owns it.
+    /// ends the process where another manager of this process or another host owns it, be that host dead.
     ///
     /// # Errors
     /// `ERR_STORE`, `ERR_INTERNAL`.
@@ -244,7 +251,7 @@ fn end_process_elsewhere(owned: &Ownership) -> Result<()> {
                 session.kill();
             }
         }
-        OwnerState::OtherAlive => {
+        OwnerState::OtherAlive | OwnerState::Dead => {
             if let (Some(pid), Some(mark)) = (owned.cli_pid, owned.token.clone()) {
                 // Takes a few ms; the caller need not wait for it.
                 Engine::get()?
@@ -252,7 +259,7 @@ fn end_process_elsewhere(owned: &Ownership) -> Result<()> {
                     .spawn_blocking(move || tree::kill_stranger(pid, &mark));
             }
         }
-        OwnerState::None | OwnerState::Dead => {}
+        OwnerState::None => {}
     }
     Ok(())
 }

@@ -1,16 +1,17 @@
-// fork() on the real CLI: of live, busy, stopped sessions, at any moment, with any message.
+// fork() on the real CLI: of live, busy and stopped sessions, at any moment, with any message.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
 
-import { createWorld } from './support.mjs'
+import { createWorld, stopped } from './support.mjs'
 
-test('a fork remembers, and its source does not change', async (t) => {
+test('a fork that begins at the very moment of a result knows that turn, and its source does not change', async (t) => {
   const world = await createWorld(t)
   const { manager, session } = await world.spawned('a', 'first')
+  const forking = once(manager.sessions.get('a'), 'result').then(() => manager.fork('a', 'b', { message: 'RECALL' }))
   await manager.send('a', 'second')
-  const ofLive = await manager.fork('a', 'b', { message: 'RECALL' })
+  const ofLive = await forking
   assert.equal(ofLive.response.text, 'first | second')
   assert.notEqual(ofLive.session.id, session.id)
   assert.equal((await manager.send('b', 'only in b')).text, 'echo(4): only in b')
@@ -19,9 +20,7 @@ test('a fork remembers, and its source does not change', async (t) => {
   assert.equal((await manager.send('a', 'RECALL')).text, 'first | second | only in a')
   assert.equal(manager.status('a').id, session.id)
 
-  const source = manager.sessions.get('a')
-  manager.stop('a')
-  await source.closed
+  await stopped(manager, 'a')
   const ofStopped = await manager.fork('a', 'c', { message: 'RECALL' })
   assert.equal(ofStopped.response.text, 'first | second | only in a | RECALL')
   assert.equal(manager.history('c')[0].type, 'fork')
@@ -29,39 +28,23 @@ test('a fork remembers, and its source does not change', async (t) => {
   assert.equal(manager.history('a').length, 4)
 })
 
-test('a fork passes on messages that look like options, and messages too long for an argument', async (t) => {
-  const world = await createWorld(t)
-  const { manager } = await world.spawned('a', 'first')
-  const dashes = await manager.fork('a', 'b', { message: '--help me' })
-  assert.equal(dashes.response.text, 'echo(2): --help me')
-  const long = 'long '.repeat(40_000) + 'end'
-  const { response } = await manager.fork('a', 'c', { message: long })
-  assert.equal(response.text, `echo(2): ${long}`)
-})
-
-test('a fork that begins at the very moment of a result knows that turn', async (t) => {
-  const world = await createWorld(t)
-  const { manager } = await world.spawned('a', 'first')
-  const forked = once(manager.sessions.get('a'), 'result').then(() => manager.fork('a', 'b', { message: 'RECALL' }))
-  await manager.send('a', 'second')
-  assert.equal((await forked).response.text, 'first | second')
-})
-
-test('a fork of a busy session sees its open question, and its turn goes on', async (t) => {
+test('a fork of a busy session sees its open question, and that turn goes on', async (t) => {
   const world = await createWorld(t)
   const { manager } = await world.spawned('a', 'first')
   const question = 'HOLD:question'
   const sending = manager.send('a', question)
   await world.api.waitFor(({ text }) => text === question)
-  const { response } = await manager.fork('a', 'b', { message: 'RECALL' })
-  assert.equal(response.text, `first | ${question}`)
+  // A message that looks like an option is none.
+  const { response } = await manager.fork('a', 'b', { message: '--help me' })
+  assert.equal(response.text, 'echo(3): --help me')
+  assert.equal((await manager.send('b', 'RECALL')).text, `first | ${question} | --help me`)
   assert.equal(manager.status('a').status, 'busy')
   world.api.release('question')
   assert.equal((await sending).text, 'held: question')
   assert.equal((await manager.send('a', 'RECALL')).text, `first | ${question}`)
 })
 
-test('a fork that fails says why in the words of the CLI, and its name is free', async (t) => {
+test('a fork that fails says why in the words of the CLI; its name is free for one with a very long message', async (t) => {
   const world = await createWorld(t)
   const { manager, session } = await world.spawned('a', 'first')
   await assert.rejects(manager.fork('a', 'b', { message: 'ERROR:400' }), (error) => {
@@ -76,5 +59,9 @@ test('a fork that fails says why in the words of the CLI, and its name is free',
     message: /^Fork failed: .*no-such-mode/s,
   })
   assert.throws(() => manager.status('b'), { code: 'ERR_SESSION_NOT_FOUND' })
-  assert.equal((await manager.fork('a', 'b', { message: 'RECALL' })).response.text, 'first')
+
+  const long = `${'long '.repeat(40_000)}end`
+  // The CLI overlooks an agent that it does not know.
+  const { response } = await manager.fork('a', 'b', { message: long, agent: 'no-such-agent' })
+  assert.equal(response.text, `echo(2): ${long}`)
 })

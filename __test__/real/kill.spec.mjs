@@ -39,24 +39,19 @@ test('kill() leaves nothing of a subagent and of what it runs', async (t) => {
   manager.kill('a')
   await sending
   await world.noProcessLeft()
-  assert.match((await manager.resume('a', 'RECALL')).text, /^first \| AGENT/)
 })
 
-test('kill() leaves nothing of a command in the background', async (t) => {
-  const world = await createWorld(t)
-  const { manager } = await world.spawned('a', background(world.file('gate')), { allowedTools: ['Bash'] })
-  if (process.platform === 'linux') assert.ok((await world.processes()).size >= 2)
-  manager.kill('a')
-  await world.noProcessLeft()
-})
-
-test('kill() also finds what a tool has put into a session of its own', async (t) => {
+test('kill() leaves nothing of a command in the background, nor of one in a session of its own', async (t) => {
   const world = await createWorld(t)
   const { manager } = await world.spawned('a', bash('setsid sleep 300 > /dev/null 2>&1 & echo left'), {
     allowedTools: ['Bash'],
   })
-  const left = [...(await world.processes()).values()].filter((command) => command === 'sleep 300')
-  if (process.platform === 'linux') assert.deepEqual(left, ['sleep 300'])
+  await manager.send('a', background(world.file('gate')))
+  const commands = [...(await world.processes()).values()]
+  if (process.platform === 'linux') {
+    assert.ok(commands.includes('sleep 300'))
+    assert.ok(commands.length >= 3)
+  }
   manager.kill('a')
   await world.noProcessLeft()
 })

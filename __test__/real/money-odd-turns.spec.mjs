@@ -84,6 +84,17 @@ test('a turn whose tool was interrupted by stop() costs what the model was asked
   await ask('USAGE:900,90:after it', 'resume')
 })
 
+test('what the CLI still asks when stop() ends a command in the background is paid for', async (t) => {
+  const world = await createWorld(t)
+  const { books, manager, check, ask } = await audited(world, { allowedTools: ['Bash'] })
+  await ask(background(world.file('gate'), { description: 'USAGE:700,70' }))
+  const before = manager.status('a').totalCostUsd
+  await stopped(manager, 'a')
+  // 2.1.197 starts a turn of its own about the command that was ended, 2.1.330 does not.
+  check('the end of the command', manager.status('a').totalCostUsd - before, books.spent())
+  await ask('USAGE:900,90:after it', 'resume')
+})
+
 test('a text that was interrupted by stop() costs what the CLI says, and nothing of it counts again', async (t) => {
   const world = await createWorld(t)
   const { books, manager, check, ask } = await audited(world)

@@ -18,6 +18,9 @@ const KINDS = {
   read: `USAGE:0,0,0,0,${TOKENS}`,
 }
 
+/** Asked for once in each file of tests. */
+let pricesOfThisVersion
+
 /**
  * Books of all that the model was asked in a world, from now on.
  *
@@ -25,7 +28,8 @@ const KINDS = {
  * - `spent()`: the price of all answers since the last call.
  */
 export async function createBooks(world) {
-  const perToken = await pricesPerToken(world)
+  pricesOfThisVersion ??= pricesPerToken(world)
+  const perToken = await pricesOfThisVersion
   const price = (usage) => Object.keys(usage).reduce((sum, kind) => sum + usage[kind] * perToken[kind], 0)
   let seen = world.api.requests.length
   return {

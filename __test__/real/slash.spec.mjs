@@ -22,10 +22,17 @@ test('/compact puts a summary in the place of what was said, and the conversatio
   const world = await createWorld(t)
   const { manager, session } = await world.spawned('a', 'first')
   await manager.send('a', 'second')
+  for (const command of ['/cost', '/context']) {
+    const { text, cost, turns, isError } = await manager.send('a', command)
+    assert.notEqual(text, '', command)
+    assert.deepEqual({ cost, turns, isError }, { cost: 0, turns: 0, isError: false }, command)
+  }
+  assert.equal(world.api.requests.length, 2, 'such commands ask no model')
+
   const compacted = await manager.send('a', '/compact')
   assert.deepEqual([compacted.isError, compacted.text, compacted.turns], [false, '', 0])
   assert.equal(compacted.sessionId, session.id)
-  assert.equal(manager.history('a').length, 3)
+  assert.equal(manager.history('a').length, 5)
 
   const { text } = await manager.send('a', 'third')
   assert.match(text, /: third$/)
@@ -35,16 +42,4 @@ test('/compact puts a summary in the place of what was said, and the conversatio
 
   await stopped(manager, 'a')
   assert.match(await manager.resume('a', 'RECALL').then((response) => response.text), /third$/)
-})
-
-test('commands that ask no model are turns of no cost', async (t) => {
-  const world = await createWorld(t)
-  const { manager } = await world.spawned('a', 'first')
-  for (const command of ['/cost', '/context']) {
-    const { text, cost, turns, isError } = await manager.send('a', command)
-    assert.notEqual(text, '', command)
-    assert.deepEqual({ cost, turns, isError }, { cost: 0, turns: 0, isError: false }, command)
-  }
-  assert.equal(world.api.requests.length, 1)
-  assert.match((await manager.send('a', 'second')).text, /: second$/)
 })

@@ -9,6 +9,7 @@ import { once } from 'node:events'
 import { mkdir, mkdtemp, readFile, readdir, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 import { PINNED_VERSIONS, fetchClaude } from '../../scripts/fetch-claude.mjs'
@@ -27,6 +28,10 @@ const ESSENTIAL = ['PATH', 'SYSTEMROOT', 'COMSPEC', 'PATHEXT']
 
 /** Every process of a world inherits this variable with the world's own value. */
 const MARK = 'CLEARCTX_TEST_WORLD'
+
+/** How often a condition is looked at, and the list of all processes, which takes time of its own. */
+const POLL_MS = 10
+const PROCESS_POLL_MS = 50
 
 /** Longest wait for anything that should be a matter of moments. */
 const PATIENCE_MS = 20_000
@@ -172,7 +177,7 @@ class World {
     const deadline = performance.now() + patience
     let left = await this.processes()
     while (left.size > 0 && performance.now() < deadline) {
-      await shortly()
+      await delay(PROCESS_POLL_MS)
       left = await this.processes()
     }
     assert.deepEqual([...left.values()], [], 'processes left behind')
@@ -205,7 +210,7 @@ export async function until(probe, what, patience = PATIENCE_MS) {
     const value = await probe()
     if (value) return value
     assert.ok(performance.now() < deadline, `waited in vain until ${what}`)
-    await shortly()
+    await delay(POLL_MS)
   }
 }
 
@@ -232,9 +237,4 @@ export async function stopped(manager, name) {
   const session = manager.sessions.get(name)
   manager.stop(name)
   return session.closed
-}
-
-/** The interval of a poll. */
-function shortly() {
-  return new Promise((resolve) => setTimeout(resolve, 10))
 }

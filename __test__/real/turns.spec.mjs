@@ -97,26 +97,7 @@ test('sessions of a batch run side by side and never mix, and one that fails fai
   assert.equal(new Set(spawned.map(({ session }) => session.id)).size, names.length)
 })
 
-test('a message over its time goes on: its answer goes to the history, and the next message waits for it', async (t) => {
-  const world = await createWorld(t)
-  const { manager } = await world.spawned('a', 'first')
-  await assert.rejects(manager.send('a', 'SLOW:1500:late', 300), {
-    code: 'ERR_TURN_TIMEOUT',
-    sent: true,
-    stillRunning: true,
-  })
-  assert.equal((await manager.send('a', 'next')).text, 'echo(3): next')
-  assert.deepEqual(
-    manager.history('a').map(({ response, late }) => [response, late]),
-    [
-      ['echo(1): first', undefined],
-      ['slow: late', true],
-      ['echo(3): next', undefined],
-    ],
-  )
-})
-
-test('a tool over its time goes on; what waits behind it is withdrawn when its own time is over', async (t) => {
+test('a message over its time goes on, its late answer goes to the history; what waits behind it may be withdrawn', async (t) => {
   const world = await createWorld(t)
   const { manager } = await world.spawned('a', 'first', { allowedTools: ['Bash'] })
   const gate = world.file('gate')
