@@ -3,6 +3,7 @@
 // in turn, in the same process.
 
 import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -72,7 +73,9 @@ async function pipesTurn() {
   const turn = () =>
     new Promise((resolve) => {
       answered = resolve
-      child.stdin.write('{"type":"user","message":{"role":"user","content":"hello"}}\n')
+      // The same message that the engine writes: the CLI answers with as many lines.
+      const message = { type: 'user', message: { role: 'user', content: 'hello' }, uuid: randomUUID() }
+      child.stdin.write(`${JSON.stringify(message)}\n`)
     })
   await turn()
   const time = await timeTurns(turn)
