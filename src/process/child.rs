@@ -7,10 +7,12 @@ use super::pipe::ReadPipe;
 use super::tree;
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::process::ChildStdin;
 
 /// `CREATE_NO_WINDOW`: a program without a console must not get one for each session.
 #[cfg(windows)]
@@ -38,7 +40,7 @@ pub struct Started {
     /// The process.
     pub process: Arc<Process>,
     /// Its standard input.
-    pub stdin: tokio::process::ChildStdin,
+    pub stdin: ChildStdin,
     /// Its standard output.
     pub stdout: ReadPipe,
     /// Its standard error.
@@ -80,6 +82,29 @@ impl Launch {
     /// # Errors
     /// `ERR_CLI_NOT_FOUND`, `ERR_START_FAILED`.
     pub fn start(&self) -> Result<Started> {
+        // From here on the process is owned: an error below drops it, which ends it.
+        let process = self.spawn(Stdio::piped())?;
+        let (stdin, stdout, stderr) = process.pipes().map_err(|error| self.failed(&error))?;
+        let stdout = stdout.ok_or_else(|| self.failed(&missing_pipe()))?;
+        Ok(Started {
+            process,
+            stdin,
+            stdout,
+            stderr,
+        })
+    }
+
+    /// Starts the process with a file as its standard output.
+    ///
+    /// # Errors
+    /// As [`Launch::start`].
+    pub fn start_into(&self, output: File) -> Result<(Arc<Process>, ChildStdin, ReadPipe)> {
+        let process = self.spawn(output.into())?;
+        let (stdin, _, stderr) = process.pipes().map_err(|error| self.failed(&error))?;
+        Ok((process, stdin, stderr))
+    }
+
+    fn spawn(&self, stdout: Stdio) -> Result<Arc<Process>> {
         let mut command = Command::new(&self.program);
         command
             .args(&self.arguments)
@@ -88,24 +113,14 @@ impl Launch {
             .current_dir(&self.work_dir);
         command
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdout(stdout)
             .stderr(Stdio::piped());
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         #[cfg(windows)]
         std::os::windows::process::CommandExt::creation_flags(&mut command, NO_WINDOW);
         let child = command.spawn().map_err(|error| self.describe(&error))?;
-        // From here on the process is owned: an error below drops `process`, which ends it.
-        let process = Arc::new(Process::new(child, self.mark.clone()));
-        process
-            .pipes()
-            .map_err(|error| self.failed(&error))
-            .map(|(stdin, stdout, stderr)| Started {
-                process: Arc::clone(&process),
-                stdin,
-                stdout,
-                stderr,
-            })
+        Ok(Arc::new(Process::new(child, self.mark.clone())))
     }
 
     fn describe(&self, error: &io::Error) -> Error {
@@ -130,7 +145,11 @@ impl Launch {
     }
 }
 
-type Pipes = (tokio::process::ChildStdin, ReadPipe, ReadPipe);
+type Pipes = (ChildStdin, Option<ReadPipe>, ReadPipe);
+
+fn missing_pipe() -> io::Error {
+    io::Error::other("a pipe of the process is missing")
+}
 
 impl Process {
     fn new(child: Child, mark: String) -> Self {
@@ -145,16 +164,18 @@ impl Process {
 
     fn pipes(&self) -> io::Result<Pipes> {
         let mut child = self.lock();
-        let missing = || io::Error::other("a pipe of the process is missing");
-        let child = child.as_mut().ok_or_else(missing)?;
-        let stdin = child.stdin.take().ok_or_else(missing)?;
-        let stdout = child.stdout.take().ok_or_else(missing)?;
-        let stderr = child.stderr.take().ok_or_else(missing)?;
+        let child = child.as_mut().ok_or_else(missing_pipe)?;
+        let stdin = child.stdin.take().ok_or_else(missing_pipe)?;
+        let stdout = child.stdout.take();
+        let stderr = child.stderr.take().ok_or_else(missing_pipe)?;
         #[cfg(unix)]
-        let (stdout, stderr) = (ReadPipe::new(stdout)?, ReadPipe::new(stderr)?);
+        let (stdout, stderr) = (stdout.map(ReadPipe::new).transpose()?, ReadPipe::new(stderr)?);
         #[cfg(not(unix))]
-        let (stdout, stderr) = (ReadPipe::stdout(stdout)?, ReadPipe::stderr(stderr)?);
-        Ok((tokio::process::ChildStdin::from_std(stdin)?, stdout, stderr))
+        let (stdout, stderr) = (
+            stdout.map(ReadPipe::stdout).transpose()?,
+            ReadPipe::stderr(stderr)?,
+        );
+        Ok((ChildStdin::from_std(stdin)?, stdout, stderr))
     }
 
     /// The process id.

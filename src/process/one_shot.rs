@@ -1,11 +1,13 @@
 //! A process that is run once, for its output: the CLI's own fork.
 
-use super::child::{Exit, Launch, Process, Started};
+use super::child::{Exit, Launch, Process};
 use super::diagnostics::Diagnostics;
 use super::pipe::ReadPipe;
 use super::tree;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::limits;
+use std::fs::File;
+use std::io::{self, Read, Seek};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -23,12 +25,10 @@ pub struct Output {
     pub stderr: String,
 }
 
-/// A started process that is read to its end.
-pub struct OneShot {
+/// A started process that is waited for.
+struct OneShot {
     process: Arc<Process>,
-    stdout: ReadPipe,
     stderr: ReadPipe,
-    out: Vec<u8>,
     diagnostics: Diagnostics,
 }
 
@@ -55,29 +55,30 @@ impl Cancel {
     }
 }
 
-/// Runs a process: gives the input (or none), reads everything, waits for the end. Ends it with all its
+/// Runs a process: gives the input (or none), waits for the end, reads its output. Ends it with all its
 /// descendants when its time is over or the call is cancelled.
 ///
+/// Its standard output is a file: an older CLI loses at its exit what does not fit into a pipe at that moment
+/// (2.1.197), while writes to a file are complete when they return.
+///
 /// # Errors
-/// As [`Launch::start`].
+/// As [`Launch::start`], and `ERR_START_FAILED` if there is no room for the file.
 pub async fn run(
     launch: &Launch,
     input: Option<String>,
     timeout: Duration,
     cancel: &Cancel,
 ) -> Result<Output> {
-    let Started {
-        process,
-        stdin,
-        stdout,
-        stderr,
-    } = launch.start()?;
+    let failed = |error: io::Error| Error::StartFailed {
+        name: launch.name.clone(),
+        reason: format!("cannot make a file for the output: {error}"),
+    };
+    let output = tempfile::tempfile().map_err(failed)?;
+    let (process, stdin, stderr) = launch.start_into(output.try_clone().map_err(failed)?)?;
     let writer = tokio::spawn(write_all(stdin, input));
     let mut call = OneShot {
         process,
-        stdout,
         stderr,
-        out: Vec::new(),
         diagnostics: Diagnostics::default(),
     };
     let exit = tokio::select! {
@@ -92,7 +93,9 @@ pub async fn run(
     } else {
         call.end().await;
     }
-    let stdout = String::from_utf8_lossy(&call.out).into_owned();
+    let stdout = tokio::task::spawn_blocking(move || read_all(output))
+        .await
+        .unwrap_or_default();
     Ok(Output {
         exit,
         stdout,
@@ -105,20 +108,18 @@ impl OneShot {
         let process = Arc::clone(&self.process);
         let exited = process.exited();
         tokio::pin!(exited);
-        let (mut output, mut diagnostics) = (true, true);
+        let mut diagnostics = true;
         loop {
             tokio::select! {
-                more = read_output(&self.stdout, &mut self.out), if output => output = more,
                 more = read_diagnostics(&self.stderr, &mut self.diagnostics), if diagnostics => diagnostics = more,
                 exit = &mut exited => return exit,
             }
         }
     }
 
-    /// Reads what an ended process left in its pipes; silence is their end.
+    /// Reads what an ended process left in its pipe; silence is its end.
     async fn drain(&mut self) {
         let silence = limits::DRAIN_SILENCE;
-        while let Ok(true) = tokio::time::timeout(silence, read_output(&self.stdout, &mut self.out)).await {}
         while let Ok(true) =
             tokio::time::timeout(silence, read_diagnostics(&self.stderr, &mut self.diagnostics)).await
         {
@@ -140,12 +141,15 @@ async fn write_all(mut stdin: ChildStdin, input: Option<String>) {
     }
 }
 
-async fn read_output(stdout: &ReadPipe, out: &mut Vec<u8>) -> bool {
-    let take = |bytes: &[u8]| {
-        let room = limits::FORK_OUTPUT_BYTES.saturating_sub(out.len());
-        out.extend_from_slice(&bytes[..bytes.len().min(room)]);
-    };
-    stdout.read(take).await
+/// The text of a file from its beginning, as far as the bound goes. What cannot be read is missing: the caller
+/// finds no answer in it.
+fn read_all(mut file: File) -> String {
+    let mut bytes = Vec::new();
+    let bound = u64::try_from(limits::FORK_OUTPUT_BYTES).unwrap_or(u64::MAX);
+    let _ = file
+        .rewind()
+        .and_then(|()| file.take(bound).read_to_end(&mut bytes));
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 async fn read_diagnostics(stderr: &ReadPipe, diagnostics: &mut Diagnostics) -> bool {
