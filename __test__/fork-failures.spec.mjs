@@ -180,10 +180,10 @@ test('a fork that cannot be started fails with the cause; nothing is left', asyn
 test('the timeout of the call ends the fork, its process and the processes below it', async (t) => {
   const { m, log } = await source(t)
   const message = 'stand-in: tool Bash {"command":"sleep 60 & sleep 61"}'
-  const fork = m.fork('a', 'b', { message, timeout: 700, allowedTools: ['Bash'] })
+  const fork = m.fork('a', 'b', { message, timeout: 2000, allowedTools: ['Bash'] })
   const pid = await oneShot(log)
   const error = await rejection(fork, 'ERR_FORK_FAILED')
-  assert.match(error.message, /^Fork failed: .*700 ms/)
+  assert.match(error.message, /^Fork failed: .*2000 ms/)
   assert.equal(isAlive(pid), false)
   nothingLeft(m)
   assert.equal((await m.fork('a', 'b', { message: 'x', timeout: 5000 })).session.timeout, 5000)

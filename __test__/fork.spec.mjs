@@ -186,7 +186,7 @@ test('a fork right after an answer contains it: the CLI may still be writing its
     await m.send('a', `word ${round}`)
     const { response } = await m.fork('a', `b${round}`, { message: 'recall' })
     assert.ok(response.text.endsWith(`word ${round}`), response.text)
-    const started = Number(readFileSync(starts, 'utf8').trim().split('\n').at(-1)) // prettier-ignore
+    const started = Number(readFileSync(starts, 'utf8').trim().split('\n').at(-1))
     const waited = started - Date.parse(m.lastOutput('a').timestamp)
     assert.ok(waited >= 99, `started ${waited} ms after the result`)
   }

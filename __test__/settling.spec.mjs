@@ -84,7 +84,10 @@ describe('random lives', { concurrency: 2 }, () => {
         const answered = outcomes.filter(({ response, what }) => response && what !== 'spawn')
         for (const { what, response } of answered) {
           assert.ok(response.isError || what.endsWith(`text ${response.text}`), `${what}: ${response.text}`)
-          assert.ok(turns.some(({ prompt }) => prompt === what), `not in the history: ${what}`) // prettier-ignore
+          assert.ok(
+            turns.some(({ prompt }) => prompt === what),
+            `not in the history: ${what}`,
+          )
         }
         const received = log.messages().map(({ text }) => text)
         assert.equal(new Set(received).size, received.length, 'a message was sent twice')
@@ -96,11 +99,21 @@ describe('random lives', { concurrency: 2 }, () => {
           const { status, interactions, totalCostUsd, totalTurns, pid } = w.readStore()[name]
           assert.ok(['stopped', 'killed', 'failed'].includes(status), status)
           assert.equal(pid, null)
-          near(interactions.reduce((sum, { cost }) => sum + cost, 0), totalCostUsd, `costs of ${name}`) // prettier-ignore
-          assert.equal(interactions.reduce((sum, turn) => sum + turn.turns, 0), totalTurns) // prettier-ignore
+          near(
+            interactions.reduce((sum, { cost }) => sum + cost, 0),
+            totalCostUsd,
+            `costs of ${name}`,
+          )
+          assert.equal(
+            interactions.reduce((sum, turn) => sum + turn.turns, 0),
+            totalTurns,
+          )
           assert.equal(new Set(interactions.map(({ prompt }) => prompt)).size, interactions.length, 'recorded twice')
         }
-        assert.deepEqual(log.events('start').filter(({ pid }) => isAlive(pid)), []) // prettier-ignore
+        assert.deepEqual(
+          log.events('start').filter(({ pid }) => isAlive(pid)),
+          [],
+        )
       })
     }
   }
@@ -120,7 +133,10 @@ test('a resume that meets the end of a stopped turn finds it in history and tota
     await Promise.all([old, resumed])
     const { interactions, totalTurns, totalCostUsd } = m.store.get(name)
     assert.equal(interactions.length, totalTurns, `round ${round}`)
-    near(interactions.reduce((sum, { cost }) => sum + cost, 0), totalCostUsd) // prettier-ignore
+    near(
+      interactions.reduce((sum, { cost }) => sum + cost, 0),
+      totalCostUsd,
+    )
     assert.deepEqual(session.interactions, interactions)
     m.kill(name)
   }

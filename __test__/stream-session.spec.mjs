@@ -504,6 +504,16 @@ describe('events', () => {
     assert.deepEqual(texts, ['first', 'then second'])
   })
 
+  test('a listener added in the same synchronous code as the send hears the turn, however quick the CLI is', async (t) => {
+    const session = started(world(t))
+    await session.send('warm')
+    const answer = session.send('stand-in: stream 2 x')
+    block(300)
+    const seen = record(session, ['init', 'text', 'result'])
+    await answer
+    assert.deepEqual(namesOf(seen), ['init', 'text', 'text', 'result'])
+  })
+
   test('listeners added after removeAllListeners() hear what comes', async (t) => {
     const session = started(world(t))
     session.on('text', () => assert.fail('removed'))

@@ -73,7 +73,10 @@ describe('recorded conversations', { concurrency: 3 }, () => {
         history.map(({ type }) => type === 'background'),
         results.map(({ origin }) => Boolean(origin)),
       )
-      near(w.readStore().a.totalCostUsd, costs.reduce((sum, cost) => sum + cost, 0)) // prettier-ignore
+      near(
+        w.readStore().a.totalCostUsd,
+        costs.reduce((sum, cost) => sum + cost, 0),
+      )
       assert.equal(m.status('a').id, lines.findLast(({ session_id: id }) => id).session_id)
       assert.deepEqual(errors, [])
       m.stop('a')

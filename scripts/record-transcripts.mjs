@@ -4,7 +4,6 @@
 //   node scripts/record-transcripts.mjs [CASE...]        without a CASE, all of cases.mjs
 
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { mkdir, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -83,11 +82,10 @@ async function run(session, steps) {
 }
 
 /** Resolves with the answer of the next turn that the CLI starts by itself. */
-async function nextOwnTurn(session) {
-  for (;;) {
-    const [response, interaction] = await once(session, 'result')
-    if (interaction.type === 'background') return response
-  }
+function nextOwnTurn(session) {
+  return new Promise((resolve) => {
+    session.on('result', (response, { type }) => type === 'background' && resolve(response))
+  })
 }
 
 function environment(folder, api) {

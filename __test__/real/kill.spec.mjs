@@ -66,3 +66,20 @@ test('kill() ends a session that another host on this machine owns', async (t) =
   await until(async () => !(await lives(pid)), 'the process has ended')
   assert.equal(manager.status('a').status, 'killed')
 })
+
+test('kill() ends what a host left behind that was killed in mid-turn', async (t) => {
+  const world = await createWorld(t)
+  const host = world.startHost([
+    ['spawn', 'a', { prompt: 'first', workDir: world.workDir, allowedTools: ['Bash'] }],
+    ['send', 'a', ENDLESS],
+  ])
+  await until(() => existsSync(world.file('started')), 'the tool runs')
+  host.kill('SIGKILL')
+  await host.ended
+  const manager = world.manager()
+  assert.equal(manager.status('a').status, 'stopped')
+  assert.ok(await lives(manager.status('a').pid), 'the CLI waits for its tool')
+  manager.kill('a')
+  await world.noProcessLeft()
+  assert.equal(manager.status('a').status, 'killed')
+})

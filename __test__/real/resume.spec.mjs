@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 
 import { bash } from './messages.mjs'
-import { assertMoney, createWorld, until } from './support.mjs'
+import { assertMoney, createWorld, isNewer, lives, until } from './support.mjs'
 import { createBooks } from './prices.mjs'
 
 test('a new host process in another directory resumes a stopped session, with its memory and where it was', async (t) => {
@@ -36,27 +36,29 @@ test('a new host process in another directory resumes a stopped session, with it
   assert.equal(manager.history('a').length, 6)
 })
 
-test('the conversation of a host that was killed in mid-turn goes on', async (t) => {
+test('the conversation of a host that was killed in mid-turn goes on, and what it left behind does not', async (t) => {
   const world = await createWorld(t)
   const books = await createBooks(world)
   const child = world.startHost([
     ['spawn', 'a', { prompt: 'USAGE:100,10:first', workDir: world.workDir }],
     ['send', 'a', 'HOLD:lost'],
   ])
-  await world.api.waitFor(({ text }) => text === 'HOLD:lost')
+  const lost = await world.api.waitFor(({ text }) => text === 'HOLD:lost')
   const manager = world.manager()
-  assert.equal(manager.status('a').status, 'busy')
+  assert.equal(manager.status('a').status, 'ready', 'the session of a live host is alive')
   child.kill('SIGKILL')
   await child.ended
-  const { status, lostAt } = manager.status('a')
+  const { status, lostAt, pid } = manager.status('a')
   assert.equal(status, 'stopped')
   assert.ok(!Number.isNaN(Date.parse(lostAt)))
-  // The CLI sees the end of its input, which nobody else holds open: it ends its turn, then itself.
-  world.api.release('lost')
-  await world.noProcessLeft()
-  assert.equal(manager.history('a').length, 1)
+
+  // The CLI has seen the end of its input, but would end its turn first: two would work on one conversation.
   const recall = await manager.resume('a', 'RECALL')
-  assert.equal(recall.text, 'USAGE:100,10:first | HOLD:lost')
+  assert.ok(recall.text.startsWith('USAGE:100,10:first | '))
+  // 2.1.197 writes down a message a moment after it has taken it, and puts words of its own for one that is missing.
+  if (isNewer) assert.equal(recall.text, 'USAGE:100,10:first | HOLD:lost')
+  assert.equal(await lives(pid), false)
+  assert.equal(lost.finished, false)
   // Nobody saw the result of the lost turn: its price is in no book, and in no other turn.
   assertMoney(recall.cost, books.price({ input: 10, output: 5 }), 'cost of the turn after the lost one')
   assertMoney(manager.status('a').totalCostUsd, books.price({ input: 110, output: 15 }), 'totalCostUsd')
