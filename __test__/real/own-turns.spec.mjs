@@ -61,6 +61,9 @@ async function meetEnds(world, manager, name, encounters) {
     assert.match((await manager.send(name, message)).text, new RegExp(`^echo\\(\\d+\\): ${message}$`))
     assert.equal(world.api.asked(message).length, 1, `how often the model was asked ${message}`)
   }
+  const last = `"command ${name}-${encounters}" completed`
+  const isTold = ({ notifications }) => notifications.some((text) => text.includes(last))
+  await until(() => world.api.requests.some(isTold), 'the model knows of every end')
   // A command whose end was told to the model inside a turn of ours gets no turn of its own.
   const told = () =>
     world.api.requests.filter(({ notified, text }) => notified && text.includes(`command ${name}-`)).length

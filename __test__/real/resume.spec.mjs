@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 
 import { bash } from './messages.mjs'
-import { assertMoney, createWorld, isNewer, lives, until } from './support.mjs'
+import { assertMoney, createWorld, lives, until } from './support.mjs'
 import { createBooks } from './prices.mjs'
 
 test('a new host process in another directory resumes a stopped session, with its memory and where it was', async (t) => {
@@ -54,9 +54,9 @@ test('the conversation of a host that was killed in mid-turn goes on, and what i
 
   // The CLI has seen the end of its input, but would end its turn first: two would work on one conversation.
   const recall = await manager.resume('a', 'RECALL')
-  assert.ok(recall.text.startsWith('USAGE:100,10:first | '))
-  // 2.1.197 writes down a message a moment after it has taken it, and puts words of its own for one that is missing.
-  if (isNewer) assert.equal(recall.text, 'USAGE:100,10:first | HOLD:lost')
+  // What was answered is remembered. The CLI writes down a message a moment after it has taken it, so the one in flight
+  // may be missing, and 2.1.197 puts words of its own in its place.
+  assert.match(recall.text, /^USAGE:100,10:first($| \| )/)
   assert.equal(await lives(pid), false)
   assert.equal(lost.finished, false)
   // Nobody saw the result of the lost turn: its price is in no book, and in no other turn.

@@ -155,11 +155,13 @@ const NOTIFICATION = /<task-notification>[^]*<\/task-notification>/
 /**
  * What a request says: `userTexts` (the user's own texts, oldest first, one per block: the CLI puts a message that got no
  * answer and the next one as two blocks into one message), `text` (the last of them), `toolResults` (texts of the results
- * that came after it). A turn that the CLI starts by itself has a notification, and nothing else, after the model's last
- * word: that is then the `text`, and `notified` is true.
+ * that came after it), `notifications` (what the CLI told the model about things in the background). A turn that the CLI
+ * starts by itself has a notification, and nothing else, after the model's last word: that is then the `text`, and
+ * `notified` is true.
  */
 function readMessages(messages) {
   const userTexts = []
+  const notifications = []
   let toolResults = []
   let notification = null
   let isPrompted = false
@@ -174,7 +176,9 @@ function readMessages(messages) {
         toolResults.push(textOf(block.content))
         isPrompted = true
       }
-      notification ??= NOTIFICATION.exec(block.text ?? '')?.[0] ?? null
+      const [found] = NOTIFICATION.exec(block.text ?? '') ?? []
+      if (found !== undefined) notifications.push(found)
+      notification ??= found ?? null
       const text = block.type === 'text' ? ownText(block.text) : ''
       if (text === '') continue
       userTexts.push(text)
@@ -183,7 +187,7 @@ function readMessages(messages) {
     }
   }
   const notified = notification !== null && !isPrompted
-  return { userTexts, toolResults, notified, text: notified ? notification : (userTexts.at(-1) ?? '') }
+  return { userTexts, toolResults, notifications, notified, text: notified ? notification : (userTexts.at(-1) ?? '') }
 }
 
 /** The CLI asks for one token when it only wants the rate limit headers. */
