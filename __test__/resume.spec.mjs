@@ -204,7 +204,7 @@ test('resume waits for the end of the process that leaves the same conversation'
   const w = world(t)
   const log = standInLog(w)
   const m = w.manager({ env: log.env })
-  await m.spawn('a', { prompt: 'stand-in: linger 300; text hello' })
+  await m.spawn('a', { prompt: 'stand-in: linger 700; text hello' })
   const old = m.sessions.get('a')
   m.stop('a')
   const resumed = m.resume('a')
@@ -216,7 +216,7 @@ test('resume waits for the end of the process that leaves the same conversation'
   const answer = m.send('a', 'recall')
   await old.closed
   assert.equal(m.sessions.get('a'), session, 'the old end does not touch the new session')
-  assert.equal((await answer).text, 'stand-in: linger 300; text hello')
+  assert.equal((await answer).text, 'stand-in: linger 700; text hello')
   assert.ok(isAlive(session.pid))
   assert.equal(w.readStore().a.pid, session.pid)
   const [exit] = log.events('exit')
@@ -258,7 +258,7 @@ test('a resume that waits for an old process can be stopped or killed before it 
     ['a', 'stop', 'ERR_SESSION_STOPPED'],
     ['b', 'kill', 'ERR_SESSION_KILLED'],
   ]) {
-    await m.spawn(name, { prompt: 'stand-in: linger 150; text hello' })
+    await m.spawn(name, { prompt: 'stand-in: linger 700; text hello' })
     const old = m.sessions.get(name)
     m.stop(name)
     const answer = m.resume(name, 'more')
@@ -293,7 +293,7 @@ test('close also waits for, or kills, what a waiting resume has not started yet'
   const w = world(t)
   const log = standInLog(w)
   const m = w.manager({ env: log.env })
-  await m.spawn('a', { prompt: 'stand-in: linger 300; text hello' })
+  await m.spawn('a', { prompt: 'stand-in: linger 700; text hello' })
   m.stop('a')
   const answer = rejection(m.resume('a', 'never sent'), 'ERR_SESSION_STOPPED')
   await m.close()

@@ -102,7 +102,7 @@ for (const [name, words] of [
 test('a recording that ends in mid-turn, as after SIGTERM, is an exit without an answer', async (t) => {
   const w = world(t)
   const transcript = new URL('sigterm-busy.ndjson', folder).pathname
-  const m = w.manager({ env: standInEnv({ transcript, exitCode: 143 }), stopTimeout: 100, killTimeout: 100 })
+  const m = w.manager({ env: standInEnv({ transcript, exitCode: 143 }) })
   const error = await rejection(m.spawn('a', { prompt: 'x', timeout: 600 }), 'ERR_TURN_TIMEOUT')
   assert.equal(error.stillRunning, true)
   const { closed } = m.sessions.get('a')
