@@ -360,6 +360,7 @@ describe('a CLI that writes oddly', () => {
     ],
     ['blanks and carriage returns', [`  ${init()} \r`, `\t${result()}\r`]],
     ['blanks between tokens', [init(), result().replaceAll(':', ' : ').replaceAll(',', ' ,\t')]],
+    ['repeated keys', [init(), result(',"result":"first","type":"result","result":"ok"')]],
     ['a deep unknown field', [init(), result(`,"later":${deep}`)]],
     ['a deep known field', [init(), result(`,"usage":{"deep":${deep}}`)]],
     ['a deep init', [init(`,"tools":${deep}`), result()]],

@@ -11,6 +11,9 @@ const { contentOf, promptOf } = require('./messages')
 /** What a manager may do with its sessions; kept off the public surface. */
 const internals = Symbol('clearctx.internals')
 
+/** Events that are made from the lines of the CLI. */
+const heard = ['message', 'text', 'tool_use', 'tool_result']
+
 /** Statuses of a session that takes no messages any more. */
 const ended = new Set(['stopped', 'killed', 'failed'])
 
@@ -37,6 +40,8 @@ class StreamSession extends EventEmitter {
   /** The engine's count of status changes up to the visible one. */
   #change = 0
   #sends = 0
+  /** Whether a message was sent whose init has not come: a listener for its turn may still be added. */
+  #hearsAll = false
   #delivering = false
   /** @type {Map<number, { resolve(response: object): void, reject(error: Error): void }>} */
   #open = new Map()
@@ -154,6 +159,7 @@ class StreamSession extends EventEmitter {
         check.milliseconds(timeout, 'timeout') ?? check.milliseconds(this.timeout, 'timeout') ?? DEFAULT_TIMEOUT_MS
       const native = this.#started()
       const send = (this.#sends += 1)
+      this.#hearAll(true)
       const { status, change } = call(() => native.send(send, content, JSON.stringify(promptOf(message)), ms))
       this.#open.set(send, { resolve, reject })
       this.#changeStatusApart(status, change)
@@ -325,10 +331,18 @@ class StreamSession extends EventEmitter {
   #tellWants() {
     const listens = (event) => this.listenerCount(event) > 0
     const content = listens('text') || listens('tool_use') || listens('tool_result')
-    this.#native?.setWants(listens('message'), content, listens('stderr'))
+    this.#native?.setWants(this.#hearsAll || listens('message'), content, listens('stderr'))
+  }
+
+  #hearAll(all) {
+    if (this.#hearsAll === all) return
+    this.#hearsAll = all
+    this.#tellWants()
   }
 
   #onMessage(line) {
+    // Kept for a listener that might have been added, and was not.
+    if (!heard.some((event) => this.listenerCount(event) > 0)) return
     const message = JSON.parse(line)
     this.emit('message', message)
     const blocks = message.message?.content
@@ -343,7 +357,11 @@ class StreamSession extends EventEmitter {
   #onInit(line, id) {
     this.id = id
     this.#initLine = line
-    if (this.listenerCount('init') > 0) this.emit('init', this.initData)
+    try {
+      if (this.listenerCount('init') > 0) this.emit('init', this.initData)
+    } finally {
+      queueMicrotask(() => this.#hearAll(false))
+    }
   }
 
   #onTurn({ send, prompt, timestamp, marks, response, totalCostUsd, totalTurns, status, change, unsaved }) {

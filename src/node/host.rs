@@ -124,6 +124,15 @@ impl HostQueue {
             self.discard(item);
         }
         self.stop_all();
+        self.write_stores();
+    }
+
+    /// Writes what is queued for the records, now: the process may end before the store thread gets to it.
+    fn write_stores(&self) {
+        for store in lock(&self.stores).iter() {
+            // There is nobody left to tell of an error.
+            let _ = store.apply([]);
+        }
     }
 
     /// Sessions that have not ended. The list is copied first: a session's own lock comes before the list's.
@@ -224,10 +233,7 @@ impl Host {
     #[napi(catch_unwind)]
     pub fn end(&self) {
         self.queue.stop_all();
-        for store in lock(&self.queue.stores).iter() {
-            // There is nobody left to tell of an error.
-            let _ = store.apply([]);
-        }
+        self.queue.write_stores();
     }
 
     fn slots(&self, item: Item) -> [Slot; 4] {
