@@ -107,9 +107,9 @@ test('a text that was interrupted by stop() costs what the CLI says, and nothing
   await sending
   await session.closed
   books.spent()
-  // Now and then 2.1.197 ends without a result for what it was interrupted in.
+  // Now and then the CLI ends without a result for what it was interrupted in.
   const [, cut] = manager.history('a')
-  if (isNewer) {
+  if (isNewer && results.length > 0) {
     const [{ outputTokens }] = Object.values(results[0].model_usage_since_last_result)
     assert.ok(outputTokens > 0)
     check('an interrupted text', cut.cost, books.price({ input: 800, written: 8, output: outputTokens }))
