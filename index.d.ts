@@ -224,7 +224,7 @@ export class SessionManager {
 }
 
 /** Options of {@link SessionManager}. */
-export interface SessionManagerOptions extends RunOptions {
+export interface SessionManagerOptions extends RunOptions, StoreOptions {
   /** Where the records are kept. Default `~/.clearctx`, created with mode 0700. */
   dataDir?: string | null | undefined
   /** Default `'sonnet'`. */
@@ -233,6 +233,18 @@ export interface SessionManagerOptions extends RunOptions {
   defaultPermissionMode?: PermissionMode | null | undefined
   /** Time given to a turn, in ms. Default 600000 (10 minutes). */
   defaultTimeout?: number | null | undefined
+}
+
+/** How records are kept. Counts for everything in this program that uses the same directory: the stronger `durability`, the latest `maxHistory`. */
+export interface StoreOptions {
+  /**
+   * What stored changes survive. `'os'` (default): a kill of the program at any moment. `'disk'`: also a power loss,
+   * from the moment a promise settles; turns that end at the same time share one sync. What a synchronous method has
+   * changed is on the disk a moment later, or after `flush()`.
+   */
+  durability?: 'os' | 'disk' | null | undefined
+  /** How many of its newest interactions a record keeps. Default: all. */
+  maxHistory?: number | null | undefined
 }
 
 /** How the CLI is found, what it inherits, how it is ended. */
@@ -480,9 +492,9 @@ export class Store {
    * Creates the directory, with mode 0700, if it does not exist.
    *
    * @param dataDir Default `~/.clearctx`.
-   * @throws `ERR_INVALID_ARG_TYPE`, `ERR_STORE`
+   * @throws `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_STORE`
    */
-  constructor(dataDir?: string | null)
+  constructor(dataDir?: string | null, options?: StoreOptions | null)
 
   /** The directory. */
   readonly dataDir: string
@@ -493,13 +505,13 @@ export class Store {
   loadAll(): Record<string, SessionRecord>
   /** Replaces all records. @throws `ERR_STORE` */
   saveAll(data: Record<string, RecordInput>): void
-  /** One record, `null` if there is none. @throws `ERR_STORE` */
+  /** One record, `null` if there is none. Its `interactions` are read at the first access, as they are now. @throws `ERR_STORE` */
   get(name: string): SessionRecord | null
   /** Writes one record. @throws `ERR_STORE` */
   set(name: string, record: RecordInput): void
   /** Removes one record; whether there was one. @throws `ERR_STORE` */
   delete(name: string): boolean
-  /** All records. @throws `ERR_STORE` */
+  /** All records. The `interactions` of each are read at the first access, as they are now. @throws `ERR_STORE` */
   list(): SessionRecord[]
   /**
    * Removes records whose `lastSaved`, else `created`, is more than `days` days ago; never that of a live session.

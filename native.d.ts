@@ -44,6 +44,16 @@ export declare class NativeManager {
   deleteStored(name: string): boolean
 }
 
+/** Records as they were when they were read. Interactions are read when they are asked for. */
+export declare class NativeRecords {
+  /** JSON of the record, or array of all; `interactions` is `[]` where they are to be asked for. */
+  get json(): string
+  /** The records that have interactions to be asked for. */
+  get withHistory(): Array<number>
+  /** JSON array of a record's interactions. */
+  interactions(index: number): string
+}
+
 /** A started session. */
 export declare class NativeSession {
   /**
@@ -85,20 +95,22 @@ export declare class NativeSession {
 
 /** Records of one data directory. */
 export declare class NativeStore {
-  /** Opens a data directory, which is made if it is not there. */
-  constructor(host: Host, dataDir: string)
+  /** Opens a data directory, which is made if it is not there. The options count for all of this process there. */
+  constructor(host: Host, dataDir: string, durable: boolean, maxHistory?: number | undefined | null)
   /** JSON of all records by name. */
   loadAll(): string
   /** Replaces everything by this JSON object. */
   saveAll(json: string): void
-  /** JSON of a record, or null. */
-  get(name: string): string | null
+  /** A record, its interactions to be read later; or null. */
+  get(name: string): NativeRecords | null
   /** Sets a record to this JSON object. */
   set(name: string, json: string): void
   /** Removes a record; whether there was one. */
   delete(name: string): boolean
-  /** JSON array of all records. */
-  list(): string
+  /** All records, their interactions to be read later. */
+  list(): NativeRecords
+  /** Brings `sessions.json` up to date, unless it is bigger than this. */
+  settle(mostBytes: number): void
   /** Removes old records, never those of `live`; how many. */
   cleanup(days: number, live: Array<string>): number
   /** Writes everything that waits; the number of the outcome to come. */

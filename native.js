@@ -837,5 +837,6 @@ module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __n
 module.exports = nativeBinding
 module.exports.Host = nativeBinding.Host
 module.exports.NativeManager = nativeBinding.NativeManager
+module.exports.NativeRecords = nativeBinding.NativeRecords
 module.exports.NativeSession = nativeBinding.NativeSession
 module.exports.NativeStore = nativeBinding.NativeStore

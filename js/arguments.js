@@ -139,6 +139,18 @@ function runOptions(options, argument = 'options') {
   }
 }
 
+/** What decides how records are kept. */
+function storeOptions(options, argument = 'options') {
+  const durability = text(options.durability, `${argument}.durability`) ?? 'os'
+  if (durability !== 'os' && durability !== 'disk')
+    throw valueError(`${argument}.durability`, "'os' or 'disk'", durability)
+  const maxHistory = positive(options.maxHistory, `${argument}.maxHistory`)
+  if (maxHistory !== undefined && !(Number.isInteger(maxHistory) && maxHistory < 2 ** 32)) {
+    throw valueError(`${argument}.maxHistory`, 'an integer below 2^32', maxHistory)
+  }
+  return { durability, maxHistory }
+}
+
 module.exports = {
   isMissing,
   list,
@@ -150,5 +162,6 @@ module.exports = {
   positive,
   runOptions,
   sessionOptions,
+  storeOptions,
   text,
 }

@@ -4,7 +4,7 @@ const { NativeManager } = require('../native.js')
 const check = require('./arguments')
 const { call, decodeError, sessionError } = require('./errors')
 const { environment, host, outcome } = require('./host')
-const { Store, nativeOf, removeOld, storeCall } = require('./store')
+const { Store, nativeOf, removeOld, settle, storeCall } = require('./store')
 const { DEFAULT_TIMEOUT_MS, StreamSession, internals } = require('./stream-session')
 
 /** Many sessions by name, with their records. */
@@ -26,7 +26,7 @@ class SessionManager {
     this.defaultModel = check.text(given.defaultModel, 'options.defaultModel') ?? 'sonnet'
     this.defaultPermissionMode = check.text(given.defaultPermissionMode, 'options.defaultPermissionMode') ?? 'default'
     this.defaultTimeout = check.milliseconds(given.defaultTimeout, 'options.defaultTimeout') ?? DEFAULT_TIMEOUT_MS
-    this.store = new Store(check.text(given.dataDir, 'options.dataDir'))
+    this.store = new Store(check.text(given.dataDir, 'options.dataDir'), given)
     this.sessions = new Map()
     this.#native = call(() => new NativeManager(host, nativeOf(this.store)))
   }
@@ -113,6 +113,11 @@ class SessionManager {
       } catch (error) {
         failure ??= error
       }
+    }
+    try {
+      settle(this.store)
+    } catch (error) {
+      failure ??= error
     }
     if (failure !== undefined) throw failure
   }

@@ -11,14 +11,18 @@ const { host, outcome } = require('./host')
 /** @type {WeakMap<Store, NativeStore>} */
 const natives = new WeakMap()
 
+/** Size up to which `stopAll` brings `sessions.json` up to date, in bytes. */
+const STOP_ALL_BYTES = 16 * 1024 * 1024
+
 /** Records of one data directory, by name. */
 class Store {
-  constructor(dataDir) {
+  constructor(dataDir, options) {
     const given = check.text(dataDir, 'dataDir')
+    const { durability, maxHistory } = check.storeOptions(check.object(options))
     const dir = resolve(given ?? join(homedir(), '.clearctx'))
     natives.set(
       this,
-      call(() => new NativeStore(host, dir)),
+      call(() => new NativeStore(host, dir, durability === 'disk', maxHistory)),
     )
     this.dataDir = dir
     this.sessionsFile = join(dir, 'sessions.json')
@@ -35,8 +39,8 @@ class Store {
 
   get(name) {
     check.name(name)
-    const json = storeCall(this, (native) => native.get(name))
-    return json === null ? null : JSON.parse(json)
+    const found = storeCall(this, (native) => native.get(name))
+    return found === null ? null : recordsOf(found, (record) => [record])
   }
 
   set(name, record) {
@@ -51,7 +55,10 @@ class Store {
   }
 
   list() {
-    return JSON.parse(storeCall(this, (native) => native.list()))
+    return recordsOf(
+      storeCall(this, (native) => native.list()),
+      (records) => records,
+    )
   }
 
   cleanup(days) {
@@ -88,6 +95,29 @@ function removeOld(store, days, keep) {
   return storeCall(store, (native) => native.cleanup(age, keep))
 }
 
+/** Brings `sessions.json` up to date, unless it is so big that this would take time. */
+function settle(store) {
+  call(() => nativeOf(store).settle(STOP_ALL_BYTES))
+}
+
+/** Records, each history of which is read at the first access, as it was when the records were. */
+function recordsOf(found, listOf) {
+  const parsed = JSON.parse(found.json)
+  const records = listOf(parsed)
+  for (const index of found.withHistory) {
+    const record = records[index]
+    const define = (value) =>
+      Object.defineProperty(record, 'interactions', { value, writable: true, enumerable: true, configurable: true })
+    Object.defineProperty(record, 'interactions', {
+      get: () => define(JSON.parse(call(() => found.interactions(index)))).interactions,
+      set: define,
+      enumerable: true,
+      configurable: true,
+    })
+  }
+  return parsed
+}
+
 function toJson(value, argument) {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw typeError(argument, 'an object', value)
@@ -99,4 +129,4 @@ function toJson(value, argument) {
   }
 }
 
-module.exports = { Store, nativeOf, removeOld, storeCall }
+module.exports = { Store, nativeOf, removeOld, settle, storeCall }

@@ -66,8 +66,8 @@ pub const STORE_LOCK_POLL: Duration = Duration::from_millis(1);
 /// How often a record is written again at once because the session changed meanwhile.
 pub const STORE_CATCH_UPS: usize = 3;
 
-/// Who held the store's lock this long waits one [`STORE_LOCK_POLL`] after it, so that others get their turn.
-pub const STORE_LOCK_LONG: Duration = Duration::from_millis(5);
+/// How long who gives back the store's lock leaves it to those who wait for it: more than [`STORE_LOCK_POLL`].
+pub const STORE_LOCK_REST: Duration = Duration::from_micros(1500);
 
 /// A store file changed less than this before it was read may change again within the same time stamp, so its
 /// content is compared too. File systems count time in ticks of up to 10 ms; network mounts are coarser.
@@ -95,3 +95,41 @@ pub const HOST_FILE_UNFINISHED_AGE: Duration = Duration::from_secs(60);
 /// Threads for what blocks. Where the end of a process or a pipe can only be waited for, each session needs up to
 /// three; on Linux none.
 pub const BLOCKING_THREADS: usize = 8192;
+
+/// Below this `sessions.json` is small: it is rewritten before a call returns, and held in memory.
+pub const STORE_SMALL_BYTES: u64 = 256 * 1024;
+
+/// Rewrites of the small file that may come at once.
+pub const STORE_REWRITES_AT_ONCE: f64 = 50.0;
+
+/// Rewrites of the small file that are refilled per second.
+pub const STORE_REWRITES_PER_SECOND: f64 = 50.0;
+
+/// How far a small `sessions.json` may be behind the journal.
+pub const STORE_SMALL_DELAY: Duration = Duration::from_millis(20);
+
+/// Up to here `sessions.json` is at most [`STORE_MEDIUM_DELAY`] behind, and `stopAll` brings it up to date.
+pub const STORE_MEDIUM_BYTES: u64 = 16 * 1024 * 1024;
+
+/// How far a `sessions.json` up to [`STORE_MEDIUM_BYTES`] may be behind the journal, writing it included.
+pub const STORE_MEDIUM_DELAY: Duration = Duration::from_millis(800);
+
+/// A bigger file is rewritten when the changes are this part of it: each byte appended then costs at most three
+/// written, and the journal stays smaller than the file.
+pub const STORE_FOLD_PART: u64 = 2;
+
+/// A file up to this size is written under the store's lock, within a ms; a bigger one beside it, so that others
+/// who write do not wait for it.
+pub const STORE_FOLD_LOCKED_BYTES: u64 = STORE_SMALL_BYTES;
+
+/// Bytes of folded lines that a journal may have before it is replaced by a shorter one.
+pub const STORE_JOURNAL_BYTES: u64 = 1024 * 1024;
+
+/// Journals of other processes that are followed until the files are read anew, to let go of the old ones.
+pub const STORE_KEPT_JOURNALS: usize = 8;
+
+/// Size of `sessions.json` from which on a warning is given; Node reads texts up to 512 MiB.
+pub const STORE_BIG_BYTES: u64 = 448 * 1024 * 1024;
+
+/// Longest wait of a flush for another process that writes `sessions.json`.
+pub const STORE_FOLD_WAIT: Duration = Duration::from_secs(30);

@@ -83,7 +83,7 @@ impl Manager {
     pub fn check_name(&self, name: &str) -> Result<()> {
         let status = self
             .store
-            .get(name)?
+            .head(name)?
             .map(|record| record.get_str("status").unwrap_or_default());
         match status {
             Some(status) if !FREE.contains(&status.as_str()) => Err(Error::SessionStored {
@@ -128,7 +128,7 @@ impl Manager {
         let owned = self.store.owner_of(name)?.ok_or_else(|| Error::SessionNotFound {
             name: name.to_owned(),
         })?;
-        let record = Arc::clone(&owned.record);
+        let record = self.store.get(name)?.unwrap_or_else(|| Arc::clone(&owned.record));
         let id = conversation(&record).ok_or_else(|| Error::NoSessionId {
             name: name.to_owned(),
         })?;

@@ -1,29 +1,46 @@
 //! The store: one record per session name in `sessions.json`, shared by any number of threads and processes.
 //!
-//! Callers hand over [`Change`]s, never whole states; a change is applied to what the file holds at that moment,
-//! under a lock between processes. Reads take no lock and are always current. Every commit replaces the file
-//! atomically: a killed process loses nothing that was answered (a power loss may).
+//! Callers hand over [`Change`]s, never whole states; a change is applied to what the files hold at that moment,
+//! under a lock between processes, and costs one line in `sessions.journal`. `sessions.json` follows: at once while
+//! it is small, in the background when it is not. Reads take no lock and are always current. A killed process loses
+//! nothing that was answered.
 //!
-//! Handing over changes keeps the door open for a journal. Who may use a name, and what a session's fields
-//! mean, is the manager's business.
+//! Of a record all fields are in memory but its interactions; of those only where they are in the files. Who may
+//! use a name, and what a session's fields mean, is the manager's business.
 //!
 //! - `object`, `record`, `entries`: JSON in memory, values kept as text
+//! - `contents`, `source`: the records, and where their interactions are
 //! - `change`, `apply`, `view`, `age`, `owner`: what changes do, how records read, who owns them
-//! - `file`, `cache`, `lock`: the file, its copy in memory, the locks
-//! - `shared`, `queue`, `worker`: the commit, group commit on the store thread
+//! - `file`, `draft`, `scan`, `print`, `journal`, `line`, `lock`, `files`: the files
+//! - `cache`, `load`: what is in memory, and which files it is from
+//! - `shared`, `queue`, `worker`, `folding`, `fold`, `pace`: the commit, the group commit, and `sessions.json`
 
 mod age;
 mod apply;
 mod cache;
 mod change;
+mod contents;
+mod draft;
 mod entries;
 mod file;
+mod files;
+mod fold;
+mod folding;
+mod journal;
+mod line;
+mod load;
 mod lock;
 mod object;
+mod options;
 mod owner;
+mod pace;
+mod print;
 mod queue;
+mod read;
 mod record;
+mod scan;
 mod shared;
+mod source;
 mod view;
 mod warning;
 mod worker;
@@ -36,13 +53,16 @@ use std::sync::Arc;
 
 pub use change::{Applied, Change};
 pub use entries::Entries;
+pub use files::{Files, RealFiles};
+pub use options::{Durability, Options};
 pub use owner::{Owner, OwnerState, Ownership};
 pub use queue::{Done, Flushed};
+pub use read::{Heads, Histories};
 pub use record::Record;
 pub use warning::Warning;
 
 use crate::error::Result;
-use owner::{Liveness, StoredOwner};
+use owner::Liveness;
 use shared::Shared;
 
 /// A handle on one data directory; cheap to clone. All handles of the process on one directory share a state.
@@ -65,8 +85,13 @@ impl fmt::Debug for Store {
 impl Store {
     /// Opens a data directory, which is created with mode 0700 if it does not exist. Reads no file yet.
     pub fn open(data_dir: &Path) -> Result<Self> {
+        Self::open_with(data_dir, &Options::default())
+    }
+
+    /// The same, with options, which count for all handles of the process on that directory.
+    pub fn open_with(data_dir: &Path, options: &Options) -> Result<Self> {
         Ok(Self {
-            shared: Shared::open(data_dir)?,
+            shared: Shared::open(data_dir, options)?,
         })
     }
 
@@ -86,11 +111,28 @@ impl Store {
     ///
     /// If one of them is refused, none of them is applied. Waits at most [`crate::limits::STORE_LOCK_WAIT`] for
     /// others; `ERR_STORE` then names the process that holds the lock. Changes that do nothing write nothing.
+    /// Without changes it writes what is queued and brings `sessions.json` up to date: a clean exit.
     pub fn apply(&self, changes: impl AsRef<[Change]>) -> Result<Vec<Applied>> {
-        let applied = self.shared.commit_now(changes.as_ref());
+        let changes = changes.as_ref();
+        let mut applied = self.shared.commit_now(changes);
+        if changes.is_empty() && applied.is_ok() {
+            applied = self.shared.fold_all(u64::MAX).map(|()| Vec::new());
+        }
         // Answers to queued changes that were taken along are the store thread's to give, and so are retries.
         worker::wake(&self.shared);
+        worker::wake_folder(&self.shared);
         applied
+    }
+
+    /// Brings `sessions.json` up to date on the calling thread, unless it is bigger than `most` bytes. What is
+    /// queued is written first.
+    pub fn settle(&self, most: u64) -> Result<()> {
+        let settled = self
+            .shared
+            .commit_now(&[])
+            .and_then(|_| self.shared.fold_all(most));
+        worker::wake(&self.shared);
+        settled
     }
 
     /// Queues a change for the store thread, which writes everything pending in one commit.
@@ -110,51 +152,12 @@ impl Store {
         worker::wake(&self.shared);
     }
 
-    /// Calls `done`, on the store thread, when everything queued before is written. Changes kept from failed
+    /// Calls `done`, on the store thread, when everything queued before is written, `sessions.json` has it, and,
+    /// with [`Durability::Disk`], the disk. Changes kept from failed
     /// commits count: `done` gets the error if they fail again.
     pub fn flush(&self, done: Flushed) {
         self.shared.queue().push_flush(done);
         worker::wake(&self.shared);
-    }
-
-    /// The record of a name, in read view. `None` if there is none.
-    pub fn get(&self, name: &str) -> Result<Option<Arc<Record>>> {
-        let cache = self.shared.current()?;
-        let mut liveness = self.liveness();
-        Ok(cache
-            .entries
-            .record(name)
-            .map(|record| view::read_view(record, &mut liveness)))
-    }
-
-    /// The JSON text of [`Store::get`].
-    pub fn get_json(&self, name: &str) -> Result<Option<String>> {
-        Ok(self.get(name)?.map(|record| record.to_json()))
-    }
-
-    /// A JSON array of all records, in read view and in the file's order.
-    ///
-    /// A record without a `name` field gets its name as first field here (and only here): nothing else would tell
-    /// whose it is. A `name` that differs from the record's key is left alone.
-    pub fn list_json(&self) -> Result<String> {
-        let cache = self.shared.current()?;
-        let mut liveness = self.liveness();
-        Ok(cache.entries.to_json_list(|name, record, out| {
-            let record = view::read_view(record, &mut liveness);
-            match record.get_raw("name") {
-                Some(_) => record.write_json(out),
-                None => entries::write_named(name, &record, out),
-            }
-        }))
-    }
-
-    /// A JSON object of everything in the file: records in read view, other values as they are.
-    pub fn load_all_json(&self) -> Result<String> {
-        let cache = self.shared.current()?;
-        let mut liveness = self.liveness();
-        Ok(cache
-            .entries
-            .to_json(|record, out| view::read_view(record, &mut liveness).write_json(out)))
     }
 
     /// What this process writes into `owner` of a session's record.
@@ -167,23 +170,6 @@ impl Store {
             pid: process::id(),
             token: token.to_owned(),
         })
-    }
-
-    /// Who owns the record of a name, and whether that host lives. `None` if there is no record.
-    pub fn owner_of(&self, name: &str) -> Result<Option<Ownership>> {
-        let cache = self.shared.current()?;
-        let Some(record) = cache.entries.record(name) else {
-            return Ok(None);
-        };
-        let mut liveness = self.liveness();
-        let owner = StoredOwner::of(record);
-        Ok(Some(Ownership {
-            state: liveness.of(&owner),
-            host_pid: owner.pid,
-            cli_pid: record.get("pid"),
-            token: owner.token,
-            record: view::read_view(record, &mut liveness),
-        }))
     }
 
     /// Removes records that were last saved (else created) more than `days` ago; returns how many.

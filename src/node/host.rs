@@ -127,11 +127,11 @@ impl HostQueue {
         self.write_stores();
     }
 
-    /// Writes what is queued for the records, now: the process may end before the store thread gets to it.
+    /// Brings the stores up to date, now: the process may end before the store thread gets to it.
     fn write_stores(&self) {
         for store in lock(&self.stores).iter() {
             // There is nobody left to tell of an error.
-            let _ = store.apply([]);
+            let _ = store.settle(u64::MAX);
         }
     }
 

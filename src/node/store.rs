@@ -4,7 +4,7 @@ use super::error::{read, throw, unreadable};
 use super::host::{Host, HostQueue, Item};
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::store::{Change, Entries, Record, Store};
+use crate::store::{Change, Durability, Entries, Heads, Histories, Options, Record, Store};
 use napi::Result;
 use napi_derive::napi;
 use std::collections::HashSet;
@@ -24,10 +24,15 @@ pub struct NativeStore {
 
 #[napi]
 impl NativeStore {
-    /// Opens a data directory, which is made if it is not there.
+    /// Opens a data directory, which is made if it is not there. The options count for all of this process there.
     #[napi(constructor, catch_unwind)]
-    pub fn new(host: &Host, data_dir: String) -> Result<Self> {
-        let store = Store::open(Path::new(&data_dir)).map_err(|error| throw(&error))?;
+    pub fn new(host: &Host, data_dir: String, durable: bool, max_history: Option<u32>) -> Result<Self> {
+        let options = Options {
+            durability: if durable { Durability::Disk } else { Durability::Os },
+            max_history: max_history.and_then(|most| usize::try_from(most).ok()),
+            ..Options::default()
+        };
+        let store = Store::open_with(Path::new(&data_dir), &options).map_err(|error| throw(&error))?;
         host.queue().add_store(&store);
         Ok(Self {
             store,
@@ -48,17 +53,17 @@ impl NativeStore {
         done(self.store.apply([Change::ReplaceAll(entries)])).map(|_| ())
     }
 
-    /// JSON of a record, or null.
+    /// A record, its interactions to be read later; or null.
     #[napi(catch_unwind)]
-    pub fn get(&self, name: String) -> Result<Option<String>> {
-        done(self.store.get_json(&name))
+    pub fn get(&self, name: String) -> Result<Option<NativeRecords>> {
+        Ok(done(self.store.get_later(&name))?.map(NativeRecords::from))
     }
 
     /// Sets a record to this JSON object.
     #[napi(catch_unwind)]
     pub fn set(&self, name: String, json: String) -> Result<()> {
         let mut record: Record = read(&json, "record")?;
-        if let Some(before) = done(self.store.get(&name))? {
+        if let Some(before) = done(self.store.head(&name))? {
             for field in ENGINE_FIELDS
                 .into_iter()
                 .filter(|field| before.get_raw(field).is_some())
@@ -84,10 +89,21 @@ impl NativeStore {
         Ok(applied.iter().any(|applied| applied.changed))
     }
 
-    /// JSON array of all records.
+    /// All records, their interactions to be read later.
     #[napi(catch_unwind)]
-    pub fn list(&self) -> Result<String> {
-        done(self.store.list_json())
+    pub fn list(&self) -> Result<NativeRecords> {
+        done(self.store.list_later()).map(NativeRecords::from)
+    }
+
+    /// Brings `sessions.json` up to date, unless it is bigger than this.
+    #[napi(catch_unwind)]
+    pub fn settle(&self, most_bytes: f64) -> Result<()> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the cast saturates"
+        )]
+        done(self.store.settle(most_bytes as u64))
     }
 
     /// Removes old records, never those of `live`; how many.
@@ -121,4 +137,39 @@ impl NativeStore {
 
 fn done<T>(result: std::result::Result<T, Error>) -> Result<T> {
     result.map_err(|error| throw(&error))
+}
+
+/// Records as they were when they were read. Interactions are read when they are asked for.
+#[napi]
+pub struct NativeRecords {
+    json: String,
+    histories: Histories,
+}
+
+impl From<Heads> for NativeRecords {
+    fn from(Heads { json, histories }: Heads) -> Self {
+        Self { json, histories }
+    }
+}
+
+#[napi]
+impl NativeRecords {
+    /// JSON of the record, or array of all; `interactions` is `[]` where they are to be asked for.
+    #[napi(getter, catch_unwind)]
+    pub fn json(&self) -> String {
+        self.json.clone()
+    }
+
+    /// The records that have interactions to be asked for.
+    #[napi(getter, catch_unwind)]
+    pub fn with_history(&self) -> Vec<u32> {
+        let all = 0..u32::try_from(self.histories.len()).unwrap_or(u32::MAX);
+        all.filter(|index| self.histories.has(*index as usize)).collect()
+    }
+
+    /// JSON array of a record's interactions.
+    #[napi(catch_unwind)]
+    pub fn interactions(&self, index: u32) -> Result<String> {
+        self.histories.json(index as usize).map_err(|error| throw(&error))
+    }
 }

@@ -14,7 +14,11 @@ pub(super) fn parse_ms(json: &str) -> Option<f64> {
     if let Ok(ms) = serde_json::from_str::<f64>(json) {
         return Some(ms);
     }
-    let text = serde_json::from_str::<String>(json).ok()?;
+    parse_time(&serde_json::from_str::<String>(json).ok()?)
+}
+
+/// The time that a text means, in ms since 1970.
+pub(super) fn parse_time(text: &str) -> Option<f64> {
     let text = text.trim().replacen(' ', "T", 1);
     OffsetDateTime::parse(&text, &Rfc3339)
         .or_else(|_| OffsetDateTime::parse(&text, &Iso8601::PARSING))

@@ -1,96 +1,163 @@
-//! Applies changes to the contents in memory. No I/O but the question whether an owner lives.
+//! Decides what changes do, writes it as lines of the journal, and does it in memory. No I/O but the question
+//! whether an owner lives.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::change::{Applied, Change};
-use super::entries::Entries;
+use super::contents::{Contents, Undo};
+use super::line::Step;
+use super::object::{Key, write_string};
 use super::owner::{Liveness, StoredOwner};
 use super::record::Record;
+use super::source::{Place, Source};
 use super::view;
 use crate::clock;
 use crate::error::{Error, Result};
 
 /// Applies the changes of one commit in their order.
 pub(super) struct Run<'a> {
-    entries: &'a mut Entries,
+    contents: &'a mut Contents,
     liveness: Liveness<'a>,
     now: String,
-    changed: bool,
+    /// `maxHistory`.
+    keep: Option<usize>,
+    source: Arc<Source>,
+    /// Where in the journal the lines will be.
+    at: u64,
+    seq: u64,
+    lines: String,
+    undo: Vec<Undo>,
+    /// The first step of the present line is not written yet.
+    first: bool,
+}
+
+/// What a commit has to write.
+pub(super) struct Written {
+    pub(super) lines: String,
+    pub(super) seq: u64,
+    pub(super) undo: Vec<Undo>,
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(entries: &'a mut Entries, liveness: Liveness<'a>) -> Self {
+    pub(super) fn new(
+        contents: &'a mut Contents,
+        liveness: Liveness<'a>,
+        keep: Option<usize>,
+        (source, at, seq): (Arc<Source>, u64, u64),
+    ) -> Self {
         Self {
-            entries,
+            contents,
             liveness,
             now: clock::timestamp(),
-            changed: false,
+            keep,
+            source,
+            at,
+            seq,
+            lines: String::new(),
+            undo: Vec::new(),
+            first: true,
         }
     }
 
-    /// Whether the contents differ from what they were.
-    pub(super) fn changed(&self) -> bool {
-        self.changed
+    pub(super) fn finish(self) -> Written {
+        Written {
+            lines: self.lines,
+            seq: self.seq,
+            undo: self.undo,
+        }
     }
 
-    /// Applies all of these changes, or none if one is refused.
+    /// Applies one change, on a line of its own. A change that is refused has changed nothing.
+    pub(super) fn one(&mut self, change: &Change) -> Result<Applied> {
+        let mut applied = self.all_or_none(std::slice::from_ref(change))?;
+        Ok(applied.pop().unwrap_or_default())
+    }
+
+    /// Applies all of these changes on one line, or none if one is refused.
     pub(super) fn all_or_none(&mut self, changes: &[Change]) -> Result<Vec<Applied>> {
-        // A single change is refused before it has changed anything.
-        let before = (changes.len() > 1).then(|| (self.entries.clone(), self.changed));
-        let applied = changes.iter().map(|change| self.one(change)).collect();
-        if let (Result::Err(_), Some((entries, changed))) = (&applied, before) {
-            *self.entries = entries;
-            self.changed = changed;
+        let (length, steps) = (self.lines.len(), self.undo.len());
+        self.lines.push_str("{\"seq\":");
+        self.lines.push_str(&(self.seq + 1).to_string());
+        self.lines.push_str(",\"at\":\"");
+        self.lines.push_str(&self.now);
+        self.lines.push_str("\",\"changes\":[");
+        self.first = true;
+        let applied: Result<Vec<_>> = changes.iter().map(|change| self.decide(change)).collect();
+        if applied.is_err() || self.first {
+            self.lines.truncate(length);
+            for undo in self.undo.drain(steps..).rev() {
+                self.contents.undo(undo);
+            }
+        } else {
+            self.lines.push_str("]}\n");
+            self.seq += 1;
         }
         applied
     }
 
-    /// Applies one change. A change that is refused has changed nothing.
-    pub(super) fn one(&mut self, change: &Change) -> Result<Applied> {
-        let applied = match change {
+    fn decide(&mut self, change: &Change) -> Result<Applied> {
+        match change {
             Change::Put {
                 name,
                 record,
                 only_if_free,
-            } => self.put(name, record, *only_if_free)?,
+            } => self.put(name, record, *only_if_free),
             Change::Merge {
                 name,
                 fields,
                 token,
                 create,
-            } => self.merge(name, fields, token.as_deref(), *create),
+            } => Ok(self.merge(name, fields, token.as_deref(), *create)),
             Change::Turn {
                 name,
                 token,
                 interaction,
                 fields,
-            } => self.update(name, token.as_deref(), |record| {
-                record.append_interaction(interaction);
-                record.merge(fields);
-            }),
-            Change::Delete { name } => self.delete(name),
-            Change::DeleteMany(names) => removed(
-                names
-                    .iter()
-                    .filter(|name| self.entries.remove(name).is_some())
-                    .count(),
-            ),
-            Change::ReplaceAll(entries) => {
-                self.entries.clone_from(entries);
-                Applied {
-                    changed: true,
-                    ..Applied::default()
-                }
+            } => Ok(self.turn(name, token.as_deref(), interaction.get(), fields)),
+            Change::Delete { name } => Ok(self.delete(name)),
+            Change::DeleteMany(names) => {
+                Ok(self.delete_all(names.iter().map(|name| Key::from(&**name)).collect()))
             }
-            Change::Prune { before_ms, keep } => self.prune(*before_ms, keep),
+            Change::ReplaceAll(entries) => {
+                let mut all = String::from("\"replace\":");
+                entries.write_json(&mut all);
+                self.step(&all);
+                Ok(changed())
+            }
+            Change::Prune { before_ms, keep } => Ok(self.prune(*before_ms, keep)),
+        }
+    }
+
+    /// Writes a step, given its members, and does it.
+    fn step(&mut self, members: &str) {
+        if !std::mem::take(&mut self.first) {
+            self.lines.push(',');
+        }
+        let start = self.lines.len();
+        self.lines.push('{');
+        self.lines.push_str(members);
+        self.lines.push('}');
+        // A line is one line: in a JSON value line breaks are nothing but white space.
+        if members.contains(['\n', '\r']) {
+            let text = self.lines[start..].replace(['\n', '\r'], " ");
+            self.lines.replace_range(start.., &text);
+        }
+        let text = &self.lines[start..];
+        let place = Place {
+            source: &self.source,
+            text,
+            at: self.at + start as u64,
         };
-        self.changed |= applied.changed;
-        Ok(applied)
+        if let Some(step) = Step::parse(text) {
+            step.apply(self.contents, &place, &mut self.undo);
+        }
     }
 
     fn put(&mut self, name: &str, record: &Record, only_if_free: bool) -> Result<Applied> {
+        let previous = self.contents.get(name).map(|stored| Arc::clone(&stored.head));
         if only_if_free
-            && let Some(stored) = self.entries.record(name)
+            && let Some(stored) = &previous
             && let Some(status) = view::blocking_status(stored, &mut self.liveness)
         {
             return Err(Error::SessionStored {
@@ -100,65 +167,109 @@ impl<'a> Run<'a> {
         }
         let mut record = record.clone();
         record.set("lastSaved", &self.now);
+        let mut members = member("put", name);
+        members.push_str(",\"record\":");
+        record.write_json(&mut members);
+        self.step(&members);
         Ok(Applied {
             changed: true,
-            previous: self.entries.insert(name, record),
+            previous,
             removed: 0,
         })
     }
 
     fn merge(&mut self, name: &str, fields: &Record, token: Option<&str>, create: bool) -> Applied {
-        if create && token.is_none() && self.entries.record(name).is_none() {
-            self.entries.insert(name, Record::new());
+        let create = create && token.is_none();
+        if !create && !self.belongs(name, token) {
+            return Applied::default();
         }
-        self.update(name, token, |record| record.merge(fields))
+        let mut members = member("merge", name);
+        self.push_fields(fields, &mut members);
+        self.step(&members);
+        changed()
     }
 
-    /// Changes a record that is there and, with a token, still belongs to that session object.
-    fn update(&mut self, name: &str, token: Option<&str>, change: impl FnOnce(&mut Record)) -> Applied {
-        let Some(record) = self.entries.record(name) else {
-            return Applied::default();
-        };
-        if token.is_some() && StoredOwner::of(record).token.as_deref() != token {
+    fn turn(&mut self, name: &str, token: Option<&str>, interaction: &str, fields: &Record) -> Applied {
+        if !self.belongs(name, token) {
             return Applied::default();
         }
-        let Some(record) = self.entries.record_mut(name) else {
-            return Applied::default();
-        };
-        change(record);
-        record.set("lastSaved", &self.now);
-        Applied {
-            changed: true,
-            ..Applied::default()
+        let mut members = member("turn", name);
+        members.push_str(",\"interaction\":");
+        members.push_str(interaction);
+        self.push_fields(fields, &mut members);
+        if let Some(keep) = self.keep {
+            members.push_str(",\"keep\":");
+            members.push_str(&keep.to_string());
         }
+        self.step(&members);
+        changed()
+    }
+
+    fn push_fields(&self, fields: &Record, members: &mut String) {
+        let mut fields = fields.clone();
+        fields.set("lastSaved", &self.now);
+        members.push_str(",\"fields\":");
+        fields.write_json(members);
+    }
+
+    /// Whether there is such a record and, with a token, it still belongs to that session object.
+    fn belongs(&self, name: &str, token: Option<&str>) -> bool {
+        self.contents
+            .get(name)
+            .is_some_and(|stored| token.is_none() || StoredOwner::of(&stored.head).token.as_deref() == token)
     }
 
     fn delete(&mut self, name: &str) -> Applied {
-        match self.entries.remove(name) {
-            Some(previous) => Applied {
-                changed: true,
-                previous,
-                removed: 1,
-            },
-            None => Applied::default(),
+        let previous = self.contents.get(name).map(|stored| Arc::clone(&stored.head));
+        let applied = self.delete_all(vec![Key::from(name)]);
+        Applied { previous, ..applied }
+    }
+
+    fn delete_all(&mut self, mut keys: Vec<Key>) -> Applied {
+        let mut seen = HashSet::new();
+        keys.retain(|key| self.contents.contains(key) && seen.insert(key.clone()));
+        if keys.is_empty() {
+            return Applied::default();
+        }
+        let mut members = String::from("\"delete\":[");
+        for (index, key) in keys.iter().enumerate() {
+            if index > 0 {
+                members.push(',');
+            }
+            key.write_json(&mut members);
+        }
+        members.push(']');
+        self.step(&members);
+        Applied {
+            removed: keys.len(),
+            ..changed()
         }
     }
 
     fn prune(&mut self, before_ms: f64, keep: &HashSet<String>) -> Applied {
         let liveness = &mut self.liveness;
-        removed(self.entries.retain(|name, record| {
-            name.is_some_and(|name| keep.contains(name))
+        let is_kept = |key: &Key, record: &Arc<Record>, liveness: &mut Liveness<'_>| {
+            matches!(key, Key::Text(name) if keep.contains(&**name))
                 // Not `>=`: an age that cannot be compared (NaN) must keep the record, not remove it.
                 || !view::saved_ms(record).is_some_and(|saved| saved <= before_ms)
                 || view::is_in_use(record, liveness)
-        }))
+        };
+        let old = self.contents.records();
+        let old = old.filter(|(key, stored)| !is_kept(key, &stored.head, liveness));
+        let keys = old.map(|(key, _)| key.clone()).collect();
+        self.delete_all(keys)
     }
 }
 
-fn removed(count: usize) -> Applied {
+fn member(step: &str, name: &str) -> String {
+    let mut text = format!("\"{step}\":");
+    write_string(name, &mut text);
+    text
+}
+
+fn changed() -> Applied {
     Applied {
-        changed: count > 0,
-        previous: None,
-        removed: count,
+        changed: true,
+        ..Applied::default()
     }
 }

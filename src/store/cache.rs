@@ -1,186 +1,371 @@
-//! The contents in memory, and whether they still are what the file holds.
+//! The contents in memory, and what they are from: which `sessions.json`, which lines of the journal.
 
-use std::hash::{DefaultHasher, Hasher};
-use std::thread;
-use std::time::{Duration, SystemTime};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::entries::Entries;
-use super::file::{Image, SessionsFile, Stamp};
+use super::contents::{Contents, Undo};
+use super::file::{SessionsFile, Stamp, store_error};
+use super::files::Files;
+use super::journal::Journal;
+use super::line::{self, Line, Mark, Step};
+use super::print::Print;
+use super::source::{Place, Source};
 use crate::error::Result;
 use crate::limits;
 
-/// Pause before a file is read again that may be half written.
-const SETTLE_PAUSE: Duration = Duration::from_millis(5);
+/// How often reading starts again because files were replaced meanwhile.
+const TRIES: usize = 20;
 
-/// The parsed contents of the file.
-#[derive(Default)]
+/// The contents of a data directory.
+#[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each answers a question of its own, in any combination"
+)]
 pub(super) struct Cache {
-    pub(super) entries: Entries,
-    seen: Seen,
+    pub(super) contents: Contents,
+    pub(super) journal: Option<Journal>,
+    pub(super) loaded: bool,
+    pub(super) stamp: Option<Stamp>,
+    /// The stamp alone tells whether the file has changed since. False as long as the file was so young when it
+    /// was read that a later change could have got the same time ("racy" in git).
+    pub(super) settled: bool,
+    /// The fold that `sessions.json` is from, and the count of changed bytes at its line.
+    pub(super) fold: Fold,
+    /// Folds that were announced and not seen yet.
+    pub(super) announced: Vec<Fold>,
+    /// Journals read since the contents were read anew: those before may still hold histories, open.
+    pub(super) followed: usize,
+    /// Bytes of changes read so far.
+    pub(super) changed_bytes: u64,
+    /// No fold is known that the file is from: another program wrote it. The next writer says so in the journal.
+    pub(super) foreign: bool,
+    /// The contents of a foreign file were changed by what the journal and the living know better.
+    pub(super) altered: bool,
+    /// Lines that are none, to be kept aside by the next writer.
+    pub(super) bad: Vec<u8>,
 }
 
-/// Which version of the file the contents are from.
-#[derive(Default)]
-enum Seen {
-    /// None: they must be read.
-    #[default]
-    Nothing,
-    /// There was no file.
-    Absent,
-    /// This one.
-    Version {
-        stamp: Stamp,
-        text: Text,
-        /// The stamp alone tells whether the file has changed since. False as long as the file was so young
-        /// when it was read that a later change could have got the same time ("racy" in git).
-        settled: bool,
-    },
+/// A fold, and how many bytes of changes had been read when it was announced.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fold {
+    pub(super) mark: Mark,
+    pub(super) at: u64,
 }
 
-/// What the version's text was.
-#[derive(Clone, Copy)]
-enum Text {
-    /// What this process wrote from the contents; it can be written again to compare.
-    Ours,
-    /// What somebody else wrote: its hash.
-    Foreign(u64),
+impl Default for Fold {
+    fn default() -> Self {
+        let mark = Mark {
+            upto: 0,
+            left: 0,
+            print: None,
+            reload: false,
+        };
+        Self { mark, at: 0 }
+    }
 }
 
 /// What [`Cache::refresh`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Freshness {
-    /// The contents are the file's.
+    /// The contents are the files'.
     Current,
-    /// The file is not a JSON object. The contents are not valid.
+    /// `sessions.json` is not a JSON object. The contents are not valid.
     Corrupt,
+}
+
+/// Whether the journal could be followed.
+#[derive(PartialEq, Eq)]
+enum Followed {
+    /// To its end; whether there was anything new.
+    Yes(bool),
+    /// It is another one, or says that the file holds more.
+    Lost,
+}
+
+/// The journal's path in a data directory.
+pub(super) fn journal_path(dir: &Path) -> PathBuf {
+    dir.join("sessions.journal")
 }
 
 impl Cache {
     /// Brings the contents up to date.
-    pub(super) fn refresh(&mut self, file: &SessionsFile) -> Result<Freshness> {
-        let refreshed = self.refresh_inner(file);
+    pub(super) fn refresh(&mut self, dir: &Path, file: &SessionsFile) -> Result<Freshness> {
+        let refreshed = self.refresh_inner(dir, file);
         if !matches!(refreshed, Ok(Freshness::Current)) {
-            self.invalidate();
+            self.loaded = false;
         }
         refreshed
     }
 
-    fn refresh_inner(&mut self, file: &SessionsFile) -> Result<Freshness> {
-        if self.is_current(file.stamp()?) {
-            return Ok(Freshness::Current);
-        }
-        loop {
-            let now = SystemTime::now();
-            let Some(image) = file.read()? else {
-                self.entries = Entries::default();
-                self.seen = Seen::Absent;
-                return Ok(Freshness::Current);
-            };
-            if self.take(&image, now) {
-                return Ok(Freshness::Current);
-            }
-            if image.stamp.age(now) >= limits::STORE_SETTLE_AGE {
-                return Ok(self.take_unreadable(&image, now));
-            }
-            thread::sleep(SETTLE_PAUSE);
-        }
-    }
-
-    /// Forgets the contents: the next refresh reads the file.
-    pub(super) fn invalidate(&mut self) {
-        *self = Self::default();
-    }
-
-    /// Writes the contents. On failure they are forgotten, because they are not what the file holds.
-    pub(super) fn save(&mut self, file: &SessionsFile) -> Result<()> {
-        let text = self.entries.to_file();
-        match file.replace(text.as_bytes()) {
-            Ok(Some(stamp)) => {
-                self.seen = Seen::Version {
-                    stamp,
-                    text: Text::Ours,
-                    settled: false,
+    fn refresh_inner(&mut self, dir: &Path, file: &SessionsFile) -> Result<Freshness> {
+        if self.loaded {
+            for _ in 0..TRIES {
+                let Followed::Yes(news) = self.follow(dir)? else {
+                    break;
                 };
-                Ok(())
-            }
-            Ok(None) => {
-                self.invalidate();
-                Ok(())
-            }
-            Err(error) => {
-                self.invalidate();
-                Err(error)
+                let stamp = file.stamp()?;
+                if self.is_current(stamp) {
+                    return Ok(Freshness::Current);
+                }
+                if let Some(reload) = self.take_announced(stamp) {
+                    if reload {
+                        break;
+                    }
+                    return Ok(Freshness::Current);
+                }
+                // The fold may have been announced after the journal was read.
+                if !news {
+                    break;
+                }
             }
         }
+        self.reload(dir, file)
+    }
+
+    /// Forgets the contents: the next refresh reads the files.
+    pub(super) fn invalidate(&mut self) {
+        self.loaded = false;
+    }
+
+    /// Bytes of changes that are not in `sessions.json`.
+    pub(super) fn unfolded(&self) -> u64 {
+        self.fold.mark.left + (self.changed_bytes - self.fold.at)
+    }
+
+    /// About how big `sessions.json` is when everything is folded.
+    pub(super) fn size(&self) -> u64 {
+        self.stamp.map_or(0, |stamp| stamp.size()) + self.unfolded()
+    }
+
+    /// Number of the last change.
+    pub(super) fn seq(&self) -> u64 {
+        self.journal.as_ref().map_or(0, |journal| journal.seq)
+    }
+
+    /// The print of the file that the contents are from.
+    pub(super) fn print(&self) -> Option<Print> {
+        self.fold.mark.print
+    }
+
+    /// The file has been replaced by one of this fold.
+    pub(super) fn installed(&mut self, mark: Mark, stamp: Stamp) {
+        self.fold = Fold {
+            mark,
+            at: self.changed_bytes,
+        };
+        self.announced.clear();
+        self.stamp = Some(stamp);
+        self.settled = is_exact(mark.print);
+        (self.foreign, self.altered) = (false, false);
+    }
+
+    /// The foreign file is announced as a fold.
+    pub(super) fn adopted(&mut self, mark: Mark) {
+        self.fold = Fold {
+            mark,
+            at: self.changed_bytes,
+        };
+        self.announced.clear();
+        self.foreign = false;
     }
 
     fn is_current(&self, stamp: Option<Stamp>) -> bool {
-        match (&self.seen, stamp) {
-            (Seen::Absent, None) => true,
-            (
-                Seen::Version {
-                    stamp: seen, settled, ..
-                },
-                Some(stamp),
-            ) => *settled && *seen == stamp,
-            _ => false,
-        }
+        self.settled && self.stamp == stamp
     }
 
-    /// Takes a version over. False if it is blank or not a JSON object.
-    fn take(&mut self, image: &Image, now: SystemTime) -> bool {
-        let text = self.known_text(&image.bytes).or_else(|| {
-            self.entries = parse(&image.bytes)?;
-            Some(Text::Foreign(hash(&image.bytes)))
+    /// Whether the file is now that of an announced fold, and if so, whether it must be read.
+    fn take_announced(&mut self, stamp: Option<Stamp>) -> Option<bool> {
+        let stamp = stamp?;
+        let is_from = |fold: &&Fold| is_from(fold.mark.print, &stamp) && is_exact(fold.mark.print);
+        let fold = *self.announced.iter().rev().find(is_from)?;
+        if self.foreign {
+            return Some(true);
+        }
+        self.announced.retain(|later| later.mark.upto > fold.mark.upto);
+        self.fold = fold;
+        (self.stamp, self.settled) = (Some(stamp), true);
+        Some(fold.mark.reload)
+    }
+
+    /// Reads what is new in the journal.
+    fn follow(&mut self, dir: &Path) -> Result<Followed> {
+        self.follow_io(&journal_path(dir))
+            .map_err(|error| store_error(&journal_path(dir), "cannot read", &error))
+    }
+
+    fn follow_io(&mut self, path: &Path) -> std::io::Result<Followed> {
+        let Some(mut journal) = self.journal.take() else {
+            // One that was made since belongs to changes we do not know.
+            return Ok(if path.exists() {
+                Followed::Lost
+            } else {
+                Followed::Yes(false)
+            });
+        };
+        let before = journal.read;
+        let mut lost = journal.len()? < journal.read;
+        self.read_lines(&mut journal, &mut lost)?;
+        match journal.is_replaced()? {
+            Some(false) => {}
+            None => lost = true,
+            Some(true) => {
+                let known = journal.seq;
+                // Written to its end before it was replaced: a writer reads everything before it writes.
+                self.read_lines(&mut journal, &mut lost)?;
+                let Some(mut next) = Journal::open(path)? else {
+                    return Ok(Followed::Lost);
+                };
+                lost |= next.header.epoch != journal.header.epoch
+                    || next.header.after > journal.seq.max(known)
+                    || self.followed >= limits::STORE_KEPT_JOURNALS;
+                self.followed += 1;
+                next.seq = next.seq.max(journal.seq);
+                self.read_lines(&mut next, &mut lost)?;
+                self.journal = Some(next);
+                return Ok(if lost { Followed::Lost } else { Followed::Yes(true) });
+            }
+        }
+        let news = journal.read > before;
+        self.journal = Some(journal);
+        Ok(if lost { Followed::Lost } else { Followed::Yes(news) })
+    }
+
+    fn read_lines(&mut self, journal: &mut Journal, lost: &mut bool) -> std::io::Result<()> {
+        let source = Arc::clone(journal.source());
+        let mut seq = journal.seq;
+        journal.read_new(&mut |text, at| {
+            let Some((text, line)) = self.line_of(text) else {
+                return;
+            };
+            if let Some(mark) = line.fold {
+                *lost |= mark.reload;
+                self.announced.push(Fold {
+                    mark,
+                    at: self.changed_bytes,
+                });
+            } else if line.seq > seq {
+                let place = Place {
+                    source: &source,
+                    text,
+                    at,
+                };
+                self.take_line(&line, &place, |_, _| true);
+            }
+            seq = seq.max(line.seq);
+        })?;
+        journal.seq = seq;
+        Ok(())
+    }
+
+    pub(super) fn line_of<'a>(
+        &mut self,
+        text: std::result::Result<&'a str, &'a [u8]>,
+    ) -> Option<(&'a str, Line<'a>)> {
+        let read = text.ok().and_then(|text| {
+            serde_json::from_str::<Line<'_>>(text)
+                .ok()
+                .map(|line| (text, line))
         });
-        let Some(text) = text else {
-            return false;
-        };
-        let settled = image.stamp.age(now) >= limits::STORE_RACY_AGE;
-        self.seen = Seen::Version {
-            stamp: image.stamp,
-            text,
-            settled,
-        };
-        true
-    }
-
-    /// Whether the contents are this text's.
-    fn known_text(&self, bytes: &[u8]) -> Option<Text> {
-        let Seen::Version { text, .. } = self.seen else {
-            return None;
-        };
-        let same = match text {
-            Text::Ours => self.entries.to_file().as_bytes() == bytes,
-            Text::Foreign(seen) => hash(bytes) == seen,
-        };
-        same.then_some(text)
-    }
-
-    /// Takes over a file that is not JSON for good: a blank one is an empty store.
-    fn take_unreadable(&mut self, image: &Image, now: SystemTime) -> Freshness {
-        if !image.bytes.iter().all(u8::is_ascii_whitespace) {
-            return Freshness::Corrupt;
+        if read.is_none() {
+            let is_first = |text: &str| text.starts_with("{\"clearctx\":");
+            if !text.is_ok_and(is_first) {
+                self.bad
+                    .extend_from_slice(text.map_or_else(|bytes| bytes, str::as_bytes));
+                self.bad.push(b'\n');
+            }
         }
-        self.entries = Entries::default();
-        let settled = image.stamp.age(now) >= limits::STORE_RACY_AGE;
-        self.seen = Seen::Version {
-            stamp: image.stamp,
-            text: Text::Foreign(hash(&image.bytes)),
-            settled,
+        read
+    }
+
+    /// Applies the steps of a line that are wanted.
+    pub(super) fn take_line(
+        &mut self,
+        line: &Line<'_>,
+        place: &Place<'_>,
+        wanted: impl Fn(&Step<'_>, Option<&str>) -> bool,
+    ) -> bool {
+        let mut undo = Vec::new();
+        for json in line.changes.iter().flatten() {
+            if let Some(step) = Step::parse(json.get())
+                && wanted(&step, line.at)
+            {
+                step.apply(&mut self.contents, place, &mut undo);
+            }
+        }
+        self.changed_bytes += place.text.len() as u64 + 1;
+        !undo.is_empty()
+    }
+
+    /// Where the next line will be: its source, its position, the number before its own.
+    pub(super) fn next_place(&self) -> (Arc<Source>, u64, u64) {
+        match &self.journal {
+            Some(journal) => (Arc::clone(journal.source()), journal.read, journal.seq),
+            None => (Arc::new(Source::Text(Box::default())), 0, 0),
+        }
+    }
+
+    /// Appends lines whose changes are in the contents already, the last of them number `seq`.
+    pub(super) fn append(&mut self, lines: &str, seq: u64, files: &dyn Files) -> std::io::Result<()> {
+        let Some(journal) = &mut self.journal else {
+            return Err(std::io::ErrorKind::NotFound.into());
         };
-        Freshness::Current
+        journal.append(lines, files)?;
+        journal.seq = seq;
+        self.changed_bytes += lines.len() as u64;
+        Ok(())
+    }
+
+    /// Announces a fold. Under the lock, everything read.
+    pub(super) fn announce(&mut self, mark: &Mark, files: &dyn Files) -> std::io::Result<()> {
+        let Some(journal) = &mut self.journal else {
+            return Err(std::io::ErrorKind::NotFound.into());
+        };
+        let mut text = String::new();
+        line::write_fold(journal.seq, mark, &mut text);
+        journal.append(&text, files)
+    }
+
+    /// Does again what the journal has between two positions, over contents that have all before.
+    pub(super) fn redo(&self, contents: Contents, from: u64, to: u64) -> std::io::Result<Contents> {
+        let mut scratch = Self {
+            contents,
+            ..Self::default()
+        };
+        if let Some(journal) = &self.journal {
+            let source = Arc::clone(journal.source());
+            journal.lines_from(
+                from,
+                to,
+                &mut |text, at| {
+                    if let Some((text, line)) = scratch.line_of(text) {
+                        let place = Place {
+                            source: &source,
+                            text,
+                            at,
+                        };
+                        scratch.take_line(&line, &place, |_, _| true);
+                    }
+                },
+                false,
+            )?;
+        }
+        Ok(scratch.contents)
+    }
+
+    /// Takes changes back, the last one first.
+    pub(super) fn undo(&mut self, undo: Vec<Undo>) {
+        for step in undo.into_iter().rev() {
+            self.contents.undo(step);
+        }
     }
 }
 
-fn parse(bytes: &[u8]) -> Option<Entries> {
-    // As Node reads a file: what is not UTF-8 becomes U+FFFD, it does not cost the whole store.
-    let text = String::from_utf8_lossy(bytes);
-    Entries::from_json(text.strip_prefix('\u{feff}').unwrap_or(&text)).ok()
+fn is_from(print: Option<Print>, stamp: &Stamp) -> bool {
+    print.is_some_and(|print| (print.size, print.modified) == (stamp.size(), stamp.modified()))
 }
 
-fn hash(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(bytes);
-    hasher.finish()
+/// Whether the file system keeps times so exactly that no later write can have the same one.
+pub(super) fn is_exact(print: Option<Print>) -> bool {
+    print.is_some_and(|print| print.modified % 1_000_000 != 0)
 }

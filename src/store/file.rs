@@ -1,12 +1,14 @@
 //! `sessions.json` on disk: its stamp, its text, its atomic replacement, and moving a broken one aside.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use super::draft::Draft;
+use super::print::{self, Print};
+use super::scan::{self, Text};
 use crate::clock;
 use crate::error::{Error, Result};
 
@@ -28,7 +30,7 @@ pub(super) struct Stamp {
 
 impl Stamp {
     #[cfg(unix)]
-    fn of(metadata: &Metadata) -> io::Result<Self> {
+    pub(super) fn of(metadata: &Metadata) -> io::Result<Self> {
         use std::os::unix::fs::MetadataExt;
         let seconds = Duration::from_secs(metadata.ctime().try_into().unwrap_or_default());
         let nanos = Duration::from_nanos(metadata.ctime_nsec().try_into().unwrap_or_default());
@@ -42,7 +44,7 @@ impl Stamp {
     }
 
     #[cfg(not(unix))]
-    fn of(metadata: &Metadata) -> io::Result<Self> {
+    pub(super) fn of(metadata: &Metadata) -> io::Result<Self> {
         let modified = metadata.modified()?;
         let created = metadata.created().unwrap_or(modified);
         Ok(Self {
@@ -53,6 +55,20 @@ impl Stamp {
         })
     }
 
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// When the file was last written, in ns since 1970.
+    pub(super) fn modified(&self) -> u64 {
+        print::nanos(self.modified)
+    }
+
+    /// Whether the contents are the same: a rename changes none.
+    pub(super) fn is_same_text(&self, other: &Self) -> bool {
+        (self.identity, self.size, self.modified) == (other.identity, other.size, other.modified)
+    }
+
     /// Time from the last change of the file to `now`. Zero if the file is from the future.
     pub(super) fn age(&self, now: SystemTime) -> Duration {
         now.duration_since(self.changed.max(self.modified))
@@ -61,9 +77,11 @@ impl Stamp {
 }
 
 /// One version of the file.
-pub(super) struct Image {
+pub(super) struct Version {
     pub(super) stamp: Stamp,
-    pub(super) bytes: Vec<u8>,
+    pub(super) text: Text,
+    /// Of the content.
+    pub(super) print: Print,
 }
 
 /// `sessions.json` of one data directory. May be a symbolic link: its target is replaced then, not the link.
@@ -89,53 +107,37 @@ impl SessionsFile {
     }
 
     /// Reads the current version, `None` if there is no file.
-    pub(super) fn read(&self) -> Result<Option<Image>> {
+    pub(super) fn read(&self) -> Result<Option<Version>> {
         absent_is_none(self.read_settled()).map_err(|error| store_error(&self.path, "cannot read", &error))
     }
 
-    fn read_settled(&self) -> io::Result<Image> {
-        let mut image = self.read_once()?;
+    fn read_settled(&self) -> io::Result<Version> {
+        let mut version = self.read_once()?;
         for _ in 1..TORN_READS {
-            if image.0 == image.1.stamp {
+            if version.0 == version.1.stamp {
                 break;
             }
-            image = self.read_once()?;
+            version = self.read_once()?;
         }
-        Ok(image.1)
+        Ok(version.1)
     }
 
     /// The stamp after reading, and what was read with the stamp before.
-    fn read_once(&self) -> io::Result<(Stamp, Image)> {
-        let mut file = retry_sharing(|| File::open(&self.path))?;
+    fn read_once(&self) -> io::Result<(Stamp, Version)> {
+        let file = retry_sharing(|| File::open(&self.path))?;
         let stamp = Stamp::of(&file.metadata()?)?;
-        let mut bytes = Vec::with_capacity(usize::try_from(stamp.size).unwrap_or_default());
-        file.read_to_end(&mut bytes)?;
-        Ok((Stamp::of(&file.metadata()?)?, Image { stamp, bytes }))
+        let (text, hash) = scan::scan(file.try_clone()?, stamp)?;
+        let print = Print {
+            size: stamp.size,
+            modified: print::nanos(stamp.modified),
+            hash,
+        };
+        Ok((Stamp::of(&file.metadata()?)?, Version { stamp, text, print }))
     }
 
-    /// Replaces the file: other processes see the old version or the new one, nothing between. Under the lock.
-    /// Returns the new version's stamp, if it can be had.
-    pub(super) fn replace(&self, text: &[u8]) -> Result<Option<Stamp>> {
-        self.replace_io(text)
-            .map_err(|error| store_error(&self.path, "cannot write", &error))
-    }
-
-    fn replace_io(&self, text: &[u8]) -> io::Result<Option<Stamp>> {
-        let target = self.target()?;
-        // Removed if dropped early; readable by its owner only, as the crate makes temporary files.
-        let mut temporary = tempfile::Builder::new()
-            .prefix(&format!("{}{}-", temporary_prefix(&target), process::id()))
-            .tempfile_in(parent_of(&target))?;
-        temporary.write_all(text)?;
-        make_durable(temporary.as_file());
-        let (file, path) = temporary.keep().map_err(|error| error.error)?;
-        if let Err(error) = retry_sharing(|| fs::rename(&path, &target)) {
-            // The error that led here is the one to report.
-            let _ = fs::remove_file(&path);
-            return Err(error);
-        }
-        // The change is made: whatever fails now must not look like a failed write, which would be repeated.
-        Ok(file.metadata().and_then(|metadata| Stamp::of(&metadata)).ok())
+    /// A new version, which takes the old one's place when it is installed.
+    pub(super) fn draft(&self) -> io::Result<Draft> {
+        Draft::new(self.target()?)
     }
 
     /// Renames a file that cannot be parsed, and never over another one. Under the lock.
@@ -158,18 +160,11 @@ impl SessionsFile {
     }
 
     /// Removes what writers left that died in the middle. Under the lock, so no file found is in use.
-    pub(super) fn remove_leftovers(&self) {
-        let Ok(target) = self.target() else { return };
-        let prefix = temporary_prefix(&target);
-        let Ok(files) = fs::read_dir(parent_of(&target)) else {
-            return;
-        };
-        for file in files.flatten() {
-            if file.file_name().to_string_lossy().starts_with(&prefix) {
-                // Whatever stays does no harm but to take space.
-                let _ = fs::remove_file(file.path());
-            }
+    pub(super) fn remove_leftovers(&self, journal: &Path) {
+        if let Ok(target) = self.target() {
+            remove_drafts(&target);
         }
+        remove_drafts(journal);
     }
 
     /// The file itself, at the end of all symbolic links. It need not exist.
@@ -185,11 +180,20 @@ impl SessionsFile {
     }
 }
 
-/// The place where a new version would be made durable against a power loss (sync the file here, the directory
-/// after the rename). Left out for now: a killed process loses nothing without it.
-fn make_durable(_file: &File) {}
+fn remove_drafts(target: &Path) {
+    let prefix = temporary_prefix(target);
+    let Ok(files) = fs::read_dir(parent_of(target)) else {
+        return;
+    };
+    for file in files.flatten() {
+        if file.file_name().to_string_lossy().starts_with(&prefix) {
+            // Whatever stays does no harm but to take space.
+            let _ = fs::remove_file(file.path());
+        }
+    }
+}
 
-fn free_name(target: &Path) -> PathBuf {
+pub(super) fn free_name(target: &Path) -> PathBuf {
     let base = format!("{}.corrupt-{}", file_name(target), compact_time());
     let names = (1u32..).map(|n| {
         if n == 1 {
@@ -209,7 +213,7 @@ fn compact_time() -> String {
     clock::timestamp().replace(['-', ':', '.'], "")
 }
 
-fn temporary_prefix(target: &Path) -> String {
+pub(super) fn temporary_prefix(target: &Path) -> String {
     format!("{}.tmp-", file_name(target))
 }
 
@@ -219,7 +223,7 @@ fn file_name(path: &Path) -> String {
         .unwrap_or_default()
 }
 
-fn parent_of(path: &Path) -> &Path {
+pub(super) fn parent_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("."))
 }
 
@@ -267,7 +271,7 @@ fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-fn retry_sharing<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub(super) fn retry_sharing<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     for _ in 1..SHARING_TRIES {
         match call() {
             Err(error) if cfg!(windows) && error.kind() == io::ErrorKind::PermissionDenied => {

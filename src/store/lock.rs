@@ -1,16 +1,17 @@
 //! The two locks of a commit: one between the threads of this process, one between processes.
 
 #[cfg(unix)]
-use std::fs::{self, Metadata};
-use std::fs::{File, TryLockError};
+use std::fs::Metadata;
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::file::{create_dir, open_or_create, store_error};
+use super::files::Files;
 use crate::error::{Error, Result};
 use crate::limits;
 
@@ -63,20 +64,22 @@ impl Drop for Passage<'_> {
 ///
 /// The holder's process id is in the file, for the error message of those who wait in vain. Only this file is
 /// ever locked: where locks are mandatory (Windows), a locked `sessions.json` could not be read by others.
+///
+/// Those who wait poll, since a wait in the kernel has no deadline. So that a process which commits all the time does
+/// not keep them out, they put a file there, `hosts/waiting`, and who gives the lock back removes it and then leaves
+/// the lock alone for longer than they pause. Left over, the file costs one such moment.
 pub(super) struct StoreLock {
     file: File,
-    since: Instant,
+    waiting: PathBuf,
 }
 
 impl StoreLock {
     /// Tries until the deadline, at least once.
-    pub(super) fn acquire(dir: &Path, deadline: Instant) -> Result<Self> {
+    pub(super) fn acquire(dir: &Path, deadline: Instant, files: &dyn Files) -> Result<Self> {
         let path = dir.join("sessions.lock");
-        match poll(&path, deadline) {
-            Ok(Some(file)) => Ok(Self {
-                file,
-                since: Instant::now(),
-            }),
+        let waiting = dir.join("hosts").join("waiting");
+        match poll(&path, &waiting, deadline, files) {
+            Ok(Some(file)) => Ok(Self { file, waiting }),
             Ok(None) => Err(busy(dir)),
             Err(error) => Err(store_error(&path, "cannot lock", &error)),
         }
@@ -88,11 +91,28 @@ impl Drop for StoreLock {
         // Not left to closing: a child between its fork and its exec holds a copy of the descriptor. An error
         // here means that closing must do.
         let _ = self.file.unlock();
-        // Who commits a big file again and again would hardly ever be met without the lock by those who poll.
-        if self.since.elapsed() >= limits::STORE_LOCK_LONG {
-            thread::sleep(limits::STORE_LOCK_POLL);
+        if fs::remove_file(&self.waiting).is_ok() {
+            thread::sleep(limits::STORE_LOCK_REST);
         }
     }
+}
+
+/// Lets one process at a time write a big `sessions.json`, which it does without the store's lock. `None` if
+/// another process does; the lock is given back when the file is dropped.
+pub(super) fn try_folding(dir: &Path) -> io::Result<Option<File>> {
+    let hosts = dir.join("hosts");
+    create_dir(&hosts)?;
+    let file = open_or_create(&hosts.join("fold.lock"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Whether no process writes a big `sessions.json` at the moment.
+pub(super) fn nobody_folds(dir: &Path) -> bool {
+    !dir.join("hosts").join("fold.lock").exists() || matches!(try_folding(dir), Ok(Some(_)))
 }
 
 /// The error for a lock that another commit holds.
@@ -107,22 +127,24 @@ pub(super) fn busy(dir: &Path) -> Error {
     }
 }
 
-fn poll(path: &Path, deadline: Instant) -> io::Result<Option<File>> {
+fn poll(path: &Path, waiting: &Path, deadline: Instant, files: &dyn Files) -> io::Result<Option<File>> {
     let mut pause = Duration::from_micros(50);
     loop {
-        if let Some(file) = try_once(path)? {
+        if let Some(file) = try_once(path, files)? {
             return Ok(Some(file));
         }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Ok(None);
         }
+        // A directory that takes no files is no reason to fail here.
+        let _ = open_or_create(waiting);
         thread::sleep(pause.min(left));
         pause = (pause * 2).min(limits::STORE_LOCK_POLL);
     }
 }
 
-fn try_once(path: &Path) -> io::Result<Option<File>> {
+fn try_once(path: &Path, files: &dyn Files) -> io::Result<Option<File>> {
     let mut file = match open_or_create(path) {
         // The data directory was deleted under a running host.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -131,7 +153,7 @@ fn try_once(path: &Path) -> io::Result<Option<File>> {
         }
         opened => opened?,
     };
-    match file.try_lock() {
+    match files.try_lock(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Ok(None),
         Err(TryLockError::Error(error)) => return Err(error),
@@ -142,7 +164,7 @@ fn try_once(path: &Path) -> io::Result<Option<File>> {
     // Only a message depends on it; a full disk must show where it matters.
     let _ = file
         .rewind()
-        .and_then(|()| writeln!(file, "{:<10}", process::id()));
+        .and_then(|()| file.write_all(format!("{:<10}\n", process::id()).as_bytes()));
     Ok(Some(file))
 }
 

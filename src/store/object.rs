@@ -31,6 +31,11 @@ impl Key {
         }
     }
 
+    /// Whether the name is this text.
+    pub(super) fn is(&self, text: &str) -> bool {
+        matches!(self, Self::Text(name) if **name == *text)
+    }
+
     /// Appends the name as a JSON string.
     pub(super) fn write_json(&self, out: &mut String) {
         match self {
@@ -94,6 +99,16 @@ impl Object {
             None => self.members.insert_full(name.into(), initial.to_owned()).0,
         };
         &mut self.members[index]
+    }
+
+    /// Sets a member by its key.
+    pub(super) fn insert(&mut self, key: Key, json: String) {
+        self.members.insert(key, json);
+    }
+
+    /// The members in their order.
+    pub(super) fn members(&self) -> impl Iterator<Item = (&Key, &str)> {
+        self.members.iter().map(|(key, json)| (key, json.as_str()))
     }
 
     pub(super) fn remove(&mut self, name: &str) -> bool {
@@ -160,7 +175,7 @@ impl<'de> Visitor<'de> for ObjectVisitor {
 }
 
 /// Appends `text` as a JSON string.
-fn write_string(text: &str, out: &mut String) {
+pub(super) fn write_string(text: &str, out: &mut String) {
     if text
         .bytes()
         .all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')

@@ -28,9 +28,19 @@ pub(super) struct Queue {
     waiting_bytes: usize,
     unsaved: VecDeque<Change>,
     unsaved_bytes: usize,
+    /// Batches that were written or have failed, in order, whose answers are not prepared yet.
+    over: VecDeque<Over>,
     answers: VecDeque<Answer>,
+    /// What was written last is not known to be durable, and shall be.
+    pub(super) unsynced: bool,
     /// The store thread has been told to look here and has not yet.
     scheduled: bool,
+}
+
+/// What became of a batch.
+enum Over {
+    Written(Batch, Vec<Result<Applied>>),
+    Failed(Vec<Answer>),
 }
 
 /// Everything one commit takes along.
@@ -43,6 +53,12 @@ impl Batch {
     /// The changes of earlier commits that failed; their callers have been told.
     pub(super) fn unsaved(&self) -> impl Iterator<Item = &Change> {
         self.unsaved.iter()
+    }
+
+    /// Whether somebody waits for `sessions.json` to be up to date.
+    pub(super) fn has_flush(&self) -> bool {
+        let is_flush = |waiting: &Waiting| matches!(waiting, Waiting::Flush(_));
+        self.waiting.iter().any(is_flush)
     }
 
     /// The queued changes, in order.
@@ -90,17 +106,31 @@ impl Queue {
         }
     }
 
-    /// Prepares the answers of a batch that was written; `outcomes` are those of its queued changes.
-    pub(super) fn succeed(&mut self, batch: Batch, outcomes: Vec<Result<Applied>>) {
-        let mut outcomes = outcomes.into_iter();
-        for waiting in batch.waiting {
-            self.answers.push_back(match waiting {
-                Waiting::Flush(done) => Box::new(move || done(Ok(()))),
-                Waiting::Change(_, done) => {
-                    let outcome = outcomes.next().unwrap_or_else(|| Err(no_outcome()));
-                    Box::new(move || done(outcome))
+    /// A batch was written; `outcomes` are those of its queued changes.
+    pub(super) fn written(&mut self, batch: Batch, outcomes: Vec<Result<Applied>>) {
+        if !batch.waiting.is_empty() {
+            self.over.push_back(Over::Written(batch, outcomes));
+        }
+    }
+
+    /// How many batches wait for [`Queue::answer`], and whether somebody waits for `sessions.json` itself.
+    pub(super) fn over(&self) -> (usize, bool) {
+        let has_flush = |over: &Over| matches!(over, Over::Written(batch, _) if batch.has_flush());
+        (self.over.len(), self.over.iter().any(has_flush))
+    }
+
+    /// Prepares the answers of the first `count` batches. `synced` is how making them durable ended, `folded` how
+    /// bringing `sessions.json` up to date did.
+    pub(super) fn answer(&mut self, count: usize, synced: &Result<()>, folded: &Result<()>) {
+        for over in self.over.drain(..count) {
+            match over {
+                Over::Failed(answers) => self.answers.extend(answers),
+                Over::Written(batch, outcomes) => {
+                    let mut outcomes = outcomes.into_iter();
+                    let answer = |waiting| answer(waiting, &mut outcomes, synced, folded);
+                    self.answers.extend(batch.waiting.into_iter().map(answer));
                 }
-            });
+            }
         }
     }
 
@@ -113,17 +143,19 @@ impl Queue {
         for change in batch.unsaved {
             dropped += self.keep_unsaved(change, keep);
         }
+        let mut answers: Vec<Answer> = Vec::new();
         for waiting in batch.waiting {
             let error = error.clone();
             match waiting {
-                Waiting::Flush(done) => self.answers.push_back(Box::new(move || done(Err(error)))),
+                Waiting::Flush(done) => answers.push(Box::new(move || done(Err(error)))),
                 Waiting::Change(change, done) => {
                     let keep = keep && change.outlives_failure();
                     dropped += self.keep_unsaved(change, keep);
-                    self.answers.push_back(Box::new(move || done(Err(error))));
+                    answers.push(Box::new(move || done(Err(error))));
                 }
             }
         }
+        self.over.push_back(Over::Failed(answers));
         dropped
     }
 
@@ -153,7 +185,11 @@ impl Queue {
 
     /// Whether the store thread must be told to look here: there is something to do, and it does not know.
     pub(super) fn schedule(&mut self) -> bool {
-        let idle = self.answers.is_empty() && self.waiting.is_empty() && self.unsaved.is_empty();
+        let idle = self.answers.is_empty()
+            && self.over.is_empty()
+            && self.waiting.is_empty()
+            && self.unsaved.is_empty()
+            && !self.unsynced;
         !idle && !mem::replace(&mut self.scheduled, true)
     }
 
@@ -161,6 +197,26 @@ impl Queue {
     pub(super) fn unschedule(&mut self) -> bool {
         self.scheduled = false;
         !self.waiting.is_empty()
+    }
+}
+
+fn answer(
+    waiting: Waiting,
+    outcomes: &mut impl Iterator<Item = Result<Applied>>,
+    synced: &Result<()>,
+    folded: &Result<()>,
+) -> Answer {
+    let synced = synced.clone();
+    match waiting {
+        Waiting::Flush(done) => {
+            let flushed = synced.and_then(|()| folded.clone());
+            Box::new(move || done(flushed))
+        }
+        Waiting::Change(_, done) => {
+            let outcome = outcomes.next().unwrap_or_else(|| Err(no_outcome()));
+            let outcome = outcome.and_then(|applied| synced.map(|()| applied));
+            Box::new(move || done(outcome))
+        }
     }
 }
 
@@ -218,6 +274,7 @@ mod tests {
         queue.push(merge("a"), Box::new(|_| {}));
         let batch = queue.take();
         queue.fail(batch, &no_outcome());
+        queue.answer(1, &Ok(()), &Ok(()));
         assert!(!queue.has_unsaved());
         assert!(queue.next_answer().is_some());
     }

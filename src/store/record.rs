@@ -75,6 +75,16 @@ impl Record {
         }
     }
 
+    /// Sets a field to a text that is known to be one JSON value.
+    pub(super) fn set_text(&mut self, field: &str, json: String) {
+        self.fields.set(field, json);
+    }
+
+    /// The fields in their order.
+    pub(super) fn fields(&self) -> &Object {
+        &self.fields
+    }
+
     /// Removes a field; false if there was none.
     pub fn remove(&mut self, field: &str) -> bool {
         self.fields.remove(field)
@@ -125,6 +135,12 @@ impl Record {
     /// About the length of the JSON text.
     pub(super) fn weight(&self) -> usize {
         self.fields.weight() + 2
+    }
+}
+
+impl From<Object> for Record {
+    fn from(fields: Object) -> Self {
+        Self { fields }
     }
 }
 

@@ -5,17 +5,23 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
-use super::apply::Run;
-use super::cache::{Cache, Freshness};
+use super::apply::{Run, Written};
+use super::cache::{Cache, Freshness, journal_path};
 use super::change::{Applied, Change};
-use super::file::{SessionsFile, create_dir, store_error};
+use super::file::{self, SessionsFile, create_dir, store_error};
+use super::files::Files;
+use super::folding::Plan;
+use super::journal::Journal;
 use super::lock::{self, Gate, StoreLock};
+use super::options::{Durability, Options};
 use super::owner::Liveness;
+use super::pace::Pace;
 use super::queue::{Batch, Queue};
 use super::warning::{Warning, Warnings};
 use crate::error::{Error, Result};
@@ -23,31 +29,47 @@ use crate::limits;
 
 /// The state of one data directory in this process.
 pub(super) struct Shared {
-    dir: PathBuf,
-    file: SessionsFile,
-    gate: Gate,
+    pub(super) dir: PathBuf,
+    pub(super) file: SessionsFile,
+    pub(super) gate: Gate,
     cache: Mutex<Cache>,
     queue: Mutex<Queue>,
-    warnings: Warnings,
+    pub(super) warnings: Warnings,
     /// Whether leftovers of dead writers have been removed.
     tidied: Mutex<bool>,
+    pub(super) files: Arc<dyn Files>,
+    settings: Mutex<Settings>,
+    pub(super) pace: Mutex<Pace>,
+    pub(super) plan: Mutex<Plan>,
+    /// Held by the thread that writes a big `sessions.json`.
+    pub(super) folding: Mutex<()>,
+}
+
+/// What handles may change for all of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Settings {
+    pub(super) durability: Durability,
+    pub(super) max_history: Option<usize>,
 }
 
 /// What became of the changes of one commit.
+#[derive(Default)]
 struct Outcome {
     queued: Vec<Result<Applied>>,
-    own: Result<Vec<Applied>>,
+    own: Vec<Applied>,
+    refused: Option<Error>,
 }
 
 static OPEN: Mutex<BTreeMap<PathBuf, Weak<Shared>>> = Mutex::new(BTreeMap::new());
 
 impl Shared {
     /// The one state of this directory, which is created if it does not exist.
-    pub(super) fn open(dir: &Path) -> Result<Arc<Self>> {
+    pub(super) fn open(dir: &Path, options: &Options) -> Result<Arc<Self>> {
         let canonical = create_dir(dir).and_then(|()| fs::canonicalize(dir));
         let dir = canonical.map_err(|error| store_error(dir, "cannot create", &error))?;
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(shared) = open.get(&dir).and_then(Weak::upgrade) {
+            shared.set(options);
             return Ok(shared);
         }
         open.retain(|_, shared| shared.strong_count() > 0);
@@ -59,9 +81,29 @@ impl Shared {
             queue: Mutex::default(),
             warnings: Warnings::default(),
             tidied: Mutex::default(),
+            settings: Mutex::default(),
+            pace: Mutex::default(),
+            plan: Mutex::default(),
+            folding: Mutex::default(),
+            files: Arc::clone(&options.files),
         });
+        shared.set(options);
         open.insert(dir, Arc::downgrade(&shared));
         Ok(shared)
+    }
+
+    fn set(&self, options: &Options) {
+        let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        settings.durability = settings.durability.max(options.durability);
+        settings.max_history = options.max_history.or(settings.max_history);
+    }
+
+    pub(super) fn settings(&self) -> Settings {
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_durable(&self) -> bool {
+        self.settings().durability == Durability::Disk
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -83,32 +125,39 @@ impl Shared {
     /// The contents, up to date. Takes the lock between processes only if the file is broken.
     pub(super) fn current(&self) -> Result<MutexGuard<'_, Cache>> {
         let mut cache = self.cache();
-        if cache.refresh(&self.file)? == Freshness::Current {
+        if cache.refresh(&self.dir, &self.file)? == Freshness::Current {
             return Ok(cache);
         }
         drop(cache);
         let deadline = Instant::now() + limits::STORE_LOCK_WAIT;
-        let _passage = self
-            .gate
-            .enter_until(deadline)
-            .ok_or_else(|| lock::busy(&self.dir))?;
-        let lock = StoreLock::acquire(&self.dir, deadline)?;
+        let _passage = self.enter(deadline)?;
+        let lock = self.lock(deadline)?;
         self.current_locked(&lock)
+    }
+
+    /// Lets one thread of this process commit.
+    pub(super) fn enter(&self, deadline: Instant) -> Result<lock::Passage<'_>> {
+        self.gate
+            .enter_until(deadline)
+            .ok_or_else(|| lock::busy(&self.dir))
+    }
+
+    /// Lets one process commit.
+    pub(super) fn lock(&self, deadline: Instant) -> Result<StoreLock> {
+        StoreLock::acquire(&self.dir, deadline, &*self.files)
     }
 
     /// Commits these changes, after everything that is queued. If one is refused, none of them is applied.
     pub(super) fn commit_now(&self, own: &[Change]) -> Result<Vec<Applied>> {
         let deadline = Instant::now() + limits::STORE_LOCK_WAIT;
-        let _passage = self
-            .gate
-            .enter_until(deadline)
-            .ok_or_else(|| lock::busy(&self.dir))?;
+        let _passage = self.enter(deadline)?;
         if own.is_empty() && !self.queue().has_changes() {
             return Ok(Vec::new());
         }
         // What is queued stays so if the lock is not to be had: the store thread waits on for it.
-        let lock = StoreLock::acquire(&self.dir, deadline)?;
-        self.commit_locked(&lock, own)
+        let lock = self.lock(deadline)?;
+        let batch = self.queue().take();
+        self.commit_locked(&lock, batch, own)
     }
 
     /// Commits what is queued. Errors go to those who queued it.
@@ -118,27 +167,25 @@ impl Shared {
         let mut queue = self.queue();
         if !queue.has_changes() {
             let batch = queue.take();
-            queue.succeed(batch, Vec::new());
+            queue.written(batch, Vec::new());
             return;
         }
         drop(queue);
-        match StoreLock::acquire(&self.dir, Instant::now() + limits::STORE_LOCK_WAIT) {
+        let lock = self.lock(Instant::now() + limits::STORE_LOCK_WAIT);
+        let batch = self.queue().take();
+        match lock {
             // The queue's changes have their own answers.
-            Ok(lock) => drop(self.commit_locked(&lock, &[])),
-            Err(error) => {
-                let batch = self.queue().take();
-                self.fail(batch, &error);
-            }
+            Ok(lock) => drop(self.commit_locked(&lock, batch, &[])),
+            Err(error) => self.fail(batch, &error),
         }
     }
 
-    fn commit_locked(&self, lock: &StoreLock, own: &[Change]) -> Result<Vec<Applied>> {
-        let batch = self.queue().take();
-        let written = catch_unwind(AssertUnwindSafe(|| self.rewrite(lock, &batch, own)));
+    fn commit_locked(&self, lock: &StoreLock, batch: Batch, own: &[Change]) -> Result<Vec<Applied>> {
+        let written = catch_unwind(AssertUnwindSafe(|| self.write(lock, &batch, own)));
         match written.unwrap_or_else(|panic| Err(internal(&*panic))) {
             Ok(outcome) => {
-                self.queue().succeed(batch, outcome.queued);
-                outcome.own
+                self.queue().written(batch, outcome.queued);
+                outcome.refused.map_or(Ok(outcome.own), Err)
             }
             Err(error) => {
                 self.fail(batch, &error);
@@ -147,30 +194,104 @@ impl Shared {
         }
     }
 
-    fn rewrite(&self, lock: &StoreLock, batch: &Batch, own: &[Change]) -> Result<Outcome> {
+    fn write(&self, lock: &StoreLock, batch: &Batch, own: &[Change]) -> Result<Outcome> {
         self.tidy(lock);
-        let mut cache = self.current_locked(lock)?;
-        let mut run = Run::new(&mut cache.entries, Liveness::new(&self.dir));
+        let mut guard = self.current_locked(lock)?;
+        let cache = &mut *guard;
+        if cache.journal.is_none() {
+            // Nothing is made for changes that do nothing.
+            let (outcome, written) = self.run(cache, batch, own);
+            cache.undo(written.undo);
+            if written.lines.is_empty() {
+                return Ok(outcome);
+            }
+        }
+        self.prepare(lock, cache)?;
+        let (outcome, written) = self.run(cache, batch, own);
+        if written.lines.is_empty() {
+            return Ok(outcome);
+        }
+        if let Err(error) = cache.append(&written.lines, written.seq, &*self.files) {
+            cache.undo(written.undo);
+            return Err(store_error(&journal_path(&self.dir), "cannot write", &error));
+        }
+        if self.is_durable() {
+            self.queue().unsynced = true;
+        }
+        self.fold_small(lock, cache);
+        Ok(outcome)
+    }
+
+    /// Applies the changes in memory.
+    fn run(&self, cache: &mut Cache, batch: &Batch, own: &[Change]) -> (Outcome, Written) {
+        let place = cache.next_place();
+        let keep = self.settings().max_history;
+        let mut run = Run::new(&mut cache.contents, Liveness::new(&self.dir), keep, place);
         for change in batch.unsaved() {
             // Its caller has had an answer; a refusal now means that the record has gone another way.
             drop(run.one(change));
         }
-        let queued = batch.changes().map(|change| run.one(change)).collect();
-        let own = run.all_or_none(own);
-        if run.changed() {
-            cache.save(&self.file)?;
+        let mut outcome = Outcome {
+            queued: batch.changes().map(|change| run.one(change)).collect(),
+            ..Outcome::default()
+        };
+        match run.all_or_none(own) {
+            Ok(applied) => outcome.own = applied,
+            Err(error) => outcome.refused = Some(error),
         }
-        Ok(Outcome { queued, own })
+        (outcome, run.finish())
+    }
+
+    /// Makes the journal ready to be appended to.
+    fn prepare(&self, lock: &StoreLock, cache: &mut Cache) -> Result<()> {
+        let path = journal_path(&self.dir);
+        let cannot_write = |error: io::Error| store_error(&path, "cannot write", &error);
+        let journal = match cache.journal.take() {
+            Some(journal) => journal,
+            None => self.begin(cache)?,
+        };
+        let cut = cache.journal.insert(journal).cut_torn_tail(&*self.files);
+        cut.map_err(cannot_write)?;
+        if !cache.bad.is_empty() {
+            self.keep_bad_lines(cache).map_err(cannot_write)?;
+        }
+        if cache.foreign {
+            self.adopt(lock, cache)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a journal, and an empty file if there is none: a file that is missing later was removed by somebody.
+    fn begin(&self, cache: &mut Cache) -> Result<Journal> {
+        if cache.print().is_none() {
+            self.install(cache, |_| Ok(()), false)?;
+        }
+        let path = journal_path(&self.dir);
+        Journal::create(&path, cache.print(), &*self.files)
+            .map_err(|error| store_error(&path, "cannot write", &error))
+    }
+
+    /// Copies lines that are none to a file of their own. They stay in the journal until it is replaced.
+    fn keep_bad_lines(&self, cache: &mut Cache) -> io::Result<()> {
+        let path = journal_path(&self.dir);
+        let aside = file::free_name(&path);
+        self.files.write(&file::create_new(&aside)?, &cache.bad)?;
+        self.warnings.push(Warning::bad_lines(&path, &aside));
+        cache.bad.clear();
+        if let Some(journal) = &mut cache.journal {
+            journal.damaged = true;
+        }
+        Ok(())
     }
 
     /// The contents, up to date. A broken file is moved aside, which the lock allows.
-    fn current_locked(&self, _lock: &StoreLock) -> Result<MutexGuard<'_, Cache>> {
+    pub(super) fn current_locked(&self, _lock: &StoreLock) -> Result<MutexGuard<'_, Cache>> {
         let mut cache = self.cache();
-        if cache.refresh(&self.file)? == Freshness::Corrupt {
+        if cache.refresh(&self.dir, &self.file)? == Freshness::Corrupt {
             let aside = self.file.move_aside()?;
             self.warnings.push(Warning::corrupt(self.file.path(), &aside));
             // A second broken file within a moment: it must not be overwritten by what was read of it, nothing.
-            if cache.refresh(&self.file)? == Freshness::Corrupt {
+            if cache.refresh(&self.dir, &self.file)? == Freshness::Corrupt {
                 return Err(self.file.broken());
             }
         }
@@ -180,7 +301,10 @@ impl Shared {
     fn tidy(&self, _lock: &StoreLock) {
         let mut tidied = self.tidied.lock().unwrap_or_else(PoisonError::into_inner);
         if !*tidied {
-            self.file.remove_leftovers();
+            // Another process may be writing a big file beside the lock.
+            if lock::nobody_folds(&self.dir) {
+                self.file.remove_leftovers(&journal_path(&self.dir));
+            }
             *tidied = true;
         }
     }
@@ -192,7 +316,24 @@ impl Shared {
         }
     }
 
-    fn cache(&self) -> MutexGuard<'_, Cache> {
+    /// Makes what was appended durable, if that is asked for.
+    pub(super) fn sync(&self) -> Result<()> {
+        if !std::mem::take(&mut self.queue().unsynced) {
+            return Ok(());
+        }
+        // Others append meanwhile; what they append waits for the next sync.
+        let handle = self.cache().journal.as_ref().map(Journal::handle);
+        let synced = match handle {
+            Some(handle) => handle.and_then(|file| self.files.sync(&file)),
+            None => Ok(()),
+        };
+        synced.map_err(|error| {
+            self.queue().unsynced = true;
+            store_error(&journal_path(&self.dir), "cannot sync", &error)
+        })
+    }
+
+    pub(super) fn cache(&self) -> MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(|poisoned| {
             // A panic may have left changes behind that are not in the file.
             self.cache.clear_poison();

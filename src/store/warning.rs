@@ -4,12 +4,13 @@ use std::mem;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use crate::error::Error;
 use crate::limits;
 
 /// A warning for `process.emitWarning`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// `CLEARCTX_STORE_CORRUPT` or `CLEARCTX_STORE_DROPPED`.
+    /// `CLEARCTX_STORE_CORRUPT`, `CLEARCTX_STORE_DROPPED`, `CLEARCTX_STORE_BEHIND` or `CLEARCTX_STORE_BIG`.
     pub code: &'static str,
     /// What happened, and to which file.
     pub message: String,
@@ -23,6 +24,39 @@ impl Warning {
                 "{} is not a JSON object. It was moved to {}",
                 file.display(),
                 aside.display()
+            ),
+        }
+    }
+
+    pub(super) fn bad_lines(journal: &Path, aside: &Path) -> Self {
+        Self {
+            code: "CLEARCTX_STORE_CORRUPT",
+            message: format!(
+                "{} has lines that are none. They were left out and copied to {}",
+                journal.display(),
+                aside.display()
+            ),
+        }
+    }
+
+    pub(super) fn behind(file: &Path, error: &Error) -> Self {
+        Self {
+            code: "CLEARCTX_STORE_BEHIND",
+            message: format!(
+                "{} cannot be brought up to date; nothing is lost, the journal has it. {error}",
+                file.display()
+            ),
+        }
+    }
+
+    pub(super) fn big(file: &Path, size: u64) -> Self {
+        Self {
+            code: "CLEARCTX_STORE_BIG",
+            message: format!(
+                "{} has {} MiB; from 512 MiB on JSON.parse of Node cannot read it. cleanup(), delete() and \
+                 maxHistory make it smaller",
+                file.display(),
+                size / (1024 * 1024)
             ),
         }
     }

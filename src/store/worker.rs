@@ -1,8 +1,10 @@
-//! The one store thread of the process: commits what is queued, gives the answers, tries again what failed.
+//! The store thread of the process: commits what is queued, gives the answers, tries again what failed; and the
+//! folding thread, which brings `sessions.json` up to date, so that a big one holds no answer up.
 //!
-//! It is started at first use and serves all data directories. It is not joined: the end of the process ends it,
+//! Each is started at first use and serves all data directories. They are not joined: the end of the process ends them,
 //! and who wants everything written before flushes.
 
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +14,10 @@ use std::time::Instant;
 use super::shared::Shared;
 use crate::limits;
 
-static THREAD: Mutex<Option<Sender<Arc<Shared>>>> = Mutex::new(None);
+type Inbox = Mutex<Option<Sender<Arc<Shared>>>>;
+
+static THREAD: Inbox = Mutex::new(None);
+static FOLDER: Inbox = Mutex::new(None);
 
 /// Has the store thread look at this store, if there is anything to do. Where no thread can be started, the
 /// caller does its work.
@@ -21,23 +26,69 @@ pub(super) fn wake(store: &Arc<Shared>) {
     if !store.queue().schedule() {
         return;
     }
-    let mut sender = THREAD.lock().unwrap_or_else(PoisonError::into_inner);
-    if sender.is_none() {
-        *sender = start();
-    }
-    let sent = sender
-        .as_ref()
-        .is_some_and(|sender| sender.send(Arc::clone(store)).is_ok());
-    drop(sender);
-    if !sent {
+    if !send(&THREAD, "clearctx-store", run, store) {
         serve(store);
     }
 }
 
-fn start() -> Option<Sender<Arc<Shared>>> {
-    let (sender, receiver) = mpsc::channel();
-    let thread = thread::Builder::new().name("clearctx-store".to_owned());
-    thread.spawn(move || run(&receiver)).ok().map(|_| sender)
+/// Has the folding thread look at this store, if something is planned that it does not know of.
+pub(super) fn wake_folder(store: &Arc<Shared>) {
+    {
+        let mut plan = store.plan();
+        if plan.due.is_none() || mem::replace(&mut plan.known, true) {
+            return;
+        }
+    }
+    // Without a thread the next commit plans again; nothing is lost but time.
+    if !send(&FOLDER, "clearctx-fold", fold, store) {
+        store.plan().known = false;
+    }
+}
+
+/// Hands a store to a thread, which is started if it does not run.
+fn send(inbox: &Inbox, name: &str, work: fn(&Receiver<Arc<Shared>>), store: &Arc<Shared>) -> bool {
+    let mut sender = inbox.lock().unwrap_or_else(PoisonError::into_inner);
+    if sender.is_none() {
+        let (new, receiver) = mpsc::channel();
+        let thread = thread::Builder::new().name(name.to_owned());
+        *sender = thread.spawn(move || work(&receiver)).ok().map(|_| new);
+    }
+    sender
+        .as_ref()
+        .is_some_and(|sender| sender.send(Arc::clone(store)).is_ok())
+}
+
+/// Each store is known once, and kept alive until it has been folded.
+fn fold(inbox: &Receiver<Arc<Shared>>) {
+    let mut planned: Vec<(Instant, Arc<Shared>)> = Vec::new();
+    loop {
+        let first = planned.iter().map(|(due, _)| *due).min();
+        let received = match first {
+            None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(due) => inbox.recv_timeout(due.saturating_duration_since(Instant::now())),
+        };
+        match received {
+            Ok(store) => planned.extend(next_fold(store)),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        let now = Instant::now();
+        let (due, later): (Vec<_>, Vec<_>) = planned.drain(..).partition(|(due, _)| *due <= now);
+        planned = later;
+        for (_, store) in due {
+            // The panic hook has reported it; the other stores still get their turn.
+            drop(catch_unwind(AssertUnwindSafe(|| store.fold_due())));
+            planned.extend(next_fold(store));
+        }
+    }
+}
+
+fn next_fold(store: Arc<Shared>) -> Option<(Instant, Arc<Shared>)> {
+    let mut plan = store.plan();
+    let due = plan.due;
+    plan.known = due.is_some();
+    drop(plan);
+    due.map(|due| (due, store))
 }
 
 fn run(receiver: &Receiver<Arc<Shared>>) {
@@ -77,14 +128,25 @@ fn serve(store: &Arc<Shared>) {
         store.commit_queued();
     }
     answer(store);
+    wake_folder(store);
 }
 
 fn retry(store: &Arc<Shared>) {
     store.commit_queued();
     answer(store);
+    wake_folder(store);
 }
 
 fn answer(store: &Shared) {
+    let (count, has_flush) = store.queue().over();
+    // After the count was taken: what is written from here on is answered after the next sync.
+    let synced = store.sync();
+    let folded = if has_flush {
+        store.fold_all(u64::MAX)
+    } else {
+        Ok(())
+    };
+    store.queue().answer(count, &synced, &folded);
     loop {
         // The queue must not be locked while an answer is given: it may queue the next change.
         let Some(answer) = store.queue().next_answer() else {

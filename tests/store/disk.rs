@@ -27,7 +27,10 @@ fn a_full_disk_fails_the_call_and_damages_nothing() {
         fixture.record("s")["interactions"],
         json!([{ "n": 1 }, { "n": 2 }])
     );
-    assert_eq!(fixture.files(), ["sessions.json", "sessions.lock"]);
+    assert_eq!(
+        fixture.files(),
+        ["sessions.journal", "sessions.json", "sessions.lock"]
+    );
 }
 
 /// The helper's part.

@@ -153,7 +153,12 @@ fn leftovers_of_dead_writers_are_removed_at_the_first_write() {
     helper.join();
     assert_eq!(
         fixture.files(),
-        ["sessions.json", "sessions.json.bak", "sessions.lock"]
+        [
+            "sessions.journal",
+            "sessions.json",
+            "sessions.json.bak",
+            "sessions.lock"
+        ]
     );
 }
 

@@ -26,6 +26,18 @@ impl Fixture {
         Self { dir, store }
     }
 
+    /// A copy of a directory as it is now: a store that knows nothing yet.
+    pub(crate) fn at(dir: &Path) -> Self {
+        let copy = tempfile::tempdir().unwrap();
+        for file in fs::read_dir(dir).unwrap().flatten() {
+            if file.file_type().unwrap().is_file() {
+                fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+            }
+        }
+        let store = Store::open(copy.path()).unwrap();
+        Self { dir: copy, store }
+    }
+
     /// With a file that is old enough to be believed at once.
     pub(crate) fn with_file(text: &str) -> Self {
         let fixture = Self::new();

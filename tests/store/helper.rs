@@ -59,6 +59,22 @@ impl Helper {
         panic!("helper ended without an answer");
     }
 
+    /// All answers to the end of a process that was killed.
+    pub(crate) fn hear_all(&mut self) -> Vec<String> {
+        let mut answers = Vec::new();
+        let mut line = String::new();
+        while self.output.read_line(&mut line).unwrap() > 0 {
+            // The last line may be torn.
+            if let Some((_, answer)) = line.split_once("> ")
+                && line.ends_with('\n')
+            {
+                answers.push(answer.trim().to_owned());
+            }
+            line.clear();
+        }
+        answers
+    }
+
     pub(crate) fn join(mut self) {
         drop(self.input.take());
         assert!(self.child.wait().unwrap().success());
@@ -78,7 +94,7 @@ pub(crate) fn answer(text: &str) {
     out.flush().unwrap();
 }
 
-fn wait_for_line() -> String {
+pub(crate) fn wait_for_line() -> String {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).unwrap();
     line.trim().to_owned()
@@ -93,6 +109,8 @@ pub(crate) fn play_role() {
         "race" => race_for_names(&store),
         "owner" => own_a_record(&store),
         "lock" => hold_the_lock(&store),
+        "deeds" => crate::crash::do_deeds(&store),
+        "crowd" => crate::crowd::join_the_crowd(&store),
         #[cfg(unix)]
         "full" => crate::disk::fill_the_disk(&store),
         other => panic!("{other}"),

@@ -4,14 +4,20 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod contents;
+mod crash;
+mod crowd;
 #[cfg(unix)]
 mod disk;
+mod faults;
 mod file;
 mod fixture;
 mod helper;
+mod journal;
+mod model;
 mod owners;
 mod processes;
 mod queue;
+mod upgrade;
 
 /// Not a test: what a helper process does.
 #[test]

@@ -37,7 +37,10 @@ fn threads_lose_nothing_whichever_way_they_write() {
         fixture.record("shared")["interactions"].as_array().unwrap().len(),
         400
     );
-    assert_eq!(fixture.files(), ["sessions.json", "sessions.lock"]);
+    assert_eq!(
+        fixture.files(),
+        ["sessions.journal", "sessions.json", "sessions.lock"]
+    );
 }
 
 #[test]
@@ -62,7 +65,10 @@ fn processes_lose_nothing() {
     for id in 0..4 {
         assert!((0..50).all(|n| fixture.has(&format!("{id}-{n}"))));
     }
-    assert_eq!(fixture.files(), ["sessions.json", "sessions.lock"]);
+    assert_eq!(
+        fixture.files(),
+        ["sessions.journal", "sessions.json", "sessions.lock"]
+    );
 }
 
 #[test]

@@ -1,0 +1,238 @@
+//! What callers read. The files are read after the contents were looked up, so no lock is held meanwhile.
+
+use std::io;
+use std::sync::Arc;
+
+use super::contents::{Entry, INTERACTIONS, Stored};
+use super::entries;
+use super::file::store_error;
+use super::owner::{Ownership, StoredOwner};
+use super::record::Record;
+use super::source::History;
+use super::{Store, view};
+use crate::error::Result;
+
+/// How often a read is repeated because another program wrote `sessions.json` in place meanwhile.
+const TRIES: usize = 5;
+
+/// Records without their interactions, and those to be read later.
+#[derive(Debug)]
+pub struct Heads {
+    /// JSON of the records: an object, or an array of all. `interactions` is `[]` where [`Heads::histories`] has
+    /// them.
+    pub json: String,
+    /// The interactions of each record, in the same order.
+    pub histories: Histories,
+}
+
+/// The interactions of records as they were when they were listed, wherever they are now. Holds the files open that
+/// they are in.
+#[derive(Debug)]
+pub struct Histories {
+    store: Store,
+    list: Vec<History>,
+}
+
+impl Histories {
+    /// How many records there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Whether the record at `index` has interactions that its JSON does not show.
+    #[must_use]
+    pub fn has(&self, index: usize) -> bool {
+        self.list.get(index).is_some_and(|history| !history.is_empty())
+    }
+
+    /// JSON array of the interactions of the record at `index`.
+    pub fn json(&self, index: usize) -> Result<String> {
+        let Some(history) = self.list.get(index) else {
+            return Ok("[]".to_owned());
+        };
+        history.text().map_err(|error| self.store.cannot_read(&error))
+    }
+}
+
+impl Store {
+    /// The record of a name, in read view. `None` if there is none.
+    pub fn get(&self, name: &str) -> Result<Option<Arc<Record>>> {
+        self.try_read(|| {
+            let Some((head, stored)) = self.look_up(name)? else {
+                return Ok(Ok(None));
+            };
+            Ok(stored.whole(&head).map(Some))
+        })
+    }
+
+    /// The record of a name, in read view, with `interactions` empty: reads no history.
+    pub fn head(&self, name: &str) -> Result<Option<Arc<Record>>> {
+        Ok(self.look_up(name)?.map(|(head, _)| head))
+    }
+
+    /// The JSON text of [`Store::get`].
+    pub fn get_json(&self, name: &str) -> Result<Option<String>> {
+        Ok(self.get(name)?.map(|record| record.to_json()))
+    }
+
+    /// JSON array of the interactions of a name. `None` if there is no record, or none in it.
+    pub fn interactions_json(&self, name: &str) -> Result<Option<String>> {
+        self.try_read(|| {
+            let Some((head, stored)) = self.look_up(name)? else {
+                return Ok(Ok(None));
+            };
+            if stored.history.is_empty() {
+                return Ok(Ok(head.get_raw(INTERACTIONS).map(str::to_owned)));
+            }
+            Ok(stored.history.text().map(Some))
+        })
+    }
+
+    /// The record of a name, in read view, its interactions to be read later.
+    pub fn get_later(&self, name: &str) -> Result<Option<Heads>> {
+        Ok(self.look_up(name)?.map(|(head, stored)| Heads {
+            json: head.to_json(),
+            histories: self.histories(vec![stored.history]),
+        }))
+    }
+
+    /// A JSON array of all records, in read view and in the file's order.
+    ///
+    /// A record without a `name` field gets its name as first field here (and only here): nothing else would tell
+    /// whose it is. A `name` that differs from the record's key is left alone.
+    pub fn list_json(&self) -> Result<String> {
+        self.try_read(|| {
+            let listed = self.look_at_all()?;
+            let whole = |(name, head, stored): &(String, Arc<Record>, Stored)| {
+                Ok((name.clone(), stored.whole(head)?))
+            };
+            let whole: io::Result<Vec<_>> = listed.iter().map(whole).collect();
+            Ok(whole.map(|whole| list_text(whole.iter().map(|(name, record)| (name, record)))))
+        })
+    }
+
+    /// [`Store::list_json`], the interactions to be read later.
+    pub fn list_later(&self) -> Result<Heads> {
+        let listed = self.look_at_all()?;
+        let json = list_text(listed.iter().map(|(name, head, _)| (name, head)));
+        let histories = listed.into_iter().map(|(_, _, stored)| stored.history);
+        Ok(Heads {
+            json,
+            histories: self.histories(histories.collect()),
+        })
+    }
+
+    /// A JSON object of everything in the file: records in read view, other values as they are.
+    pub fn load_all_json(&self) -> Result<String> {
+        self.try_read(|| {
+            let contents = self.shared.current()?.contents.clone();
+            let mut liveness = self.liveness();
+            let mut out = String::from("{");
+            for (index, (key, entry)) in contents.entries().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                key.write_json(&mut out);
+                out.push(':');
+                match entry {
+                    Entry::Other(json) => out.push_str(json),
+                    Entry::Record(stored) => {
+                        match stored.whole(&view::read_view(&stored.head, &mut liveness)) {
+                            Ok(record) => record.write_json(&mut out),
+                            Err(error) => return Ok(Err(error)),
+                        }
+                    }
+                }
+            }
+            out.push('}');
+            Ok(Ok(out))
+        })
+    }
+
+    /// Who owns the record of a name, and whether that host lives. `None` if there is no record. The record is
+    /// [`Store::head`].
+    pub fn owner_of(&self, name: &str) -> Result<Option<Ownership>> {
+        let stored = {
+            let cache = self.shared.current()?;
+            let Some(stored) = cache.contents.get(name) else {
+                return Ok(None);
+            };
+            Arc::clone(&stored.head)
+        };
+        let mut liveness = self.liveness();
+        let owner = StoredOwner::of(&stored);
+        Ok(Some(Ownership {
+            state: liveness.of(&owner),
+            host_pid: owner.pid,
+            cli_pid: stored.get("pid"),
+            token: owner.token,
+            record: view::read_view(&stored, &mut liveness),
+        }))
+    }
+
+    fn look_up(&self, name: &str) -> Result<Option<(Arc<Record>, Stored)>> {
+        let stored = self.shared.current()?.contents.get(name).cloned();
+        let mut liveness = self.liveness();
+        Ok(stored.map(|stored| (view::read_view(&stored.head, &mut liveness), stored)))
+    }
+
+    /// Name as JSON, read view and all of each record.
+    fn look_at_all(&self) -> Result<Vec<(String, Arc<Record>, Stored)>> {
+        let cache = self.shared.current()?;
+        let all = cache.contents.records().map(|(key, stored)| {
+            let mut name = String::new();
+            key.write_json(&mut name);
+            (name, stored.clone())
+        });
+        let all: Vec<_> = all.collect();
+        drop(cache);
+        let mut liveness = self.liveness();
+        let view =
+            |(name, stored): (String, Stored)| (name, view::read_view(&stored.head, &mut liveness), stored);
+        Ok(all.into_iter().map(view).collect())
+    }
+
+    fn histories(&self, list: Vec<History>) -> Histories {
+        Histories {
+            store: self.clone(),
+            list,
+        }
+    }
+
+    /// Reads until no other program writes in place meanwhile.
+    fn try_read<T>(&self, read: impl Fn() -> Result<io::Result<T>>) -> Result<T> {
+        for _ in 1..TRIES {
+            if let Ok(value) = read()? {
+                return Ok(value);
+            }
+            self.shared.cache().invalidate();
+        }
+        read()?.map_err(|error| self.cannot_read(&error))
+    }
+
+    fn cannot_read(&self, error: &io::Error) -> crate::error::Error {
+        store_error(self.sessions_file(), "cannot read", error)
+    }
+}
+
+fn list_text<'a>(records: impl Iterator<Item = (&'a String, &'a Arc<Record>)>) -> String {
+    let mut out = String::from("[");
+    for (index, (name, record)) in records.enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        match record.get_raw("name") {
+            Some(_) => record.write_json(&mut out),
+            None => entries::write_named(name, record, &mut out),
+        }
+    }
+    out.push(']');
+    out
+}
