@@ -16,13 +16,14 @@ use crate::protocol::framer::{Framed, Framer};
 use crate::protocol::inbound;
 use std::sync::Arc;
 use std::time::Instant;
+use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt;
 use tokio::process::ChildStdin;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Runs a session to its end. A panic fails this session with `ERR_INTERNAL` and ends its process.
 pub(super) async fn supervise(prepared: Prepared, started: Option<Started>, before: Vec<Session>) {
-    let (session, mut mailbox, launch, _prompt_file) = prepared.into_parts();
+    let (session, mut mailbox, launch, prompt_file) = prepared.into_parts();
     let driven = session.clone();
     let run = tokio::spawn(async move {
         let started = match started {
@@ -32,7 +33,7 @@ pub(super) async fn supervise(prepared: Prepared, started: Option<Started>, befo
                 None => return,
             },
         };
-        Driver::run(driven, started, mailbox).await;
+        Driver::run(driven, started, mailbox, prompt_file).await;
     });
     if let Err(error) = run.await {
         session.kill_now();
@@ -126,7 +127,7 @@ enum Wake {
 }
 
 impl Driver {
-    async fn run(session: Session, started: Started, mailbox: Mailbox) {
+    async fn run(session: Session, started: Started, mailbox: Mailbox, prompt_file: Option<NamedTempFile>) {
         let mut driver = Self {
             session,
             process: started.process,
@@ -145,6 +146,8 @@ impl Driver {
         if driver.signalled || !exit.is_orderly() {
             driver.end_leftovers().await;
         }
+        // Nothing is left of a session that says that it has ended.
+        drop(prompt_file);
         let stderr = driver.diagnostics.tail();
         driver
             .session
