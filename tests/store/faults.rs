@@ -59,6 +59,7 @@ impl Files for Faulty {
     }
 
     fn truncate(&self, file: &File, len: u64) -> io::Result<()> {
+        self.check()?;
         RealFiles.truncate(file, len)
     }
 
