@@ -13,7 +13,12 @@ import { assertMoney, createWorld, isNewer, stopped, until } from './support.mjs
 /** A manager in `world` whose session `a` is charged against books; `check` compares after each step. */
 async function audited(world, options) {
   const books = await createBooks(world)
-  const manager = world.manager({ stopTimeout: 300, env: { ...world.env, CLAUDE_CODE_MAX_RETRIES: '2' } })
+  const manager = world.manager({
+    stopTimeout: 300,
+    // An interrupted CLI that is killed before it is through does not tell what it has spent.
+    killTimeout: 60_000,
+    env: { ...world.env, CLAUDE_CODE_MAX_RETRIES: '2' },
+  })
   let total = 0
   const check = (what, cost, expected) => {
     total += expected
