@@ -3,13 +3,23 @@
 //! - [`locate`]: the program; [`command`]: its arguments and environment, pure.
 //! - [`child`]: one process and its pipes; [`pipe`]: one end of a pipe;
 //!   [`diagnostics`]: what it writes to standard error.
-//! - [`tree`]: a process and all its descendants, killed.
+//! - `table`, `family`: which processes belong together; [`tree`]: ends them.
+//! - [`keeper`]: the process that does so when this one has ended; [`watch`]: its side.
+//! - [`left_over`]: what a host left behind that had no keeper.
 //! - [`one_shot`]: a process that is run for its output.
 
 pub mod child;
 pub mod command;
 pub mod diagnostics;
+#[cfg(unix)]
+mod family;
+pub mod keeper;
+pub mod left_over;
 pub mod locate;
 pub mod one_shot;
 pub mod pipe;
+#[cfg(unix)]
+mod table;
 pub mod tree;
+#[cfg(unix)]
+pub mod watch;
