@@ -412,7 +412,7 @@ describe('the keeper', SEVERAL, () => {
     ['may not be run', (w) => textFile(w, 0o644), /keeper: Permission denied/],
     ['is no program', (w) => textFile(w, 0o755), /keeper: Exec format error/],
     ['fails', () => '/bin/false', /\/bin\/false: exit status: 1/],
-    ['ends at once', () => '/bin/true', /ended again and again/],
+    ['ends at once', () => '/bin/true', /again and again/],
   ]) {
     test(`that ${what}: one warning, and sessions work`, async (t) => {
       const w = hostWorld(t)

@@ -157,7 +157,7 @@ mod platform {
             }
             self.starts += 1;
             if self.starts > limits::KEEPER_STARTS {
-                self.fail("it was ended again and again");
+                self.fail("it ended or stopped reading, again and again");
                 return;
             }
             STATE.send_replace(State::Starting);
