@@ -3,7 +3,7 @@
 // This JavaScript environment's end of the engine: takes events in order and hands each to its session. One per
 // environment; worker threads have their own.
 
-const { Host } = require('../native.js')
+const { Host } = require('./engine')
 const { decodeError } = require('./errors')
 
 /** How long events are handed on before the event loop gets its turn, in ms. */
