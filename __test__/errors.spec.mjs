@@ -583,7 +583,7 @@ describe('each error', SEVERAL, () => {
   // No call of a caller provokes a defect; what the binding throws then has no envelope.
   test('ERR_INTERNAL: a panic, or a value that the binding does not take', () => {
     const { call } = createRequire(import.meta.url)('../js/errors.js')
-    const { NativeStore } = createRequire(import.meta.url)('../native.js')
+    const { NativeStore } = createRequire(import.meta.url)('../js/engine.js')
     let error
     try {
       call(() => new NativeStore(undefined, 5))
@@ -709,7 +709,7 @@ describe('ERR_ENGINE_NOT_LOADED', () => {
   /** What a copy of the package throws whose binary is not there, or is this file. */
   const loaded = (t, binary) => {
     const { dir } = world(t)
-    for (const file of ['index.js', 'js', 'native.js', 'package.json'])
+    for (const file of ['index.js', 'js', 'package.json'])
       cpSync(new URL(`../${file}`, import.meta.url), join(dir, 'copy', file), { recursive: true })
     if (binary !== undefined) writeFileSync(join(dir, 'copy', binary.name), binary.content)
     return failure(() => createRequire(import.meta.url)(join(dir, 'copy')))

@@ -1,21 +1,14 @@
 'use strict'
 
-// Which package holds the engine for which platform. Pure: what is true of this process comes in as arguments.
+// The platform's name, and what is said when it has no engine. Pure but for {@link isMusl}.
 
-/** Platforms with a package of their own, `clearctx-NAME` each; the folders of `npm/`. */
-const SUPPORTED = [
-  'darwin-arm64',
-  'darwin-x64',
-  'linux-arm64-gnu',
-  'linux-arm64-musl',
-  'linux-x64-gnu',
-  'linux-x64-musl',
-  'win32-arm64-msvc',
-  'win32-x64-msvc',
-]
+const { closeSync, openSync, readSync } = require('node:fs')
+
+/** A program's header, with the path of its dynamic linker, is at its beginning. */
+const HEADER_BYTES = 4096
 
 /**
- * The platform's name as the packages have it, also of one that has no package.
+ * The name by which the packages call a platform, also one that has no package.
  * @param {string} platform `process.platform`
  * @param {string} arch `process.arch`
  * @param {boolean} musl whether the C library of a Linux is musl
@@ -25,37 +18,32 @@ function platformName(platform, arch, musl) {
   return `${platform}-${arch}${library}`
 }
 
-/** @returns {boolean} whether this process runs on musl: only one on glibc reports a version of it */
+/** Whether this program runs on musl: its dynamic linker tells, which costs less than a report of the process. */
 function isMusl() {
-  const header = /** @type {any} */ (process.report?.getReport())?.header
-  return process.platform === 'linux' && header !== undefined && !header.glibcVersionRuntime
-}
-
-/** Whether every attempt to load failed because there was nothing to load. Attempts are linked by `cause`. */
-function isMissing(error) {
-  return reasons(error).length === 0
-}
-
-/** What went wrong with the files that are there. */
-function reasons(error) {
-  const found = []
-  // The first error of the chain is the loader's own summary.
-  for (let attempt = error?.cause; attempt; attempt = attempt.cause) {
-    // The loader copies messages, not codes.
-    if (!/^Cannot find (module|package)/.test(attempt.message)) found.push(attempt.message)
+  if (process.platform !== 'linux') return false
+  const header = Buffer.alloc(HEADER_BYTES)
+  try {
+    const file = openSync(process.execPath, 'r')
+    try {
+      readSync(file, header, 0, HEADER_BYTES, 0)
+    } finally {
+      closeSync(file)
+    }
+  } catch {
+    // A program that may be run and not read. What is not known to be musl counts as glibc.
   }
-  return found
+  return header.includes('/ld-musl-')
 }
 
 /**
- * The error for an engine that the loader could not load: names platform and package, and the way out.
- * @param {any} cause what the loader threw
- * @param {string} name the platform, see {@link platformName}
- * @param {string} version of clearctx
+ * The error for an engine that could not be loaded: names platform and package, and the way out.
+ * @param {any} cause what loading threw
+ * @param {{ name: string, version: string, supported: string[] }} about the platform, clearctx, and what has a package
  */
-function loadError(cause, name, version) {
-  const wanted = SUPPORTED.includes(name) ? `clearctx-${name}` : null
-  const message = wanted === null ? unsupported(name) : failed(cause, name, wanted, version)
+function loadError(cause, { name, version, supported }) {
+  const wanted = supported.includes(name) ? `clearctx-${name}` : null
+  let message = `There is no clearctx for ${name}. Supported platforms: ${supported.join(', ')}.`
+  if (wanted !== null) message = isMissing(cause) ? missing(name, wanted, version) : broken(name, wanted, cause)
   return Object.assign(new Error(message, { cause }), {
     code: 'ERR_ENGINE_NOT_LOADED',
     platform: name,
@@ -63,22 +51,23 @@ function loadError(cause, name, version) {
   })
 }
 
-function unsupported(name) {
-  return `There is no clearctx for ${name}. Supported platforms: ${SUPPORTED.join(', ')}.`
+function isMissing(cause) {
+  return String(cause?.code).endsWith('MODULE_NOT_FOUND')
 }
 
-function failed(cause, name, wanted, version) {
-  if (isMissing(cause)) {
-    return (
-      `The engine of clearctx for ${name} is missing: the package "${wanted}" is not installed. Package managers leave ` +
-      'it out when optional dependencies are omitted, and when the lock file or node_modules comes from another ' +
-      'platform: remove both and install again with optional dependencies. Or add the package yourself: ' +
-      `npm install ${wanted}@${version}`
-    )
-  }
-  const reason = reasons(cause).at(-1)
+function missing(name, wanted, version) {
+  return (
+    `The engine of clearctx for ${name} is missing: the package "${wanted}" is not installed. Package managers leave ` +
+    'it out when optional dependencies are omitted, and when the lock file or node_modules comes from another ' +
+    'platform: remove both and install again with optional dependencies. Or add the package yourself: ' +
+    `npm install ${wanted}@${version}`
+  )
+}
+
+function broken(name, wanted, cause) {
+  const reason = cause?.message ?? String(cause)
   const library = /GLIBC_/.test(reason) ? ' The package needs glibc 2.17 or newer.' : ''
   return `The engine of clearctx for ${name}, from the package "${wanted}", cannot be loaded: ${reason}.${library}`
 }
 
-module.exports = { SUPPORTED, isMusl, loadError, platformName }
+module.exports = { isMusl, loadError, platformName }

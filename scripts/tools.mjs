@@ -74,7 +74,7 @@ export async function buildAddon({ debug = false, args = [] } = {}) {
   needRust()
   const profile = debug ? [] : ['--release']
   const napi = join(root, 'node_modules/@napi-rs/cli/dist/cli.js')
-  const files = ['--platform', '--js', 'native.js', '--dts', 'native.d.ts']
+  const files = ['--platform', '--no-js', '--dts', 'native.d.ts']
   const started = Date.now()
   await step(`building the native addon (${debug ? 'debug' : 'release'})`, () =>
     runNode([napi, 'build', ...files, ...profile, ...args, '--', '--locked'], { what: 'napi build' }),
@@ -85,11 +85,11 @@ export async function buildAddon({ debug = false, args = [] } = {}) {
   }
 }
 
-/** Whether addon and loader are there and nothing that they are made from is newer. Spares asking cargo each time. */
+/** Whether the addon is there and nothing that it is made from is newer. Spares asking cargo each time. */
 function addonIsFresh() {
   const sources = readdirSync(join(root, 'src'), { recursive: true }).map((file) => `src/${file}`)
   const newest = Math.max(...[...sources, ...BUILD_FILES].map((file) => modified(file) ?? Infinity))
-  const built = ['native.js', 'native.d.ts'].every((file) => modified(file) !== null) && addons().length > 0
+  const built = modified('native.d.ts') !== null && addons().length > 0
   return built && addons().every((addon) => modified(addon) > newest)
 }
 
