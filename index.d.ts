@@ -469,7 +469,9 @@ export interface StreamSessionEvents {
   error: [error: ClearctxError]
   /** The process has ended. Always the last event; the session is out of the manager's `sessions` already. */
   close: [code: number | null, signal: string | null]
+  /** Node.js: a listener is about to be added. */
   newListener: [event: string | symbol, listener: (...args: any[]) => void]
+  /** Node.js: a listener was removed. */
   removeListener: [event: string | symbol, listener: (...args: any[]) => void]
 }
 
