@@ -10,6 +10,7 @@ import { promisify } from 'node:util'
 import { Problem } from './tools.mjs'
 
 const FETCH_TIMEOUT_MS = 600_000
+const COMPILE_TIMEOUT_MS = 3_600_000
 
 const cache = process.env.CLEARCTX_CACHE_DIR || join(homedir(), '.cache', 'clearctx')
 
@@ -50,6 +51,26 @@ export async function pythonTools(packages, name) {
     await mkdir(marker)
   }
   return programs
+}
+
+/** The program of this name from crates.io, which is compiled here: some minutes, once. */
+export async function cargoTool(name, version, args = []) {
+  const folder = await kept(`${name}-${version}`, async (root) => {
+    const target = join(root, 'target')
+    await capture(
+      'cargo',
+      ['install', '--quiet', '--locked', '--root', root, ...args, `${name}@${version}`],
+      root,
+      COMPILE_TIMEOUT_MS,
+      {
+        ...process.env,
+        CARGO_TARGET_DIR: target,
+      },
+    )
+    await rm(target, { recursive: true, force: true })
+    return root
+  })
+  return join(folder, 'bin', process.platform === 'win32' ? `${name}.exe` : name)
 }
 
 /** A folder of the cache, made by `make` if it is not there. Under its final name a folder is always complete. */

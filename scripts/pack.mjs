@@ -41,6 +41,8 @@ await main(async () => {
 async function packPlatform({ folder, manifest }) {
   const stage = stageFor(manifest.name)
   for (const file of [...ALWAYS, ...manifest.files]) cpSync(join(folder, file), join(stage, file))
+  // On its way from another machine a file may have lost its mode.
+  for (const file of manifest.files) chmodSync(join(stage, file), 0o755)
   cpSync(join(root, 'LICENSE'), join(stage, 'LICENSE'))
   writeManifest(stage, manifest)
   await npm(['pack', stage, '--pack-destination', PACKAGES, '--loglevel=error'], PACKAGES)
