@@ -1,6 +1,7 @@
 //! Processes of the CLI: found, started, fed, read, ended. Knows nothing of turns.
 //!
 //! - [`locate`]: the program; [`command`]: its arguments and environment, pure.
+//! - [`script`]: what is run in the place of a script where the system cannot start one.
 //! - [`child`]: one process and its pipes; [`pipe`]: one end of a pipe;
 //!   [`diagnostics`]: what it writes to standard error.
 //! - [`tree`]: a process and all its descendants, killed.
@@ -12,4 +13,5 @@ pub mod diagnostics;
 pub mod locate;
 pub mod one_shot;
 pub mod pipe;
+pub mod script;
 pub mod tree;
