@@ -3,10 +3,10 @@
 //   node scripts/build-platform.mjs [PLATFORM] [CARGO-ARGUMENT...]       by default this platform
 //
 // Linux binaries are linked by zig, against an old glibc or musl, on any Linux; the others need their own system. Each
-// file that the package lists and that is not the addon is a program of the crate of that name.
+// file that the package lists and that is not the addon is a program of the crate: `clearctx-NAME.PLATFORM`.
 
 import { copyFileSync, chmodSync, readFileSync } from 'node:fs'
-import { delimiter, extname, join, parse } from 'node:path'
+import { delimiter, extname, join } from 'node:path'
 
 import { pythonTools } from './cache.mjs'
 import { OLDEST_GLIBC, platform } from './platforms.mjs'
@@ -23,22 +23,26 @@ await main(async () => {
   needRust()
   const linux = wanted.target.includes('-linux-')
   const env = linux ? { PATH: [await zig(), process.env.PATH].join(delimiter), ...musl(wanted.target) } : {}
-  const programs = wanted.manifest.files.filter((file) => !isAddon(file)).flatMap((file) => ['--bin', parse(file).name])
   const glibc = wanted.target.endsWith('-linux-gnu') ? `.${OLDEST_GLIBC}` : ''
-  const args = [
-    linux ? 'zigbuild' : 'build',
-    '--release',
-    '--locked',
-    '--target',
-    wanted.target + glibc,
-    '--lib',
-    ...programs,
-  ]
-  await step(`building ${wanted.name}`, () =>
-    run('cargo', [...args, ...(named ? rest : process.argv.slice(2))], { env, what: 'cargo' }),
-  )
-  for (const file of wanted.manifest.files) collect(wanted, file)
+  const common = [linux ? 'zigbuild' : 'build', '--release', '--locked', '--target', wanted.target + glibc]
+  for (const file of wanted.manifest.files) {
+    const args = [...common, ...selection(file), ...(named ? rest : process.argv.slice(2))]
+    await step(`building ${file}`, () => run('cargo', args, { env, what: 'cargo' }))
+    collect(wanted, file)
+  }
 })
+
+/** What cargo builds for a file. A program is built without Node-API, with the feature that has its name. */
+function selection(file) {
+  if (isAddon(file)) return ['--lib']
+  const program = programOf(file)
+  return ['--no-default-features', '--features', program.replace('clearctx-', ''), '--bin', program]
+}
+
+/** `clearctx-NAME.PLATFORM` is the program `clearctx-NAME`. */
+function programOf(file) {
+  return file.split('.')[0]
+}
 
 /** The folder with cargo-zigbuild. */
 function zig() {
@@ -61,7 +65,7 @@ function collect({ target, folder }, file) {
     process.env.CARGO_TARGET_DIR ?? join(root, 'target'),
     target,
     'release',
-    isAddon(file) ? library(target) : file,
+    isAddon(file) ? library(target) : programOf(file),
   )
   try {
     copyFileSync(built, join(folder, file))

@@ -53,7 +53,7 @@ export async function pythonTools(packages, name) {
   return programs
 }
 
-/** The program of this name from crates.io, which is compiled here: some minutes, once. */
+/** The program of this name from Rust's registry, which is compiled here: some minutes, once. */
 export async function cargoTool(name, version, args = []) {
   const folder = await kept(`${name}-${version}`, async (root) => {
     const target = join(root, 'target')
