@@ -469,7 +469,9 @@ export interface StreamSessionEvents {
   error: [error: ClearctxError]
   /** The process has ended. Always the last event; the session is out of the manager's `sessions` already. */
   close: [code: number | null, signal: string | null]
+  /** Node.js: a listener is about to be added. */
   newListener: [event: string | symbol, listener: (...args: any[]) => void]
+  /** Node.js: a listener was removed. */
   removeListener: [event: string | symbol, listener: (...args: any[]) => void]
 }
 
@@ -777,6 +779,7 @@ export type ClearctxError =
   | ProcessExitedError
   | TurnTimeoutError
   | StoreError
+  | EngineNotLoadedError
 
 /** An error without properties beside its code. */
 export interface PlainError extends Error {
@@ -828,6 +831,15 @@ export interface TurnTimeoutError extends Error {
   sent: boolean
   /** The turn goes on; its answer will be in the history with `late: true`. */
   stillRunning: boolean
+}
+
+/** Thrown when the package is loaded: there is no engine for this platform, or it cannot be loaded. */
+export interface EngineNotLoadedError extends Error {
+  code: 'ERR_ENGINE_NOT_LOADED'
+  /** For instance `linux-x64-gnu`. */
+  platform: string
+  /** The package that should have held it; `null` on a platform that has none. */
+  package: string | null
 }
 
 /** The store could not be read or written. */

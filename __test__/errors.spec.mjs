@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
@@ -583,7 +583,7 @@ describe('each error', SEVERAL, () => {
   // No call of a caller provokes a defect; what the binding throws then has no envelope.
   test('ERR_INTERNAL: a panic, or a value that the binding does not take', () => {
     const { call } = createRequire(import.meta.url)('../js/errors.js')
-    const { NativeStore } = createRequire(import.meta.url)('../native.js')
+    const { NativeStore } = createRequire(import.meta.url)('../js/engine.js')
     let error
     try {
       call(() => new NativeStore(undefined, 5))
@@ -705,11 +705,46 @@ describe('what errors are', () => {
   })
 })
 
+describe('ERR_ENGINE_NOT_LOADED', () => {
+  /** What a copy of the package throws whose binary is not there, or is this file. */
+  const loaded = (t, binary) => {
+    const { dir } = world(t)
+    for (const file of ['index.js', 'js', 'package.json'])
+      cpSync(new URL(`../${file}`, import.meta.url), join(dir, 'copy', file), { recursive: true })
+    if (binary !== undefined) writeFileSync(join(dir, 'copy', binary.name), binary.content)
+    return failure(() => createRequire(import.meta.url)(join(dir, 'copy')))
+  }
+  const addon = readdirSync(new URL('..', import.meta.url)).find((file) => /^clearctx\..*\.node$/.test(file))
+  const platform = /^clearctx\.(.*)\.node$/.exec(addon)[1]
+  const expected = { platform, package: `clearctx-${platform}` }
+
+  test('names platform, package and the way out when the package is missing', async (t) => {
+    const { error, sync } = await loaded(t)
+    assert.ok(sync)
+    const version = JSON.parse(root('package.json')).version
+    check(
+      error,
+      'ERR_ENGINE_NOT_LOADED',
+      /^The engine of clearctx for \S+ is missing: the package "\S+" is not/,
+      expected,
+    )
+    assert.ok(error.message.endsWith(`npm install clearctx-${platform}@${version}`), error.message)
+    assert.ok(error.cause instanceof Error)
+  })
+
+  test('gives the reason when the binary cannot be loaded', async (t) => {
+    const { error } = await loaded(t, { name: addon, content: 'not a library' })
+    check(error, 'ERR_ENGINE_NOT_LOADED', /, from the package "\S+", cannot be loaded: .*clearctx\..*/, expected)
+    assert.doesNotMatch(error.message, /is missing/)
+  })
+})
+
 describe('the documentation', () => {
   const codesIn = (text) => new Set(text.match(/\bERR_[A-Z_]+\b/g))
 
-  test('has each code of the engine in its table and a chapter for it', () => {
-    assert.deepEqual(codesIn(root('src/error.rs')), new Set(documented.keys()))
+  test('has each code in its table and a chapter for it', () => {
+    const codes = new Set([...codesIn(root('src/error.rs')), ...codesIn(root('js/platform.js'))])
+    assert.deepEqual(codes, new Set(documented.keys()))
     for (const [code, { anchor }] of documented) {
       assert.equal(anchor, code.toLowerCase())
       assert.ok(root('docs/errors.md').includes(`\n## ${code}\n`), code)

@@ -7,7 +7,7 @@ const { basename, dirname, join } = require('node:path')
 const { fileURLToPath } = require('node:url')
 const { isMainThread } = require('node:worker_threads')
 
-const { Host } = require('../native.js')
+const { Host } = require('./engine')
 const { decodeError } = require('./errors')
 
 /** How long events are handed on before the event loop gets its turn, in ms. */

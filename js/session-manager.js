@@ -1,6 +1,6 @@
 'use strict'
 
-const { NativeManager } = require('../native.js')
+const { NativeManager } = require('./engine')
 const check = require('./arguments')
 const { call, decodeError, sessionError } = require('./errors')
 const { environment, host, outcome } = require('./host')

@@ -3,7 +3,7 @@
 const { homedir } = require('node:os')
 const { join, resolve } = require('node:path')
 
-const { NativeStore } = require('../native.js')
+const { NativeStore } = require('./engine')
 const check = require('./arguments')
 const { call, typeError } = require('./errors')
 const { host, outcome } = require('./host')

@@ -2,7 +2,7 @@
 
 const { EventEmitter } = require('node:events')
 
-const { NativeSession } = require('../native.js')
+const { NativeSession } = require('./engine')
 const check = require('./arguments')
 const { call, decodeError, sessionError, typeError } = require('./errors')
 const { deliver, environment, forget, host, listen } = require('./host')

@@ -67,14 +67,14 @@ export async function installPackages() {
 }
 
 /**
- * Builds the addon, the loader and the keeper beside it. Cargo decides what is stale. `args` go to `napi build`, for instance
+ * Builds the addon and the keeper beside it. Cargo decides what is stale. `args` go to `napi build`, for instance
  * `['--target', 'aarch64-apple-darwin']`.
  */
 export async function buildAddon({ debug = false, args = [] } = {}) {
   needRust()
   const profile = debug ? [] : ['--release']
   const napi = join(root, 'node_modules/@napi-rs/cli/dist/cli.js')
-  const files = ['--platform', '--js', 'native.js', '--dts', 'native.d.ts']
+  const files = ['--platform', '--no-js', '--dts', 'native.d.ts']
   const started = Date.now()
   await step(`building the native addon (${debug ? 'debug' : 'release'})`, () =>
     runNode([napi, 'build', ...files, ...profile, ...args, '--', '--locked'], { what: 'napi build' }),
@@ -112,11 +112,11 @@ function argument(args, name) {
   return at === -1 ? undefined : args[at + 1]
 }
 
-/** Whether addon, loader and keeper are there and nothing that they are made from is newer. Spares asking cargo each time. */
+/** Whether addon and keeper are there and nothing that they are made from is newer. Spares asking cargo each time. */
 function addonIsFresh() {
   const sources = readdirSync(join(root, 'src'), { recursive: true }).map((file) => `src/${file}`)
   const newest = Math.max(...[...sources, ...BUILD_FILES].map((file) => modified(file) ?? Infinity))
-  const built = ['native.js', 'native.d.ts'].every((file) => modified(file) !== null) && addons().length > 0
+  const built = modified('native.d.ts') !== null && addons().length > 0
   const keepers = addons()
     .map(keeperOf)
     .filter((file) => file !== null)

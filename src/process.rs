@@ -1,6 +1,7 @@
 //! Processes of the CLI: found, started, fed, read, ended. Knows nothing of turns.
 //!
 //! - [`locate`]: the program; [`command`]: its arguments and environment, pure.
+//! - [`script`]: what is run in the place of a script where the system cannot start one.
 //! - [`child`]: one process and its pipes; [`pipe`]: one end of a pipe;
 //!   [`diagnostics`]: what it writes to standard error.
 //! - `table`, `family`: which processes belong together; [`tree`]: ends them.
@@ -18,6 +19,7 @@ pub mod left_over;
 pub mod locate;
 pub mod one_shot;
 pub mod pipe;
+pub mod script;
 #[cfg(unix)]
 mod table;
 pub mod tree;

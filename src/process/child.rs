@@ -110,7 +110,7 @@ impl Launch {
     }
 
     fn spawn(&self, stdout: Stdio) -> Result<Arc<Process>> {
-        let mut command = Command::new(&self.program);
+        let mut command = self.command();
         command
             .args(&self.arguments)
             .env_clear()
@@ -128,6 +128,21 @@ impl Launch {
         let guard = Guard::new(&self.mark);
         let child = command.spawn().map_err(|error| self.describe(&error))?;
         Ok(Arc::new(Process::new(child, self.mark.clone(), guard)))
+    }
+
+    #[cfg(unix)]
+    fn command(&self) -> Command {
+        Command::new(&self.program)
+    }
+
+    /// The program, or what runs it.
+    #[cfg(windows)]
+    fn command(&self) -> Command {
+        let path = self.env.get("PATH").map(String::as_str);
+        let direct = super::script::direct(&self.program, path, &self.work_dir);
+        let mut command = Command::new(direct.program);
+        command.args(direct.arguments);
+        command
     }
 
     fn describe(&self, error: &io::Error) -> Error {

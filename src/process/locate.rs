@@ -51,10 +51,27 @@ pub fn locate(run: &RunOptions, host: &Host) -> Result<PathBuf> {
 
 fn check_file(path: &Path) -> std::result::Result<PathBuf, String> {
     match std::fs::metadata(path) {
-        Err(error) => Err(error.to_string()),
+        Err(error) => with_extension(path).ok_or_else(|| error.to_string()),
         Ok(found) if found.is_dir() => Err("is a directory".to_owned()),
-        Ok(_) => which::which_global(path).map_err(|_| "is not executable".to_owned()),
+        Ok(_) => executable(path).ok_or_else(|| "is not executable".to_owned()),
     }
+}
+
+/// Windows has programs that are named without their extension (`PATHEXT`).
+fn with_extension(path: &Path) -> Option<PathBuf> {
+    which::which_global(path).ok().filter(|_| cfg!(windows))
+}
+
+#[cfg(unix)]
+fn executable(path: &Path) -> Option<PathBuf> {
+    which::which_global(path).ok()
+}
+
+/// Whether a file can be run is not written on it: a script is handed to its interpreter.
+#[cfg(windows)]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere not every file can be run")]
+fn executable(path: &Path) -> Option<PathBuf> {
+    Some(path.to_owned())
 }
 
 /// Checks that a working directory is one.

@@ -1,0 +1,10 @@
+/* Wine before 9 has no bcryptprimitives.dll, from which Rust's standard library takes random bytes. */
+
+#include <windows.h>
+
+BOOLEAN NTAPI SystemFunction036(PVOID buffer, ULONG length);
+
+__declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE buffer, SIZE_T length)
+{
+    return SystemFunction036(buffer, (ULONG)length);
+}
