@@ -33,7 +33,7 @@ fn frame(bencher: Bencher, bytes: usize) {
         let (mut framer, mut lines) = (Framer::new(1 << 24), 0_usize);
         for chunk in stream.as_bytes().chunks(CHUNK) {
             framer.push(chunk, |framed| {
-                lines += usize::from(matches!(framed, Framed::Line(_)))
+                lines += usize::from(matches!(framed, Framed::Line(_)));
             });
         }
         lines
