@@ -1,7 +1,7 @@
 //! Processes of the CLI: found, started, fed, read, ended. Knows nothing of turns.
 //!
 //! - [`locate`]: the program; [`command`]: its arguments and environment, pure.
-//! - [`child`]: one process and its pipes; [`pipe`]: one end of a pipe;
+//! - [`child`]: one process and its pipes; [`pipe`]: where its output is read; [`input`]: where it is fed;
 //!   [`diagnostics`]: what it writes to standard error.
 //! - [`tree`]: a process and all its descendants, killed.
 //! - [`one_shot`]: a process that is run for its output.
@@ -9,6 +9,7 @@
 pub mod child;
 pub mod command;
 pub mod diagnostics;
+pub mod input;
 pub mod locate;
 pub mod one_shot;
 pub mod pipe;
