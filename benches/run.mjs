@@ -13,7 +13,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
 
-import { Problem, buildAddon, main, prepare, root } from '../scripts/tools.mjs'
+import { Problem, buildAddon, installPackages, main, needNode, prepare, root } from '../scripts/tools.mjs'
 import { chart } from './chart.mjs'
 import { lines, summarize } from './figures.mjs'
 import { AGENT_SDK_VERSION, agentSdk, standIn } from './prepare.mjs'
@@ -94,11 +94,17 @@ function write(given, summaries) {
   writeFileSync(join(RESULTS, 'chart.svg'), chart(summaries, PEERS, note))
 }
 
+/** A smoke test takes what is there, which may be a debug build. */
+async function prepareAddon({ smoke }) {
+  if (smoke) return prepare()
+  needNode()
+  await installPackages()
+  await buildAddon()
+}
+
 await main(async () => {
   const given = options()
-  await prepare()
-  // A debug build may be what is there.
-  if (!given.smoke) await buildAddon()
+  await prepareAddon(given)
   const sdk = given.peer.includes('agent-sdk') ? await agentSdk() : undefined
   const paths = {
     standIn: standIn(),
