@@ -6,8 +6,9 @@ import { number } from './figures.mjs'
 const COLORS = { clearctx: '#d9622b', 'agent-sdk': '#5b7db1', pipes: '#8a8f98', 'plain-js': '#b59a57' }
 
 const WIDTH = 860
-const BARS_X = 330
-const BARS_WIDTH = 400
+const BARS_X = 12
+const BARS_WIDTH = 740
+const HEADER = 17
 const BAR = 11
 const GAP = 22
 
@@ -24,7 +25,7 @@ export function chart(summaries, names, note) {
   let y = 50
   for (const row of rows) {
     parts.push(...bars(row, y))
-    y += Object.keys(row.peers).length * (BAR + 2) + GAP
+    y += HEADER + Object.keys(row.peers).length * (BAR + 2) + GAP
   }
   parts.push(text(12, y, note, 'class="faint"'))
   const style = `text{font:12px system-ui,sans-serif;fill:#24292f}.faint{fill:#6e7781}.title{font-weight:600}
@@ -49,11 +50,11 @@ function bars({ title, what, unit, peers }, top) {
   const length = (value) => (BARS_WIDTH * Math.log(Math.max(value, 1e-4) / (least / 3))) / Math.log(most / (least / 3))
   const better = unit.endsWith('/s') ? 'more is better' : 'less is better'
   const parts = [
-    text(12, top + 10, `${what}, ${unit}`, 'class="title"'),
-    text(12, top + 25, `${title}; ${better}`, 'class="faint"'),
+    `<text x="${BARS_X}" y="${top + 10}"><tspan class="title">${escape(`${what}, ${unit}`)}</tspan>` +
+      `<tspan class="faint" dx="8">${escape(`${title}; ${better}`)}</tspan></text>`,
   ]
   Object.entries(peers).forEach(([peer, { median }], index) => {
-    const y = top + index * (BAR + 2)
+    const y = top + HEADER + index * (BAR + 2)
     const width = Math.max(2, length(median)).toFixed(1)
     parts.push(`<rect x="${BARS_X}" y="${y}" width="${width}" height="${BAR}" fill="${COLORS[peer]}"/>`)
     parts.push(text(BARS_X + Number(width) + 6, y + 10, number(median)))
