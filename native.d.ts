@@ -12,10 +12,13 @@ export declare class Host {
   static addonUrl(): string
   /** Keeps the event loop alive, or no longer. */
   hold(on: boolean): void
-  /** Takes up to `most` items, four slots each: number, kind, and two values by kind. */
-  take(most: number): Array<number | string | null>
-  /** Items that wait. */
-  get waiting(): number
+  /**
+   * Takes what waits: one JSON array of rows, then the big texts that belong to them, in order. Empty if nothing
+   * waits: then `wake` is called when there is something.
+   */
+  take(): Array<string>
+  /** What the program did without a pause is over: see `Owner::moment`. */
+  endMoment(): void
   /** The environment is about to end: stops everything and brings the records up to date, in one write a store. */
   end(): void
 }
@@ -69,8 +72,11 @@ export declare class NativeSession {
   get status(): StatusChange
   /** Which events somebody listens to. */
   setWants(messages: boolean, content: boolean, stderr: boolean): void
-  /** Sends a message: JSON of its content, JSON of its text for the history, time in ms. */
-  send(send: number, content: string, prompt: string, timeout: number): StatusChange
+  /**
+   * Sends a message: JSON of its content, JSON of its text for the history if that is not the content, time in ms.
+   * Returns what [`status_code`] makes of the status.
+   */
+  send(send: number, content: string, prompt: string | undefined | null, timeout: number): number
   /** Marks the session. */
   pause(): StatusChange
   /** Takes the mark away. */
@@ -83,13 +89,11 @@ export declare class NativeSession {
   setTotals(costUsd: number, turns: number): void
   /** Goes on from a record that was taken over: cost, turns, JSON of its `cliTotals` or null. */
   restore(costUsd: number, turns: number, cliTotals: string): void
-  /** Whether the record was taken away, so that `persist` should be given the whole history. */
-  get recordLost(): boolean
   /**
    * Saves the session's present state, if it keeps a record. `interactions` is JSON that replaces the
-   * history, if given.
+   * history, if given. Returns `false`, and saves nothing, if it is needed: the record was taken away.
    */
-  persist(interactions?: string | undefined | null): void
+  persist(interactions?: string | undefined | null): boolean
 }
 
 /** Records of one data directory. */

@@ -1,179 +1,155 @@
-// npm run bench: the figures of the README, measured on this machine on the bundled stand-in of the CLI. Each figure is a
-// median of several runs; where there is a peer (plain pipes: child_process, one line per message, JSON.parse), both run
-// in turn, in the same process.
+// One measurement in a process of its own: one scenario on one peer. Prints its figures as one line of JSON.
+//
+//   node --expose-gc benches/measure.mjs '{"peer":"clearctx","kind":"turn",...}'
 
-import { spawn } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { createInterface } from 'node:readline'
+import { pathToFileURL } from 'node:url'
 
-import { SessionManager, StreamSession } from '../index.js'
-import { standInEnv, standInPath } from '../testing/index.js'
-
-const RUNS = 5
-const TURNS = 200
-const BUSY_SESSIONS = 50
-const IDLE_SESSIONS = 50
-const HISTORY = 2000
-
-const dir = mkdtempSync(join(tmpdir(), 'clearctx-bench-'))
-const env = standInEnv({ configDir: join(dir, 'claude') })
+/** The histogram of the loop's delay counts its own period, in ms. */
+const RESOLUTION_MS = 1
 
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1]
-const rows = []
 
-function report(what, values, unit, digits = 0) {
-  const text = (value) => value.toFixed(digits)
-  const [middle, least, most] = [median(values), Math.min(...values), Math.max(...values)].map(text)
-  rows.push({ what, median: `${middle} ${unit}`, least, most })
-  console.log(`${what}: ${middle} ${unit} (${least} to ${most})`)
+/** µs that the JavaScript thread has run: the kernel's own account of it; elsewhere that of the process. */
+function threadCpu() {
+  if (process.platform !== 'linux') return processCpu()
+  return Number(readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'utf8').split(' ')[0]) / 1000
 }
 
-function solo(name) {
-  const session = new StreamSession({ name, claudePath: standInPath, env })
-  session.start()
-  return session
+/** µs that all threads of this process have run. */
+function processCpu() {
+  const { user, system } = process.cpuUsage()
+  return user + system
 }
 
-async function end(sessions) {
-  for (const session of sessions) session.kill()
-  await Promise.all(sessions.map((session) => session.closed))
+/** Memory of its own that this process holds after a full collection, in KB: pages of programs and libraries are not. */
+function resident() {
+  // The heap of Node.js shrinks by steps.
+  for (let count = 0; count < 6; count += 1) globalThis.gc?.()
+  if (process.platform !== 'linux') return process.memoryUsage().rss / 1024
+  return Number(/RssAnon:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1])
 }
 
-/** Median µs of a turn. */
-async function timeTurns(turn) {
-  const times = []
-  for (let count = 0; count < TURNS; count += 1) {
-    const start = performance.now()
-    await turn()
-    times.push((performance.now() - start) * 1000)
+/** Wall time in ms, and CPU in µs. */
+async function cost(work) {
+  const [start, thread, whole] = [performance.now(), threadCpu(), processCpu()]
+  await work()
+  return { ms: performance.now() - start, threadCpu: threadCpu() - thread, processCpu: processCpu() - whole }
+}
+
+/** How long the event loop was late while the work ran, in ms. Measured apart: the watch itself costs CPU. */
+async function delay(work) {
+  const histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
+  histogram.enable()
+  // Its timer must have run before there is a period to be late in, also after the reset.
+  const ticks = () => new Promise((resolve) => setTimeout(resolve, 4 * RESOLUTION_MS))
+  await ticks()
+  histogram.reset()
+  await ticks()
+  await work()
+  // What held the loop at the end is counted when the timer runs again.
+  await ticks()
+  histogram.disable()
+  const late = (ns) => Math.max(0, ns / 1e6 - RESOLUTION_MS)
+  return { p99: late(histogram.percentile(99)), longest: late(histogram.max) }
+}
+
+const sessions = (peer, count, onMessage) =>
+  Promise.all(Array.from({ length: count }, (_, index) => peer.session(`session-${index}`, onMessage)))
+
+/** Every session has so many turns, one after the other; all sessions at once. */
+async function turns(all, count, text) {
+  const one = async (session) => {
+    for (let turn = 0; turn < count; turn += 1) await session.turn(text)
   }
-  return median(times)
+  await Promise.all(all.map(one))
 }
 
-async function engineTurn() {
-  const session = solo('turn')
-  await session.send('warm up')
-  const time = await timeTurns(() => session.send('hello'))
-  await end([session])
-  return time
+const kinds = {
+  /** Latency of single turns. */
+  async turn(peer, { turns: count }) {
+    const [session] = await sessions(peer, 1)
+    await turns([session], count / 10, 'hello')
+    const times = []
+    for (let turn = 0; turn < count; turn += 1) {
+      const start = performance.now()
+      await session.turn('hello')
+      times.push((performance.now() - start) * 1000)
+    }
+    return { latency: median(times) }
+  },
+
+  /** Many sessions at once. */
+  async crowd(peer, { sessions: many, turns: count, text = 'hello' }) {
+    const all = await sessions(peer, many)
+    await turns(all, Math.ceil(count / 5), text)
+    const { ms, threadCpu: thread, processCpu: whole } = await cost(() => turns(all, count, text))
+    const { p99, longest } = await delay(() => turns(all, count, text))
+    const total = many * count
+    return {
+      rate: (total / ms) * 1000,
+      wall: (ms * 1000) / total,
+      threadCpu: thread / total,
+      processCpu: whole / total,
+      delayP99: p99,
+      delayLongest: longest,
+    }
+  },
+
+  /** Sessions whose CLI writes as fast as it can. */
+  async flood(peer, { sessions: many, messages, bytes, heard }) {
+    let count = 0
+    const all = await sessions(peer, many, heard ? () => (count += 1) : undefined)
+    const text = `flood ${messages} ${bytes}`
+    await turns(all, 1, `flood ${messages / 5} ${bytes}`)
+    count = 0
+    const { ms, threadCpu: thread, processCpu: whole } = await cost(() => turns(all, 1, text))
+    if (heard && count < many * messages) throw new Error(`${count} messages were heard, ${many * messages} were sent`)
+    const { p99, longest } = await delay(() => turns(all, 1, text))
+    const megabytes = (many * messages * bytes) / 1e6
+    return {
+      rate: (megabytes / ms) * 1000,
+      threadCpu: thread / 1000 / megabytes,
+      processCpu: whole / 1000 / megabytes,
+      delayP99: p99,
+      delayLongest: longest,
+    }
+  },
+
+  /** What the host keeps for a session that has had a turn. */
+  async memory(peer, { sessions: many }) {
+    // What the first sessions cost is the engine, and the heap of Node.js finding its size.
+    await turns(await sessions(peer, many), 1, 'hello')
+    const before = resident()
+    const all = await Promise.all(Array.from({ length: many }, (_, index) => peer.session(`more-${index}`)))
+    await turns(all, 1, 'hello')
+    return { perSession: (resident() - before) / many }
+  },
+
+  /** How long a fork keeps the event loop, in a host with a big heap. */
+  async fork(peer, { heapMegabytes }) {
+    const [session] = await sessions(peer, 1)
+    await turns([session], 10, 'hello')
+    const heap = Buffer.alloc(heapMegabytes << 20, 1)
+    await peer.fork(session, 'warm-up')
+    const { longest } = await delay(() => peer.fork(session, 'fork'))
+    return { blocked: longest, heap: heap.length >> 20 }
+  },
 }
 
-async function pipesTurn() {
-  const args = ['-p', '--input-format', 'stream-json', '--output-format', 'stream-json', '--verbose']
-  const child = spawn(standInPath, args, { env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'ignore'] })
-  let answered
-  createInterface({ input: child.stdout }).on('line', (line) => {
-    if (JSON.parse(line).type === 'result') answered()
-  })
-  const turn = () =>
-    new Promise((resolve) => {
-      answered = resolve
-      // The same message that the engine writes: the CLI answers with as many lines.
-      const message = { type: 'user', message: { role: 'user', content: 'hello' }, uuid: randomUUID() }
-      child.stdin.write(`${JSON.stringify(message)}\n`)
-    })
-  await turn()
-  const time = await timeTurns(turn)
-  child.kill('SIGKILL')
-  await once(child, 'close')
-  return time
+async function main(task) {
+  if (task.kind === 'load') {
+    const start = performance.now()
+    await import(pathToFileURL(task.entry).href)
+    return { load: performance.now() - start }
+  }
+  const { open } = await import(`./peers/${task.peer}.mjs`)
+  const peer = await open(task)
+  const figures = await kinds[task.kind](peer, task)
+  await peer.close()
+  return figures
 }
 
-/** Longest delay of the event loop, in ms, while many sessions answer. */
-async function loopDelay() {
-  const sessions = Array.from({ length: BUSY_SESSIONS }, (_, index) => solo(`busy-${index}`))
-  await Promise.all(sessions.map((session) => session.send('warm up')))
-  const delay = monitorEventLoopDelay({ resolution: 1 })
-  delay.enable()
-  await Promise.all(
-    sessions.map(async (session) => {
-      for (let count = 0; count < 20; count += 1) await session.send('hello')
-    }),
-  )
-  delay.disable()
-  await end(sessions)
-  // The histogram counts its own resolution of 1 ms.
-  return { p99: delay.percentile(99) / 1e6 - 1, longest: delay.max / 1e6 - 1 }
-}
-
-/** Resident memory of this process, in KB. */
-const resident = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1])
-
-async function idleMemory() {
-  globalThis.gc?.()
-  const before = resident()
-  const sessions = Array.from({ length: IDLE_SESSIONS }, (_, index) => solo(`idle-${index}`))
-  await Promise.all(sessions.map((session) => session.send('hello')))
-  globalThis.gc?.()
-  const after = resident()
-  await end(sessions)
-  return (after - before) / IDLE_SESSIONS
-}
-
-/** Median µs of a recorded turn with this many interactions in the store. */
-async function recordedTurn(history) {
-  const mgr = new SessionManager({ dataDir: mkdtempSync(join(dir, 'data-')), claudePath: standInPath, env })
-  const interaction = { prompt: 'p', response: 'r'.repeat(2000), cost: 0, turns: 1, duration: 1, timestamp: '' }
-  if (history > 0)
-    mgr.store.set('old', {
-      name: 'old',
-      status: 'stopped',
-      interactions: Array.from({ length: history }, () => interaction),
-    })
-  await mgr.spawn('turn', { prompt: 'warm up' })
-  const time = await timeTurns(() => mgr.send('turn', 'hello'))
-  mgr.kill('turn')
-  await mgr.close()
-  return time
-}
-
-async function repeat(measure) {
-  const results = []
-  for (let run = 0; run < RUNS; run += 1) results.push(await measure())
-  return results
-}
-
-const pairs = await repeat(async () => ({ pipes: await pipesTurn(), engine: await engineTurn() }))
-report(
-  'a turn, plain pipes',
-  pairs.map(({ pipes }) => pipes),
-  'µs',
-)
-report(
-  'a turn, clearctx',
-  pairs.map(({ engine }) => engine),
-  'µs',
-)
-report(
-  'ratio clearctx / plain pipes',
-  pairs.map(({ pipes, engine }) => engine / pipes),
-  '',
-  2,
-)
-
-const delays = await repeat(loopDelay)
-report(
-  `event loop delay, ${BUSY_SESSIONS} busy sessions, p99`,
-  delays.map(({ p99 }) => p99),
-  'ms',
-  1,
-)
-report(
-  `event loop delay, ${BUSY_SESSIONS} busy sessions, longest`,
-  delays.map(({ longest }) => longest),
-  'ms',
-  1,
-)
-
-report('host memory per idle session', await repeat(idleMemory), 'KB')
-
-report('a recorded turn, empty store', await repeat(() => recordedTurn(0)), 'µs')
-report(`a recorded turn, ${HISTORY} interactions of 2 KB stored`, await repeat(() => recordedTurn(HISTORY)), 'µs')
-
-rmSync(dir, { recursive: true, force: true })
-console.table(rows)
+const figures = await main(JSON.parse(process.argv[2]))
+console.log(JSON.stringify(figures))

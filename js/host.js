@@ -13,18 +13,19 @@ const { decodeError } = require('./errors')
 /** How long events are handed on before the event loop gets its turn, in ms. */
 const SLICE_MS = 2
 
-/** Items taken from the engine at once. */
-const ITEMS_AT_ONCE = 64
-
-/** Kinds of items, as `src/node/host.rs` numbers them. */
+/**
+ * Kinds of rows, as `src/node/rows.rs` numbers them. What follows number and kind: of a turn what
+ * `StreamSession` takes, of the others two values; of those in `withText` the first one is a text beside the rows.
+ */
 const kinds = ['message', 'init', 'turn', 'failed', 'stderr', 'status', 'error', 'close']
 const DONE = 8
 const WARNING = 9
+const withText = new Set([0, 1, 4])
 
 /** Names the method by which a session takes its events; it returns whether it settled a send. */
 const deliver = Symbol('clearctx.deliver')
 
-/** @type {Map<number, { [deliver](kind: string, first: any, second: any): boolean }>} */
+/** @type {Map<number, { [deliver](kind: string, row: any[]): boolean }>} */
 const sessions = new Map()
 
 /** @type {Map<number, { resolve(value: any): void, reject(error: Error): void }>} */
@@ -32,10 +33,11 @@ const outcomes = new Map()
 
 const host = new Host(drain, keeperProgram(), !isMainThread)
 
-/** Items taken and not yet handed on, four slots each; `at` is the next one's first slot. */
-let taken = []
+/** Rows taken, and the texts that belong to them; `at` is the next row, `textAt` its text. */
+let rows = []
+let texts = []
 let at = 0
-let scheduled = false
+let textAt = 0
 
 /**
  * Sessions that settled a promise in this turn of the event loop. Their next event waits for the next turn, so that
@@ -43,33 +45,20 @@ let scheduled = false
  */
 const settled = new Set()
 
+// Called when there is something to take after there was nothing. From then on JavaScript looks by itself in each turn
+// of the event loop, until it finds nothing: being woken costs more than looking.
 function drain() {
-  const until = performance.now() + SLICE_MS
-  scheduled = false
   settled.clear()
+  if (at >= rows.length && !take()) return
+  const until = performance.now() + SLICE_MS
   try {
-    do {
-      if (at >= taken.length) {
-        taken = host.take(ITEMS_AT_ONCE)
-        at = 0
-      }
-      while (at < taken.length && !settled.has(taken[at])) deliverNext()
-    } while (at >= taken.length && host.waiting > 0 && performance.now() < until)
+    do deliverNext()
+    while (at < rows.length && !settled.has(rows[at][0]) && performance.now() < until)
   } finally {
-    // After a listener that threw, too: the events behind it are not lost.
-    if ((at < taken.length || host.waiting > 0) && !scheduled) {
-      scheduled = true
-      setImmediate(drain)
-    }
+    // After a listener that threw, too: the events behind it are not lost. Nothing comes from nobody, and a program
+    // that is over must find nothing scheduled.
+    if (at < rows.length || held || take()) setImmediate(drain)
   }
-}
-
-function deliverNext() {
-  const [number, kind, first, second] = [taken[at], taken[at + 1], taken[at + 2], taken[at + 3]]
-  at += 4
-  if (kind === DONE) settle(number, first, second)
-  else if (kind === WARNING) warn(first)
-  else if (sessions.get(number)?.[deliver](kinds[kind], first, second)) settled.add(number)
 }
 
 function warn(reason) {
@@ -77,11 +66,32 @@ function warn(reason) {
   process.emitWarning(`The keeper could not be started (${reason}). ${consequence}`, { code: 'CLEARCTX_NO_KEEPER' })
 }
 
-function settle(number, json, envelope) {
+function take() {
+  texts = host.take()
+  if (texts.length === 0) return false
+  rows = JSON.parse(texts[0])
+  at = 0
+  textAt = 1
+  return true
+}
+
+function deliverNext() {
+  const row = rows[at]
+  // Handed on, it is kept here no longer.
+  rows[at] = undefined
+  at += 1
+  const [number, kind] = row
+  if (kind === DONE) return settle(number, row[2], row[3])
+  if (kind === WARNING) return warn(row[2])
+  if (withText.has(kind)) row[2] = texts[textAt++]
+  if (sessions.get(number)?.[deliver](kinds[kind], row)) settled.add(number)
+}
+
+function settle(number, value, envelope) {
   const waiting = outcomes.get(number)
   outcomes.delete(number)
   updateHold()
-  if (envelope === null) waiting?.resolve(JSON.parse(json))
+  if (envelope === null) waiting?.resolve(value)
   else waiting?.reject(decodeError(envelope))
 }
 
@@ -102,6 +112,21 @@ function outcome(number) {
     outcomes.set(number, { resolve, reject })
     updateHold()
   })
+}
+
+const soon = Promise.resolve()
+let open = false
+
+/** Something was sent: until the program pauses, it may add listeners for what comes of it. */
+function sent() {
+  if (open) return
+  open = true
+  void soon.then(endMoment)
+}
+
+function endMoment() {
+  open = false
+  host.endMoment()
 }
 
 let held = false
@@ -127,4 +152,4 @@ function keeperProgram() {
 
 process.on('exit', () => host.end())
 
-module.exports = { deliver, environment, forget, host, listen, outcome }
+module.exports = { deliver, environment, forget, host, listen, outcome, sent }

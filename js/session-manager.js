@@ -5,7 +5,7 @@ const check = require('./arguments')
 const { call, decodeError, sessionError } = require('./errors')
 const { environment, host, outcome } = require('./host')
 const { Store, nativeOf, removeOld, settle, storeCall } = require('./store')
-const { DEFAULT_TIMEOUT_MS, StreamSession, internals } = require('./stream-session')
+const { DEFAULT_TIMEOUT_MS, StreamSession, internals, persist } = require('./stream-session')
 
 /** Many sessions by name, with their records. */
 class SessionManager {
@@ -194,7 +194,7 @@ class SessionManager {
 
   /** Called whenever a session's state is to be saved. What the record says already is not written again. */
   _persist(name) {
-    this.sessions.get(name)?.[internals].persist()
+    this.sessions.get(name)?.[persist]()
   }
 
   // The state as it is at the stop is saved and the name is free, whatever listeners of `status` do.

@@ -5,14 +5,20 @@ const { EventEmitter } = require('node:events')
 const { NativeSession } = require('./engine')
 const check = require('./arguments')
 const { call, decodeError, sessionError, typeError } = require('./errors')
-const { deliver, environment, forget, host, listen } = require('./host')
+const { deliver, environment, forget, host, listen, sent } = require('./host')
 const { contentOf, promptOf } = require('./messages')
 
 /** What a manager may do with its sessions; kept off the public surface. */
 const internals = Symbol('clearctx.internals')
 
+/** Names the method that a manager calls at every turn. */
+const persist = Symbol('clearctx.persist')
+
 /** Events that are made from the lines of the CLI. */
 const heard = ['message', 'text', 'tool_use', 'tool_result']
+
+/** Statuses, in the order of `src/session/status.rs`. */
+const statuses = ['starting', 'ready', 'busy', 'paused', 'stopped', 'killed', 'failed']
 
 /** Statuses of a session that takes no messages any more. */
 const ended = new Set(['stopped', 'killed', 'failed'])
@@ -40,8 +46,8 @@ class StreamSession extends EventEmitter {
   /** The engine's count of status changes up to the visible one. */
   #change = 0
   #sends = 0
-  /** Whether a message was sent whose init has not come: a listener for its turn may still be added. */
-  #hearsAll = false
+  /** Whether a message was sent whose init has not come: a listener of it may add others for its turn. */
+  #awaitsInit = false
   #delivering = false
   /** @type {Map<number, { resolve(response: object): void, reject(error: Error): void }>} */
   #open = new Map()
@@ -159,10 +165,12 @@ class StreamSession extends EventEmitter {
         check.milliseconds(timeout, 'timeout') ?? check.milliseconds(this.timeout, 'timeout') ?? DEFAULT_TIMEOUT_MS
       const native = this.#started()
       const send = (this.#sends += 1)
-      this.#hearAll(true)
-      const { status, change } = call(() => native.send(send, content, JSON.stringify(promptOf(message)), ms))
+      const prompt = typeof message === 'string' ? undefined : JSON.stringify(promptOf(message))
+      this.#awaitInit(true)
+      sent()
+      const code = call(() => native.send(send, content, prompt, ms))
       this.#open.set(send, { resolve, reject })
-      this.#changeStatusApart(status, change)
+      this.#changeStatusApart(statuses[code % statuses.length], Math.floor(code / statuses.length))
     })
   }
 
@@ -210,26 +218,27 @@ class StreamSession extends EventEmitter {
   }
 
   /** The next event of the engine; called by the environment's host alone. Returns whether it settled a send. */
-  [deliver](kind, first, second) {
+  [deliver](kind, row) {
     this.pid ??= this.#native?.pid ?? null
     this.#delivering = true
     const open = this.#open.size
     try {
-      this.#take(kind, first, second)
+      this.#take(kind, row)
     } finally {
       this.#delivering = false
     }
     return this.#open.size < open
   }
 
-  #take(kind, first, second) {
+  #take(kind, row) {
+    const [, , first, second] = row
     switch (kind) {
       case 'message':
         return this.#onMessage(first)
       case 'init':
         return this.#onInit(first, second)
       case 'turn':
-        return this.#onTurn(JSON.parse(first))
+        return this.#onTurn(row)
       case 'failed':
         return this.#settle(first, 'reject', decodeError(second))
       case 'stderr':
@@ -248,8 +257,16 @@ class StreamSession extends EventEmitter {
       native: this.#native,
       attach: (manager) => (this.#manager = manager),
       restore: (record) => this.#restore(record),
-      persist: () => this.#persist(),
     }
+  }
+
+  /** Saves what the record does not say yet; called by the manager alone. */
+  [persist]() {
+    // The engine knows what is new; the whole history is given when the caller replaced it, or when the record
+    // was lost with a file that another program replaced.
+    const isSaved = !this.#replaced && call(() => this.#native?.persist())
+    if (isSaved === false) call(() => this.#native?.persist(JSON.stringify(this.#interactions)))
+    this.#replaced = false
   }
 
   // Properties count as they are at the start: callers may have assigned them since the constructor checked them.
@@ -309,15 +326,6 @@ class StreamSession extends EventEmitter {
     this.#native?.restore(this.#totalCostUsd, this.#totalTurns, JSON.stringify(record.cliTotals ?? null))
   }
 
-  #persist() {
-    const native = this.#native
-    // The engine knows what is new; the whole history is given when the caller replaced it, or when the record
-    // was lost with a file that another program replaced.
-    const whole = this.#replaced || native?.recordLost
-    call(() => native?.persist(whole ? JSON.stringify(this.#interactions) : undefined))
-    this.#replaced = false
-  }
-
   #tellTotals() {
     this.#native?.setTotals(this.#totalCostUsd, this.#totalTurns)
   }
@@ -331,13 +339,14 @@ class StreamSession extends EventEmitter {
   #tellWants() {
     const listens = (event) => this.listenerCount(event) > 0
     const content = listens('text') || listens('tool_use') || listens('tool_result')
-    this.#native?.setWants(this.#hearsAll || listens('message'), content, listens('stderr'))
+    const all = listens('message') || (this.#awaitsInit && listens('init'))
+    this.#native?.setWants(all, content, listens('stderr'))
   }
 
-  #hearAll(all) {
-    if (this.#hearsAll === all) return
-    this.#hearsAll = all
-    this.#tellWants()
+  #awaitInit(awaits) {
+    if (this.#awaitsInit === awaits) return
+    this.#awaitsInit = awaits
+    if (this.listenerCount('init') > 0) this.#tellWants()
   }
 
   #onMessage(line) {
@@ -357,14 +366,16 @@ class StreamSession extends EventEmitter {
   #onInit(line, id) {
     this.id = id
     this.#initLine = line
+    if (this.listenerCount('init') === 0) return this.#awaitInit(false)
     try {
-      if (this.listenerCount('init') > 0) this.emit('init', this.initData)
+      this.emit('init', this.initData)
     } finally {
-      queueMicrotask(() => this.#hearAll(false))
+      queueMicrotask(() => this.#awaitInit(false))
     }
   }
 
-  #onTurn({ send, prompt, timestamp, marks, response, totalCostUsd, totalTurns, status, change, unsaved }) {
+  #onTurn(row) {
+    const [, , send, prompt, timestamp, marks, response, totalCostUsd, totalTurns, status, change, unsaved] = row
     const error = unsaved === null ? null : Object.assign(decodeError(unsaved), { response })
     const { text, cost, turns, duration } = response
     const interaction = { prompt, response: text, cost, turns, duration, timestamp, ...marks }
@@ -438,4 +449,4 @@ function withResolvers() {
   return deferred
 }
 
-module.exports = { DEFAULT_TIMEOUT_MS, StreamSession, internals }
+module.exports = { DEFAULT_TIMEOUT_MS, StreamSession, internals, persist }

@@ -149,7 +149,7 @@ export function needRust() {
 }
 
 /** Runs the npm that runs this script, where there is one: a path with spaces or a `.cmd` shim then does not matter. */
-function npm(args) {
+export function npm(args) {
   const what = `npm ${args[0]}`
   if (process.env.npm_execpath) runNode([process.env.npm_execpath, ...args], { what })
   else run('npm', args, { what })

@@ -4,9 +4,11 @@
 //! Started at first use and kept: an idle thread costs nothing and holds nothing open. State that belongs to
 //! one JavaScript environment is not here (worker threads load the same library).
 
+use crate::batch;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::session::handle::Session;
+use crate::wakefulness;
 use once_cell::sync::OnceCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,13 +39,21 @@ impl Engine {
         };
         let runtime = Builder::new_current_thread()
             .enable_all()
+            .on_thread_park(|| {
+                batch::flush();
+                wakefulness::falls_asleep();
+            })
+            .on_thread_unpark(wakefulness::wakes_up)
             .max_blocking_threads(limits::BLOCKING_THREADS)
             .build()
             .map_err(failed)?;
         let handle = runtime.handle().clone();
         std::thread::Builder::new()
             .name("clearctx-io".to_owned())
-            .spawn(move || runtime.block_on(std::future::pending::<()>()))
+            .spawn(move || {
+                batch::begin();
+                runtime.block_on(std::future::pending::<()>());
+            })
             .map_err(failed)?;
         Ok(Self {
             runtime: handle,

@@ -7,7 +7,7 @@
 //! - [`session`]: the rules of one session, without I/O, and the task that moves its bytes
 //! - [`store`]: records of sessions on disk, shared by threads and processes
 //! - [`manager`]: names, and what a spawn, a resume or a fork is made of
-//! - [`engine`]: the one I/O thread of the process
+//! - [`engine`]: the one I/O thread of the process; [`batch`]: its wakes, put together
 //! - `node` (feature `node`): the binding; the JavaScript on top of it is in `js/`
 //!
 //! # Theory of operation
@@ -16,6 +16,7 @@
 //! out before the mutex is released, and nothing of it blocks. What a caller is told has been stored before:
 //! events wait in the session's outbox until the store thread has written what they report.
 
+pub mod batch;
 pub mod clock;
 pub mod engine;
 pub mod error;
@@ -29,3 +30,4 @@ pub mod protocol;
 pub mod session;
 pub mod store;
 mod sys;
+pub mod wakefulness;

@@ -21,6 +21,16 @@ pub const BACKLOG_BYTES: usize = 8 * 1024 * 1024;
 /// Read size of a pipe: the capacity of a Linux pipe.
 pub const READ_BYTES: usize = 64 * 1024;
 
+/// Events that JavaScript takes at once. They are one JSON text, so a call for each would cost more.
+pub const TAKEN_ITEMS: usize = 256;
+
+/// Bytes of messages after which JavaScript takes no more at once: making a string of them holds the event loop.
+pub const TAKEN_BYTES: usize = 256 * 1024;
+
+/// How long a wake may wait for others to go along with. Enough to take along what many pipes bring at once, and not
+/// felt beside a turn.
+pub const WAKE_DELAY: Duration = Duration::from_micros(500);
+
 /// Time given to a turn, unless told otherwise.
 pub const TURN_TIMEOUT: Duration = Duration::from_secs(600);
 

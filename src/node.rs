@@ -15,5 +15,6 @@
 mod error;
 mod host;
 mod manager;
+mod rows;
 mod session;
 mod store;

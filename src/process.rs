@@ -2,7 +2,7 @@
 //!
 //! - [`locate`]: the program; [`command`]: its arguments and environment, pure.
 //! - [`script`]: what is run in the place of a script where the system cannot start one.
-//! - [`child`]: one process and its pipes; [`pipe`]: one end of a pipe;
+//! - [`child`]: one process and its pipes; [`pipe`]: where its output is read; [`input`]: where it is fed;
 //!   [`diagnostics`]: what it writes to standard error.
 //! - `table`, `family`: which processes belong together; [`tree`]: ends them.
 //! - [`keeper`]: the process that does so when this one has ended; [`watch`]: its side.
@@ -14,6 +14,7 @@ pub mod command;
 pub mod diagnostics;
 #[cfg(unix)]
 mod family;
+pub mod input;
 pub mod keeper;
 pub mod left_over;
 pub mod locate;

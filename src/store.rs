@@ -61,6 +61,7 @@ pub use read::{Heads, Histories};
 pub use record::Record;
 pub use warning::Warning;
 
+use crate::batch;
 use crate::error::Result;
 use owner::Liveness;
 use shared::Shared;
@@ -149,7 +150,7 @@ impl Store {
             self.shared.commit_queued();
         }
         self.shared.queue().push(change, done);
-        worker::wake(&self.shared);
+        batch::wake(&self.shared);
     }
 
     /// Calls `done`, on the store thread, when everything queued before is written, `sessions.json` has it, and,

@@ -3,9 +3,11 @@
 //! Events of any thread go into the queue; a call without payload wakes JavaScript, which takes them in slices.
 //! After the environment has ended, events are dropped.
 
-use super::error::envelope;
+use super::rows::Rows;
+use crate::batch::{self, Sleeper};
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::limits;
 use crate::process::one_shot::Cancel;
 use crate::process::{keeper, left_over};
 use crate::session::event::Event;
@@ -13,17 +15,14 @@ use crate::session::handle::Session;
 use crate::session::outbox::Owner;
 use crate::session::state::State;
 use crate::store::Store;
-use napi::bindgen_prelude::{Either3, Env, Function, FunctionRef, Null};
+use napi::bindgen_prelude::{Env, Function, FunctionRef};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Result, Status};
 use napi_derive::napi;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// A slot of [`Host::take`].
-type Slot = Either3<f64, String, Null>;
 
 /// Wakes JavaScript. Weak: it does not keep the event loop alive.
 type Wake = ThreadsafeFunction<(), (), (), Status, false, true>;
@@ -40,10 +39,27 @@ pub(super) enum Item {
     Warning(String),
 }
 
+impl Item {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Session(_, event) => event.backlog_bytes(),
+            Self::Done(..) | Self::Warning(_) => 0,
+        }
+    }
+}
+
+struct Queue {
+    items: VecDeque<Item>,
+    /// Whether JavaScript has found nothing and waits to be woken.
+    rests: bool,
+}
+
 /// The environment's shared part, reachable from every thread.
 pub(super) struct HostQueue {
     /// `None` once the environment has ended.
-    items: Mutex<Option<VecDeque<Item>>>,
+    items: Mutex<Option<Queue>>,
+    /// See [`Owner::moment`].
+    moment: AtomicU64,
     wake: Wake,
     sessions: Mutex<HashMap<u64, Session>>,
     forks: Mutex<HashMap<u64, Cancel>>,
@@ -54,19 +70,41 @@ pub(super) struct HostQueue {
 }
 
 impl HostQueue {
-    /// Queues an item and wakes JavaScript if it has none to take yet.
-    pub(super) fn push(&self, item: Item) {
+    /// Queues an item and wakes JavaScript if it rests.
+    pub(super) fn push(self: &Arc<Self>, item: Item) {
         let mut items = lock(&self.items);
         let Some(queue) = items.as_mut() else {
             drop(items);
             self.discard(item);
             return;
         };
-        queue.push_back(item);
-        if queue.len() == 1 {
-            // Fails only when the environment is ending.
-            self.wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        queue.items.push_back(item);
+        let rested = std::mem::take(&mut queue.rests);
+        drop(items);
+        if rested {
+            batch::wake(self);
         }
+    }
+
+    /// Takes what waits, up to the bounds. If nothing waits, JavaScript rests until it is woken.
+    fn take(&self) -> Vec<Item> {
+        let mut items = lock(&self.items);
+        let Some(queue) = items.as_mut() else {
+            return Vec::new();
+        };
+        queue.rests = queue.items.is_empty();
+        let mut bytes = 0;
+        let count = queue
+            .items
+            .iter()
+            .take(limits::TAKEN_ITEMS)
+            .take_while(|item| {
+                let more = bytes < limits::TAKEN_BYTES;
+                bytes += item.bytes();
+                more
+            })
+            .count();
+        queue.items.drain(..count).collect()
     }
 
     pub(super) fn add_session(self: &Arc<Self>, session: &Session) {
@@ -141,6 +179,17 @@ impl HostQueue {
         }
     }
 
+    /// JavaScript takes the item.
+    fn hand_over(&self, item: Item, rows: &mut Rows) {
+        if let Item::Session(number, event) = &item {
+            self.taken(*number, event.backlog_bytes());
+            if matches!(event, Event::Close { .. }) {
+                lock(&self.sessions).remove(number);
+            }
+        }
+        rows.push(item);
+    }
+
     /// Nobody takes the item any more.
     fn discard(&self, item: Item) {
         if let Item::Session(number, event) = item {
@@ -153,8 +202,8 @@ impl HostQueue {
 
     /// The environment ends: its sessions are stopped; the process-wide thread sees to the rest.
     fn end(&self) {
-        let dropped = lock(&self.items).take().unwrap_or_default();
-        for item in dropped {
+        let queue = lock(&self.items).take();
+        for item in queue.into_iter().flat_map(|queue| queue.items) {
             self.discard(item);
         }
         self.stop_all();
@@ -187,6 +236,17 @@ impl Owner for SessionOwner {
     fn tell(&self, event: Event) {
         self.queue.push(Item::Session(self.number, event));
     }
+
+    fn moment(&self) -> u64 {
+        self.queue.moment.load(Ordering::Acquire)
+    }
+}
+
+impl Sleeper for HostQueue {
+    fn wake(self: Arc<Self>) {
+        // Fails only when the environment is ending.
+        self.wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+    }
 }
 
 /// The environment, as `js/host.js` holds it.
@@ -210,7 +270,11 @@ impl Host {
             .weak::<true>()
             .build_callback(|_| Ok(()))?;
         let queue = Arc::new(HostQueue {
-            items: Mutex::new(Some(VecDeque::new())),
+            items: Mutex::new(Some(Queue {
+                items: VecDeque::new(),
+                rests: true,
+            })),
+            moment: AtomicU64::new(0),
             wake,
             sessions: Mutex::default(),
             forks: Mutex::default(),
@@ -250,27 +314,25 @@ impl Host {
         Ok(())
     }
 
-    /// Takes up to `most` items, four slots each: number, kind, and two values by kind.
-    #[napi(catch_unwind, ts_return_type = "Array<number | string | null>")]
-    pub fn take(&self, most: u32) -> Vec<Slot> {
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let items: Vec<Item> = match lock(&self.queue.items).as_mut() {
-            Some(queue) => queue.drain(..queue.len().min(most)).collect(),
-            None => Vec::new(),
-        };
-        let mut slots = Vec::with_capacity(items.len() * 4);
-        for item in items {
-            slots.extend(self.slots(item));
+    /// Takes what waits: one JSON array of rows, then the big texts that belong to them, in order. Empty if nothing
+    /// waits: then `wake` is called when there is something.
+    #[napi(catch_unwind)]
+    pub fn take(&self) -> Vec<String> {
+        let items = self.queue.take();
+        if items.is_empty() {
+            return Vec::new();
         }
-        slots
+        let mut rows = Rows::default();
+        for item in items {
+            self.queue.hand_over(item, &mut rows);
+        }
+        rows.finish()
     }
 
-    /// Items that wait.
-    #[napi(getter, catch_unwind)]
-    pub fn waiting(&self) -> u32 {
-        lock(&self.queue.items)
-            .as_ref()
-            .map_or(0, |queue| u32::try_from(queue.len()).unwrap_or(u32::MAX))
+    /// What the program did without a pause is over: see `Owner::moment`.
+    #[napi(catch_unwind)]
+    pub fn end_moment(&self) {
+        self.queue.moment.fetch_add(1, Ordering::Release);
     }
 
     /// The environment is about to end: stops everything and brings the records up to date, in one write a store.
@@ -280,88 +342,9 @@ impl Host {
         self.queue.write_stores();
     }
 
-    fn slots(&self, item: Item) -> [Slot; 4] {
-        match item {
-            Item::Session(number, event) => self.event_slots(number, event),
-            Item::Done(number, Ok(json)) => row(number, 8, text(json), none()),
-            Item::Done(number, Err(error)) => row(number, 8, none(), text(envelope(&error))),
-            Item::Warning(reason) => row(0, 9, text(reason), none()),
-        }
-    }
-
-    fn event_slots(&self, number: u64, event: Event) -> [Slot; 4] {
-        self.queue.taken(number, event.backlog_bytes());
-        match event {
-            Event::Message { line } => row(number, 0, text(line), none()),
-            Event::Init { session_id, line } => row(
-                number,
-                1,
-                text(line.as_ref().to_owned()),
-                session_id.map_or_else(none, text),
-            ),
-            Event::Turn(turn) => row(number, 2, text(turn_json(&turn)), none()),
-            Event::Failed { send, error } => {
-                row(number, 3, Either3::A(to_number(send)), text(envelope(&error)))
-            }
-            Event::Stderr(words) => row(number, 4, text(words), none()),
-            Event::Status { status, change } => row(
-                number,
-                5,
-                text(status.as_str().to_owned()),
-                Either3::A(to_number(change)),
-            ),
-            Event::Error(error) => row(number, 6, text(envelope(&error)), none()),
-            Event::Close { code, signal } => {
-                lock(&self.queue.sessions).remove(&number);
-                row(
-                    number,
-                    7,
-                    code.map_or_else(none, |code| Either3::A(code.into())),
-                    signal.map_or_else(none, text),
-                )
-            }
-        }
-    }
-
     pub(super) fn queue(&self) -> Arc<HostQueue> {
         Arc::clone(&self.queue)
     }
-}
-
-fn turn_json(turn: &crate::session::event::Turn) -> String {
-    let send = turn
-        .send
-        .map_or_else(|| "null".to_owned(), |send| send.to_string());
-    let unsaved = turn.unsaved.as_ref().map_or_else(|| "null".to_owned(), envelope);
-    let (status, change) = turn.status;
-    format!(
-        "{{\"send\":{send},\"prompt\":{},\"timestamp\":\"{}\",\"marks\":{},\"response\":{},\"totalCostUsd\":{},\
-         \"totalTurns\":{},\"status\":\"{}\",\"change\":{change},\"unsaved\":{unsaved}}}",
-        turn.prompt,
-        turn.timestamp,
-        turn.marks.to_json(),
-        turn.response,
-        turn.total_cost_usd,
-        turn.total_turns,
-        status.as_str(),
-    )
-}
-
-fn row(number: u64, kind: u8, first: Slot, second: Slot) -> [Slot; 4] {
-    [
-        Either3::A(to_number(number)),
-        Either3::A(kind.into()),
-        first,
-        second,
-    ]
-}
-
-fn text(text: String) -> Slot {
-    Either3::B(text)
-}
-
-fn none() -> Slot {
-    Either3::C(Null)
 }
 
 #[expect(

@@ -116,9 +116,10 @@ impl NativeSession {
         });
     }
 
-    /// Sends a message: JSON of its content, JSON of its text for the history, time in ms.
+    /// Sends a message: JSON of its content, JSON of its text for the history if that is not the content, time in ms.
+    /// Returns what [`status_code`] makes of the status.
     #[napi(catch_unwind)]
-    pub fn send(&self, send: f64, content: String, prompt: String, timeout: f64) -> Result<StatusChange> {
+    pub fn send(&self, send: f64, content: String, prompt: Option<String>, timeout: f64) -> Result<f64> {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -126,13 +127,17 @@ impl NativeSession {
         )]
         let send = send as u64;
         let timeout = milliseconds(Some(timeout)).unwrap_or_else(|| self.session.options().turn_timeout());
+        let prompt = turn::raw(prompt.unwrap_or_else(|| content.clone()));
         let message = Message {
             send,
             content,
-            prompt: turn::raw(prompt),
+            prompt,
             timeout,
         };
-        changed(self.session.send(message))
+        self.session
+            .send(message)
+            .map(status_code)
+            .map_err(|error| throw(&error))
     }
 
     /// Marks the session.
@@ -184,20 +189,20 @@ impl NativeSession {
         self.session.restore(cost_usd.min(f64::MAX), turns, cli_totals);
     }
 
-    /// Whether the record was taken away, so that `persist` should be given the whole history.
-    #[napi(getter, catch_unwind)]
-    pub fn record_lost(&self) -> bool {
-        self.writer.as_ref().is_some_and(|writer| writer.is_lost())
-    }
-
     /// Saves the session's present state, if it keeps a record. `interactions` is JSON that replaces the
-    /// history, if given.
+    /// history, if given. Returns `false`, and saves nothing, if it is needed: the record was taken away.
     #[napi(catch_unwind)]
-    pub fn persist(&self, interactions: Option<String>) -> Result<()> {
-        let Some(writer) = &self.writer else { return Ok(()) };
+    pub fn persist(&self, interactions: Option<String>) -> Result<bool> {
+        let Some(writer) = &self.writer else {
+            return Ok(true);
+        };
+        if interactions.is_none() && writer.is_lost() {
+            return Ok(false);
+        }
         let interactions = interactions.map(turn::raw);
         writer
             .persist(&self.session, interactions.as_deref())
+            .map(|()| true)
             .map_err(|error| throw(&error))
     }
 }
@@ -214,6 +219,12 @@ pub(super) fn host_view(env: Vec<String>, cwd: String) -> HostView {
 
 fn changed(result: std::result::Result<(Status, u64), Error>) -> Result<StatusChange> {
     result.map(status_change).map_err(|error| throw(&error))
+}
+
+/// A status and the count of changes in one number, which is cheaper than an object: the count times the number of
+/// statuses, plus the status's place in `js/statuses.js`.
+fn status_code((status, change): (Status, u64)) -> f64 {
+    to_number(change * Status::ALL.len() as u64 + status as u64)
 }
 
 fn status_change((status, change): (Status, u64)) -> StatusChange {

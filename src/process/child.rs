@@ -3,6 +3,7 @@
 //! It is reaped without SIGCHLD, whose handler belongs to Node: through a pidfd on Linux, else by a thread
 //! that waits. A signal is sent only while the process has not been reaped, so never to a stranger.
 
+use super::input::InputPipe;
 use super::keeper::Guard;
 use super::pipe::ReadPipe;
 use super::tree;
@@ -14,7 +15,6 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::process::ChildStdin;
 
 /// `CREATE_NO_WINDOW`: a program without a console must not get one for each session.
 #[cfg(windows)]
@@ -42,7 +42,7 @@ pub struct Started {
     /// The process.
     pub process: Arc<Process>,
     /// Its standard input.
-    pub stdin: ChildStdin,
+    pub stdin: Arc<InputPipe>,
     /// Its standard output.
     pub stdout: ReadPipe,
     /// Its standard error.
@@ -93,7 +93,7 @@ impl Launch {
         let stdout = stdout.ok_or_else(|| self.failed(&missing_pipe()))?;
         Ok(Started {
             process,
-            stdin,
+            stdin: Arc::new(stdin),
             stdout,
             stderr,
         })
@@ -103,7 +103,7 @@ impl Launch {
     ///
     /// # Errors
     /// As [`Launch::start`].
-    pub fn start_into(&self, output: File) -> Result<(Arc<Process>, ChildStdin, ReadPipe)> {
+    pub fn start_into(&self, output: File) -> Result<(Arc<Process>, InputPipe, ReadPipe)> {
         let process = self.spawn(output.into())?;
         let (stdin, _, stderr) = process.pipes().map_err(|error| self.failed(&error))?;
         Ok((process, stdin, stderr))
@@ -167,7 +167,7 @@ impl Launch {
     }
 }
 
-type Pipes = (ChildStdin, Option<ReadPipe>, ReadPipe);
+type Pipes = (InputPipe, Option<ReadPipe>, ReadPipe);
 
 fn missing_pipe() -> io::Error {
     io::Error::other("a pipe of the process is missing")
@@ -199,7 +199,7 @@ impl Process {
             stdout.map(ReadPipe::stdout).transpose()?,
             ReadPipe::stderr(stderr)?,
         );
-        Ok((ChildStdin::from_std(stdin)?, stdout, stderr))
+        Ok((InputPipe::new(stdin)?, stdout, stderr))
     }
 
     /// The process id.

@@ -10,8 +10,6 @@ use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
-use tokio::process::ChildStdin;
 use tokio::sync::watch;
 
 /// What the process left.
@@ -77,7 +75,12 @@ pub async fn run(
     // It has something to do from its first moment.
     keeper::ready().await;
     let (process, stdin, stderr) = launch.start_into(output.try_clone().map_err(failed)?)?;
-    let writer = tokio::spawn(write_all(stdin, input));
+    let stdin = Arc::new(stdin);
+    if let Some(input) = input {
+        stdin.write(input);
+    }
+    stdin.end();
+    let writer = tokio::spawn(async move { stdin.run().await });
     let mut call = OneShot {
         process,
         stderr,
@@ -114,7 +117,7 @@ impl OneShot {
         let mut diagnostics = true;
         loop {
             tokio::select! {
-                more = read_diagnostics(&self.stderr, &mut self.diagnostics), if diagnostics => diagnostics = more,
+                more = read_diagnostics(&mut self.stderr, &mut self.diagnostics), if diagnostics => diagnostics = more,
                 exit = &mut exited => return exit,
             }
         }
@@ -124,7 +127,7 @@ impl OneShot {
     async fn drain(&mut self) {
         let silence = limits::DRAIN_SILENCE;
         while let Ok(true) =
-            tokio::time::timeout(silence, read_diagnostics(&self.stderr, &mut self.diagnostics)).await
+            tokio::time::timeout(silence, read_diagnostics(&mut self.stderr, &mut self.diagnostics)).await
         {
         }
     }
@@ -134,13 +137,6 @@ impl OneShot {
         // Fails only when the runtime ends.
         let _ = tokio::task::spawn_blocking(move || tree::kill_now(&process)).await;
         self.process.exited().await;
-    }
-}
-
-async fn write_all(mut stdin: ChildStdin, input: Option<String>) {
-    if let Some(input) = input {
-        // The reader is gone: its end tells the rest.
-        let _ = stdin.write_all(input.as_bytes()).await;
     }
 }
 
@@ -155,6 +151,6 @@ fn read_all(mut file: File) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-async fn read_diagnostics(stderr: &ReadPipe, diagnostics: &mut Diagnostics) -> bool {
+async fn read_diagnostics(stderr: &mut ReadPipe, diagnostics: &mut Diagnostics) -> bool {
     stderr.read(|bytes| drop(diagnostics.push(bytes))).await
 }

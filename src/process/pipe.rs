@@ -9,8 +9,12 @@ pub use windows::ReadPipe;
 mod unix {
     use crate::limits;
     use std::cell::RefCell;
+    use std::future::poll_fn;
     use std::io;
     use std::os::fd::OwnedFd;
+    use std::pin::Pin;
+    use std::task::{Poll, ready};
+    use tokio::io::{AsyncRead, ReadBuf};
     use tokio::net::unix::pipe::Receiver;
 
     thread_local! {
@@ -32,25 +36,20 @@ mod unix {
         ///
         /// # Cancel safety
         /// Nothing is lost if the future is dropped: bytes are read and taken without a wait in between.
-        pub async fn read(&self, mut take: impl FnMut(&[u8])) -> bool {
-            loop {
-                if self.0.readable().await.is_err() {
-                    return false;
-                }
-                let read = BUFFER.with_borrow_mut(|buffer| {
-                    let read = self.0.try_read(buffer);
-                    if let Ok(length @ 1..) = read {
-                        take(&buffer[..length]);
+        pub async fn read(&mut self, mut take: impl FnMut(&[u8])) -> bool {
+            poll_fn(|context| {
+                BUFFER.with_borrow_mut(|buffer| {
+                    let mut bytes = ReadBuf::new(buffer);
+                    // Knows by a short read that the pipe is empty, and does not ask again.
+                    let read = ready!(Pin::new(&mut self.0).poll_read(context, &mut bytes));
+                    let more = read.is_ok() && !bytes.filled().is_empty();
+                    if more {
+                        take(bytes.filled());
                     }
-                    read
-                });
-                match read {
-                    Ok(0) => return false,
-                    Ok(_) => return true,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(_) => return false,
-                }
-            }
+                    Poll::Ready(more)
+                })
+            })
+            .await
         }
     }
 }
@@ -60,10 +59,12 @@ mod windows {
     use crate::limits;
     use std::io;
     use tokio::io::{AsyncRead, AsyncReadExt};
-    use tokio::sync::Mutex;
 
     /// The reading end of a pipe.
-    pub struct ReadPipe(Mutex<(Box<dyn AsyncRead + Send + Unpin>, Vec<u8>)>);
+    pub struct ReadPipe {
+        pipe: Box<dyn AsyncRead + Send + Sync + Unpin>,
+        buffer: Vec<u8>,
+    }
 
     impl ReadPipe {
         /// Takes over the pipe of a child's standard output; needs the runtime's context.
@@ -80,14 +81,16 @@ mod windows {
             )?)))
         }
 
-        fn boxed(pipe: Box<dyn AsyncRead + Send + Unpin>) -> Self {
-            Self(Mutex::new((pipe, vec![0; limits::READ_BYTES])))
+        fn boxed(pipe: Box<dyn AsyncRead + Send + Sync + Unpin>) -> Self {
+            Self {
+                pipe,
+                buffer: vec![0; limits::READ_BYTES],
+            }
         }
 
         /// Waits for bytes and hands them to `take`; `false` at the end of the stream.
-        pub async fn read(&self, mut take: impl FnMut(&[u8])) -> bool {
-            let mut guard = self.0.lock().await;
-            let (pipe, buffer) = &mut *guard;
+        pub async fn read(&mut self, mut take: impl FnMut(&[u8])) -> bool {
+            let Self { pipe, buffer } = self;
             match pipe.read(buffer).await {
                 Ok(0) | Err(_) => false,
                 Ok(length) => {

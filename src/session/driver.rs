@@ -2,24 +2,26 @@
 //! the state; what follows from them is the state's business.
 
 use super::event::Event;
-use super::handle::{Input, Mailbox, Order, Session};
+use super::handle::{Mailbox, Order, Session};
 use super::start::{Before, Prepared};
 use super::state::State;
+use crate::batch;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::limits;
 use crate::process::child::{Exit, Launch, Process, Started};
 use crate::process::diagnostics::Diagnostics;
 use crate::process::pipe::ReadPipe;
-use crate::process::{keeper, tree};
+use crate::process::tree;
 use crate::protocol::framer::{Framed, Framer};
 use crate::protocol::inbound;
+use crate::wakefulness;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 use tempfile::NamedTempFile;
-use tokio::io::AsyncWriteExt;
-use tokio::process::ChildStdin;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Sleep;
 
 /// Runs a session to its end. A panic fails this session with `ERR_INTERNAL` and ends its process.
 pub(super) async fn supervise(prepared: Prepared, started: Option<Started>, before: Vec<Before>) {
@@ -33,6 +35,8 @@ pub(super) async fn supervise(prepared: Prepared, started: Option<Started>, befo
                 None => return,
             },
         };
+        // Environment and arguments are not kept for the life of the session.
+        drop(launch);
         Driver::run(driven, started, mailbox, prompt_file).await;
     });
     if let Err(error) = run.await {
@@ -56,7 +60,7 @@ async fn start_after(
         wait_for_end_of(other, session, orders).await?;
     }
     match launch.start() {
-        Ok(started) if session.has_process(&started.process) => {
+        Ok(started) if session.has_process(&started) => {
             session.save();
             Some(started)
         }
@@ -112,6 +116,8 @@ struct Driver {
     diagnostics: Diagnostics,
     /// Whether the process was signalled: a wrapper may have died of it, and left the CLI behind.
     signalled: bool,
+    /// What the alarm is set to.
+    alarm_at: Option<Instant>,
 }
 
 /// What woke the driver.
@@ -137,11 +143,15 @@ impl Driver {
             framer: Framer::new(limits::LINE_BYTES),
             diagnostics: Diagnostics::default(),
             signalled: false,
+            alarm_at: None,
         };
-        let writer = tokio::spawn(write_input(started.stdin, mailbox.input));
+        let input = started.stdin;
+        let feeding = Arc::clone(&input);
+        let writer = tokio::spawn(async move { feeding.run().await });
         let exit = driver.until_exit().await;
         // Whatever is still to be written has no reader any more.
         writer.abort();
+        input.close();
         driver.drain().await;
         if driver.signalled || !exit.is_orderly() {
             driver.end_leftovers().await;
@@ -161,15 +171,17 @@ impl Driver {
         let process = Arc::clone(&self.process);
         let exited = process.exited();
         tokio::pin!(exited);
+        let alarm = tokio::time::sleep(limits::LONGEST_WAIT);
+        tokio::pin!(alarm);
         loop {
-            let deadline = self.session.read(State::next_deadline);
+            self.set_alarm(alarm.as_mut());
             let room = self.session.backlog().has_room();
             let wake = tokio::select! {
                 biased;
                 Some(order) = self.orders.recv() => Wake::Order(order),
-                () = sleep_until(deadline), if deadline.is_some() => Wake::Time,
-                more = read_lines(&self.stdout, &mut self.framer, &self.session), if output && room => Wake::Output(more),
-                more = read_stderr(&self.stderr, &mut self.diagnostics, &self.session), if diagnostics => Wake::Diagnostics(more),
+                () = alarm.as_mut(), if self.alarm_at.is_some() => Wake::Time,
+                more = read_lines(&mut self.stdout, &mut self.framer, &self.session), if output && room => Wake::Output(more),
+                more = read_stderr(&mut self.stderr, &mut self.diagnostics, &self.session), if diagnostics => Wake::Diagnostics(more),
                 () = self.session.backlog().room(), if !room => Wake::Room,
                 () = sleep_until(silent_since.map(|since| since + limits::SILENT_LIFE)), if silent_since.is_some() => {
                     silent_since = None;
@@ -186,6 +198,8 @@ impl Driver {
                 Wake::Diagnostics(more) => diagnostics = more,
                 Wake::Room => {}
                 Wake::Time => {
+                    self.alarm_at = None;
+                    self.session.alarm_is_over();
                     self.session.apply(|state| state.on_time(Instant::now()));
                 }
                 Wake::Silence => {
@@ -193,6 +207,15 @@ impl Driver {
                 }
                 Wake::Exit(exit) => return exit,
             }
+        }
+    }
+
+    /// Sets the alarm to the next deadline, unless it rings earlier anyway.
+    fn set_alarm(&mut self, alarm: Pin<&mut Sleep>) {
+        let at = self.session.set_alarm();
+        if let Some(at) = at.filter(|_| at != self.alarm_at) {
+            alarm.reset(at.into());
+            self.alarm_at = Some(at);
         }
     }
 
@@ -220,8 +243,14 @@ impl Driver {
     /// Reads what an ended process left in its pipes. A descendant may hold them open for ever.
     async fn drain(&mut self) {
         let everything = async {
-            while more(read_lines(&self.stdout, &mut self.framer, &self.session)).await {}
-            while more(read_stderr(&self.stderr, &mut self.diagnostics, &self.session)).await {}
+            while more(read_lines(&mut self.stdout, &mut self.framer, &self.session)).await {}
+            while more(read_stderr(
+                &mut self.stderr,
+                &mut self.diagnostics,
+                &self.session,
+            ))
+            .await
+            {}
         };
         // Out of time only if a descendant goes on writing.
         let _ = tokio::time::timeout(limits::DRAIN_WAIT, everything).await;
@@ -230,10 +259,13 @@ impl Driver {
     }
 }
 
-async fn read_lines(stdout: &ReadPipe, framer: &mut Framer, session: &Session) -> bool {
-    stdout
+async fn read_lines(stdout: &mut ReadPipe, framer: &mut Framer, session: &Session) -> bool {
+    let more = stdout
         .read(|bytes| framer.push(bytes, |framed| on_framed(session, &framed)))
-        .await
+        .await;
+    batch::flush_if_late();
+    wakefulness::carry_out();
+    more
 }
 
 fn on_framed(session: &Session, framed: &Framed<'_>) {
@@ -256,7 +288,7 @@ fn on_framed(session: &Session, framed: &Framed<'_>) {
     }
 }
 
-async fn read_stderr(stderr: &ReadPipe, diagnostics: &mut Diagnostics, session: &Session) -> bool {
+async fn read_stderr(stderr: &mut ReadPipe, diagnostics: &mut Diagnostics, session: &Session) -> bool {
     let take = |bytes: &[u8]| {
         let text = diagnostics.push(bytes);
         if session.wants().stderr && !text.is_empty() {
@@ -271,17 +303,6 @@ async fn more(read: impl Future<Output = bool>) -> bool {
     tokio::time::timeout(limits::DRAIN_SILENCE, read)
         .await
         .unwrap_or(false)
-}
-
-async fn write_input(mut stdin: ChildStdin, mut input: UnboundedReceiver<Input>) {
-    // A CLI that has nothing to do ends with its input, that is with this host; one with a turn needs the keeper.
-    keeper::ready().await;
-    while let Some(Input::Line(line)) = input.recv().await {
-        // The reader is gone: the end of the process tells the rest.
-        if stdin.write_all(line.as_bytes()).await.is_err() {
-            return;
-        }
-    }
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

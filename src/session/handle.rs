@@ -12,9 +12,10 @@ use super::state::State;
 use super::status::Status;
 use crate::error::Result;
 use crate::options::{SavedTotals, SessionOptions};
-use crate::process::child::Process;
+use crate::process::child::{Process, Started};
+use crate::process::input::InputPipe;
 use crate::process::{keeper, tree};
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 use tokio::sync::{mpsc, watch};
@@ -31,21 +32,18 @@ struct Shared {
     options: Arc<SessionOptions>,
     state: Mutex<State>,
     outbox: Outbox,
-    input: mpsc::UnboundedSender<Input>,
+    input: OnceLock<Arc<InputPipe>>,
     orders: mpsc::UnboundedSender<Order>,
     wants: AtomicU8,
+    /// The owner's moment of the last send.
+    sent_at: AtomicU64,
     backlog: Backlog,
     pid: AtomicU32,
     writer: OnceLock<Arc<dyn Writer>>,
     process: OnceLock<Arc<Process>>,
     ended: watch::Sender<bool>,
-}
-
-/// For the task that writes standard input.
-#[derive(Debug)]
-pub(super) enum Input {
-    Line(String),
-    End,
+    /// When the driver looks at the deadlines by itself; locked after the state.
+    alarm: Mutex<Option<Instant>>,
 }
 
 /// For the task that drives the process.
@@ -59,7 +57,6 @@ pub(super) enum Order {
 
 /// The receiving ends, for the driver.
 pub(super) struct Mailbox {
-    pub(super) input: mpsc::UnboundedReceiver<Input>,
     pub(super) orders: mpsc::UnboundedReceiver<Order>,
 }
 
@@ -71,7 +68,6 @@ impl Session {
         options: SessionOptions,
         owner: Box<dyn Owner>,
     ) -> (Self, Mailbox) {
-        let (input, input_end) = mpsc::unbounded_channel();
         let (orders, orders_end) = mpsc::unbounded_channel();
         let options = Arc::new(options);
         let shared = Shared {
@@ -80,25 +76,21 @@ impl Session {
             state: Mutex::new(State::new(Arc::clone(&options))),
             options,
             outbox: Outbox::new(owner),
-            input,
+            input: OnceLock::new(),
             orders,
             wants: AtomicU8::new(0),
+            sent_at: AtomicU64::new(u64::MAX),
             backlog: Backlog::default(),
             pid: AtomicU32::new(0),
             writer: OnceLock::new(),
             process: OnceLock::new(),
             ended: watch::Sender::new(false),
+            alarm: Mutex::new(None),
         };
         let session = Self {
             shared: Arc::new(shared),
         };
-        (
-            session,
-            Mailbox {
-                input: input_end,
-                orders: orders_end,
-            },
-        )
+        (session, Mailbox { orders: orders_end })
     }
 
     /// The number that no other session of this process has.
@@ -156,8 +148,10 @@ impl Session {
 
     pub(super) fn wants(&self) -> Wants {
         let bits = self.shared.wants.load(Ordering::Relaxed);
+        // The program that sends may add its listeners in the same breath, and hears the whole turn.
+        let may_listen = self.shared.sent_at.load(Ordering::Acquire) == self.shared.outbox.moment();
         Wants {
-            messages: bits & 1 != 0,
+            messages: bits & 1 != 0 || may_listen,
             content: bits & 2 != 0,
             stderr: bits & 4 != 0,
         }
@@ -179,6 +173,8 @@ impl Session {
     /// # Errors
     /// `ERR_SESSION_NOT_ALIVE`.
     pub fn send(&self, message: Message) -> Result<(Status, u64)> {
+        let moment = self.shared.outbox.moment();
+        self.shared.sent_at.store(moment, Ordering::Release);
         self.call(|state| state.send(message, Instant::now()))
     }
 
@@ -287,20 +283,20 @@ impl Session {
         state.status()
     }
 
-    /// A change from outside the driver, which must look at the deadlines afterwards.
+    /// A change from outside the driver.
     fn call(&self, change: impl FnOnce(&mut State) -> Result<Vec<Effect>>) -> Result<(Status, u64)> {
         let mut state = self.lock();
         let effects = change(&mut state)?;
         self.perform(effects, &state);
-        self.order(Order::Look);
+        self.wake_for_deadline(&state);
         Ok(state.status())
     }
 
     fn perform(&self, effects: Vec<Effect>, state: &State) {
         for effect in effects {
             match effect {
-                Effect::Write(line) => self.input(Input::Line(line)),
-                Effect::EndInput => self.input(Input::End),
+                Effect::Write(line) => self.input(|input| input.write(line)),
+                Effect::EndInput => self.input(|input| input.end()),
                 Effect::Interrupt => self.order(Order::Interrupt),
                 Effect::KillTree => self.order(Order::KillTree),
                 Effect::Tell(event) => self.tell(event),
@@ -338,9 +334,43 @@ impl Session {
         Box::new(move |stored| session.shared.outbox.release(ticket, stored))
     }
 
-    fn input(&self, input: Input) {
-        // Fails only when the process has ended; its end settles what was to be written.
-        let _ = self.shared.input.send(input);
+    fn input(&self, work: impl FnOnce(&Arc<InputPipe>)) {
+        // Nothing is written before there is a process.
+        if let Some(input) = self.shared.input.get() {
+            work(input);
+        }
+    }
+
+    /// Has the driver look at the deadlines if one comes before its alarm. A turn's deadline comes after that of the
+    /// turn before, so turns do not wake it.
+    fn wake_for_deadline(&self, state: &State) {
+        let alarm = *self.alarm();
+        if let Some(deadline) = state.next_deadline()
+            && alarm.is_none_or(|at| deadline < at)
+        {
+            self.order(Order::Look);
+        }
+    }
+
+    /// When the driver must look at the deadlines: never later than the next one. The alarm of a deadline that is no
+    /// more stays.
+    pub(super) fn set_alarm(&self) -> Option<Instant> {
+        let deadline = self.lock().next_deadline();
+        let mut alarm = self.alarm();
+        *alarm = match (*alarm, deadline) {
+            (Some(alarm), Some(deadline)) => Some(alarm.min(deadline)),
+            (alarm, deadline) => alarm.or(deadline),
+        };
+        *alarm
+    }
+
+    /// The alarm has rung.
+    pub(super) fn alarm_is_over(&self) {
+        *self.alarm() = None;
+    }
+
+    fn alarm(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.shared.alarm.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn order(&self, order: Order) {
@@ -353,7 +383,8 @@ impl Session {
     }
 
     /// Takes the process, unless the session was ended meanwhile: then the caller ends the process.
-    pub(super) fn has_process(&self, process: &Arc<Process>) -> bool {
+    pub(super) fn has_process(&self, started: &Started) -> bool {
+        let process = &started.process;
         let mut state = self.lock();
         // The pid is part of what is saved and told from here on.
         self.shared.pid.store(process.pid(), Ordering::Relaxed);
@@ -362,6 +393,7 @@ impl Session {
         };
         // A session has one process in its life.
         let _ = self.shared.process.set(Arc::clone(process));
+        let _ = self.shared.input.set(Arc::clone(&started.stdin));
         self.perform(effects, &state);
         true
     }

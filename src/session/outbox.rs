@@ -10,6 +10,11 @@ use std::sync::{Mutex, PoisonError};
 pub trait Owner: Send + Sync {
     /// Takes the next event.
     fn tell(&self, event: Event);
+
+    /// Counts the moments of its program: what a program does without a pause is one moment.
+    fn moment(&self) -> u64 {
+        0
+    }
 }
 
 /// The queue in front of an [`Owner`].
@@ -44,6 +49,11 @@ impl Outbox {
             owner,
             queue: Mutex::default(),
         }
+    }
+
+    /// See [`Owner::moment`].
+    pub fn moment(&self) -> u64 {
+        self.owner.moment()
     }
 
     /// Tells the event as soon as nothing before it is held.

@@ -105,7 +105,7 @@ impl Prepared {
         engine.add(&session);
         if let Some(started) = &started {
             // Nobody else knows the session yet, so it cannot have been ended.
-            session.has_process(&started.process);
+            session.has_process(started);
         }
         engine.runtime().spawn(driver::supervise(self, started, before));
         Ok(session)

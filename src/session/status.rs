@@ -20,6 +20,17 @@ pub enum Status {
 }
 
 impl Status {
+    /// All statuses, in the order of their numbers.
+    pub const ALL: [Self; 7] = [
+        Self::Starting,
+        Self::Ready,
+        Self::Busy,
+        Self::Paused,
+        Self::Stopped,
+        Self::Killed,
+        Self::Failed,
+    ];
+
     /// The public word.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::shared::Shared;
+use crate::batch::{self, Sleeper};
 use crate::limits;
 
 type Inbox = Mutex<Option<Sender<Arc<Shared>>>>;
@@ -147,6 +148,10 @@ fn answer(store: &Shared) {
         Ok(())
     };
     store.queue().answer(count, &synced, &folded);
+    batch::together(|| give_answers(store));
+}
+
+fn give_answers(store: &Shared) {
     loop {
         // The queue must not be locked while an answer is given: it may queue the next change.
         let Some(answer) = store.queue().next_answer() else {
@@ -154,5 +159,11 @@ fn answer(store: &Shared) {
         };
         // The panic hook has reported it; the others still get their answers.
         drop(catch_unwind(AssertUnwindSafe(answer)));
+    }
+}
+
+impl Sleeper for Shared {
+    fn wake(self: Arc<Self>) {
+        wake(&self);
     }
 }
