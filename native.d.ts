@@ -3,8 +3,13 @@
 
 /** The environment, as `js/host.js` holds it. */
 export declare class Host {
-  /** `wake` is called without arguments when there is something to take. */
-  constructor(wake: () => void)
+  /**
+   * `wake` is called without arguments when there is something to take; `keeper` is the program of that name;
+   * `is_worker` tells an environment whose end is not that of the process.
+   */
+  constructor(wake: () => void, keeper: string, isWorker: boolean)
+  /** URL of the addon's file. */
+  static addonUrl(): string
   /** Keeps the event loop alive, or no longer. */
   hold(on: boolean): void
   /** Takes up to `most` items, four slots each: number, kind, and two values by kind. */
@@ -19,9 +24,11 @@ export declare class Host {
 export declare class NativeManager {
   /** A manager on a store. */
   constructor(host: Host, store: NativeStore)
+  /** Ends, in the background, what hosts left behind in this directory that ended without a keeper. */
+  sweep(): void
   /** JSON of the options of a new session. */
   planSpawn(name: string, given: string, defaults: string): string
-  /** JSON `{options, token}` of a session that goes on with its record; the token is '' if the record has no owner. */
+  /** JSON `{options, predecessor}` of a session that goes on with its record. */
   planResume(name: string, defaults: string): string
   /**
    * Starts a fork; the number of the outcome to come, which is JSON `{options, response, interaction, cost,
@@ -51,7 +58,7 @@ export declare class NativeSession {
   /**
    * Starts a session. `env` lists names and values of `process.env` in turn, `cwd` is `process.cwd()`.
    * With a `store` its record is kept there; with `take_over` it goes on with the record that is there, whose
-   * owner has this token ('' for none).
+   * owner is this one: JSON of `planResume`'s `predecessor`.
    */
   constructor(host: Host, options: string, env: Array<string>, cwd: string, store: NativeStore | undefined, takeOver?: string | undefined | null)
   /** The number that its events carry. */

@@ -3,31 +3,15 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
 import { standInEnv, standInPath } from '../testing/index.js'
-import { isAlive, until, world } from './support/sessions.mjs'
+import { descendants, isAlive, until, world } from './support/sessions.mjs'
 import { HABITS, record, rejection, standInLog } from './support/turns.mjs'
 
 const gone = (pids) => until(() => !pids.some((pid) => isAlive(pid)), `the end of ${pids}`)
-
-/** Pids of all processes below this one. */
-function descendants(root) {
-  const parents = new Map()
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    try {
-      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-      parents.set(Number(pid), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]))
-    } catch {
-      // It has ended meanwhile.
-    }
-  }
-  const below = (pid) =>
-    [...parents].filter(([, parent]) => parent === pid).flatMap(([child]) => [child, ...below(child)])
-  return below(root)
-}
 
 test('kill rejects what is in flight and in line, frees the name and says killed everywhere', async (t) => {
   const w = world(t)

@@ -3,6 +3,10 @@
 // This JavaScript environment's end of the engine: takes events in order and hands each to its session. One per
 // environment; worker threads have their own.
 
+const { basename, dirname, join } = require('node:path')
+const { fileURLToPath } = require('node:url')
+const { isMainThread } = require('node:worker_threads')
+
 const { Host } = require('./engine')
 const { decodeError } = require('./errors')
 
@@ -15,6 +19,7 @@ const ITEMS_AT_ONCE = 64
 /** Kinds of items, as `src/node/host.rs` numbers them. */
 const kinds = ['message', 'init', 'turn', 'failed', 'stderr', 'status', 'error', 'close']
 const DONE = 8
+const WARNING = 9
 
 /** Names the method by which a session takes its events; it returns whether it settled a send. */
 const deliver = Symbol('clearctx.deliver')
@@ -25,7 +30,7 @@ const sessions = new Map()
 /** @type {Map<number, { resolve(value: any): void, reject(error: Error): void }>} */
 const outcomes = new Map()
 
-const host = new Host(drain)
+const host = new Host(drain, keeperProgram(), !isMainThread)
 
 /** Items taken and not yet handed on, four slots each; `at` is the next one's first slot. */
 let taken = []
@@ -63,7 +68,13 @@ function deliverNext() {
   const [number, kind, first, second] = [taken[at], taken[at + 1], taken[at + 2], taken[at + 3]]
   at += 4
   if (kind === DONE) settle(number, first, second)
+  else if (kind === WARNING) warn(first)
   else if (sessions.get(number)?.[deliver](kinds[kind], first, second)) settled.add(number)
+}
+
+function warn(reason) {
+  const consequence = 'If this program is killed, processes of its sessions may live on'
+  process.emitWarning(`The keeper could not be started (${reason}). ${consequence}`, { code: 'CLEARCTX_NO_KEEPER' })
 }
 
 function settle(number, json, envelope) {
@@ -104,6 +115,14 @@ function updateHold() {
 /** `process.env` as the engine takes it: names and values in turn. Read at each call: programs change it. */
 function environment() {
   return Object.entries(process.env).flat()
+}
+
+/** The program that ends what a killed program leaves behind. It lies beside the addon, with the same ending. */
+function keeperProgram() {
+  const given = process.env.CLEARCTX_KEEPER
+  if (given) return given
+  const addon = fileURLToPath(Host.addonUrl())
+  return join(dirname(addon), basename(addon, '.node').replace(/^[^.]*/, 'clearctx-keeper'))
 }
 
 process.on('exit', () => host.end())

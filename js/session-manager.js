@@ -29,6 +29,7 @@ class SessionManager {
     this.store = new Store(check.text(given.dataDir, 'options.dataDir'), given)
     this.sessions = new Map()
     this.#native = call(() => new NativeManager(host, nativeOf(this.store)))
+    call(() => this.#native.sweep())
   }
 
   async spawn(name, options) {
@@ -229,20 +230,20 @@ class SessionManager {
   #restore(name) {
     if (this.#reserved.has(name)) throw sessionError.exists(name)
     const plan = storeCall(this.store, () => this.#native.planResume(name, this.#defaults()))
-    const { options, token } = JSON.parse(plan)
-    return this.#begin(options, { token })
+    const { options, predecessor } = JSON.parse(plan)
+    return this.#begin(options, { predecessor })
   }
 
   /**
    * The original's order: listeners, process, name, record. A start that fails leaves nothing behind.
    * @param {object} plan
-   * @param {{ token?: string, fork?: { interaction: object, cost: number, turns: number } }} origin
+   * @param {{ predecessor?: object | null, fork?: { interaction: object, cost: number, turns: number } }} origin
    */
-  #begin(plan, { token, fork }) {
+  #begin(plan, { predecessor, fork }) {
     const session = new StreamSession(plan)
     session[internals].attach({
       store: nativeOf(this.store),
-      takeOver: token,
+      takeOver: predecessor === undefined ? undefined : JSON.stringify(predecessor),
       onError: () => this.#isCurrent(session) && this._persist(session.name),
       onEnd: () => this.#release(session),
       onClose: () => this.#running.delete(session),
@@ -259,7 +260,7 @@ class SessionManager {
       this.sessions.set(session.name, session)
       this._persist(session.name)
       // Read only now that the record is ours: until then the process before may add a last turn.
-      if (token !== undefined) session[internals].restore(this.store.get(session.name) ?? {})
+      if (predecessor !== undefined) session[internals].restore(this.store.get(session.name) ?? {})
     } catch (error) {
       if (this.#isCurrent(session)) this.sessions.delete(session.name)
       if (session[internals].native === undefined) this.#running.delete(session)

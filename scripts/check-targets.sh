@@ -31,7 +31,7 @@ trap 'rm -rf "$stub"' EXIT
 
 failed=0
 for target in "${targets[@]}"; do
-  for features in '' --no-default-features; do
+  for features in '' '--no-default-features --features keeper'; do
     echo "checking $target ${features:-with default features}"
     LIBNODE_PATH=$stub RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=target/check-targets \
       cargo check --quiet --locked -Zbuild-std=std,panic_unwind --target "$target" $features || failed=1

@@ -2,8 +2,8 @@
 // fresh clone ready to run. Every step does nothing when there is nothing to do.
 
 import { spawnSync } from 'node:child_process'
-import { readFileSync, readdirSync, statSync, utimesSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { copyFileSync, readFileSync, readdirSync, renameSync, statSync, utimesSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -67,7 +67,7 @@ export async function installPackages() {
 }
 
 /**
- * Builds the addon and the loader beside it. Cargo decides what is stale. `args` go to `napi build`, for instance
+ * Builds the addon, the loader and the keeper beside it. Cargo decides what is stale. `args` go to `napi build`, for instance
  * `['--target', 'aarch64-apple-darwin']`.
  */
 export async function buildAddon({ debug = false, args = [] } = {}) {
@@ -79,18 +79,50 @@ export async function buildAddon({ debug = false, args = [] } = {}) {
   await step(`building the native addon (${debug ? 'debug' : 'release'})`, () =>
     runNode([napi, 'build', ...files, ...profile, ...args, '--', '--locked'], { what: 'napi build' }),
   )
+  const built = addons().filter((file) => modified(file) > started)
+  await buildKeeper(built, { debug, target: argument(args, '--target') })
   // As old as what was compiled: a file saved meanwhile is newer.
-  for (const addon of addons().filter((file) => modified(file) > started)) {
-    utimesSync(join(root, addon), started / 1000, started / 1000)
+  for (const addon of built) utimesSync(join(root, addon), started / 1000, started / 1000)
+}
+
+/** Builds the keeper for these addons, beside them and with their ending. Windows has none. */
+async function buildKeeper(built, { debug, target }) {
+  const wanted = built.map(keeperOf).filter((file) => file !== null)
+  if (wanted.length === 0) return
+  const options = ['--locked', '--no-default-features', '--features', 'keeper', '--bin', 'clearctx-keeper']
+  if (!debug) options.push('--release')
+  if (target !== undefined) options.push('--target', target)
+  await step('building the keeper', () => run('cargo', ['build', ...options], { what: 'cargo build' }))
+  const folders = [process.env.CARGO_TARGET_DIR || 'target', target ?? '', debug ? 'debug' : 'release']
+  for (const file of wanted) {
+    // Put in place by a rename: the old one may be running.
+    copyFileSync(resolve(root, ...folders, 'clearctx-keeper'), join(root, `.${file}`))
+    renameSync(join(root, `.${file}`), join(root, file))
   }
 }
 
-/** Whether the addon is there and nothing that it is made from is newer. Spares asking cargo each time. */
+/** The keeper's file for an addon's: `clearctx-keeper.linux-x64-gnu` for `clearctx.linux-x64-gnu.node`. */
+function keeperOf(addon) {
+  const platform = addon.split('.')[1]
+  return platform.startsWith('win32') ? null : `clearctx-keeper.${platform}`
+}
+
+function argument(args, name) {
+  const at = args.indexOf(name)
+  return at === -1 ? undefined : args[at + 1]
+}
+
+/** Whether addon and keeper are there and nothing that they are made from is newer. Spares asking cargo each time. */
 function addonIsFresh() {
   const sources = readdirSync(join(root, 'src'), { recursive: true }).map((file) => `src/${file}`)
   const newest = Math.max(...[...sources, ...BUILD_FILES].map((file) => modified(file) ?? Infinity))
   const built = modified('native.d.ts') !== null && addons().length > 0
-  return built && addons().every((addon) => modified(addon) > newest)
+  const keepers = addons()
+    .map(keeperOf)
+    .filter((file) => file !== null)
+  return (
+    built && keepers.every((file) => modified(file) !== null) && addons().every((addon) => modified(addon) > newest)
+  )
 }
 
 function addons() {

@@ -54,6 +54,28 @@ pub const ARGUMENT_BYTES: usize = 128 * 1024;
 /// Output of a fork's one-shot call that is read at most.
 pub const FORK_OUTPUT_BYTES: usize = LINE_BYTES;
 
+/// From the end of a host to SIGINT for its CLIs. An idle one leaves within 20 ms of the end of its input.
+pub const ABANDONED_INTERRUPT: Duration = Duration::from_millis(50);
+
+/// From the end of a host to SIGKILL for all that its CLIs have started. Two seconds are promised; the rest is for
+/// finding and ending them on a busy machine.
+pub const ABANDONED_KILL: Duration = Duration::from_millis(1300);
+
+/// How often the end of such processes is looked for.
+pub const ABANDONED_POLL: Duration = Duration::from_millis(20);
+
+/// Longest wait for room in the keeper's pipe. A keeper that does not read for so long is given up.
+pub const KEEPER_PATIENCE: Duration = Duration::from_millis(100);
+
+/// Longest wait for a keeper that was started. It answers within a few ms, on a machine that has time for it.
+pub const KEEPER_START: Duration = Duration::from_secs(10);
+
+/// Keepers that one host starts at most: whatever ends them all would end the next one too.
+pub const KEEPER_STARTS: u32 = 5;
+
+/// Ended sessions that the keeper remembers before it looks which of them have left anything running.
+pub const KEEPER_MARKS: usize = 500;
+
 /// Rounds of listing and killing until a process tree counts as ended.
 pub const TREE_KILL_ROUNDS: usize = 20;
 

@@ -3,18 +3,18 @@
 //! Decides; it starts nothing. The binding layer starts what was planned, in the original's order.
 //!
 //! - [`fork`]: the CLI's own fork, run once.
-//! - [`keeper`]: keeps a session's record.
+//! - [`record_writer`]: keeps a session's record.
 
 pub mod fork;
-pub mod keeper;
+pub mod record_writer;
 
 use crate::clock;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::options::{RunOptions, SavedTotals, SessionOptions};
-use crate::process::tree;
+use crate::process::{left_over, tree};
 use crate::store::{Change, OwnerState, Ownership, Record, Store};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Statuses of a record that leave its name free.
@@ -59,8 +59,18 @@ pub struct Defaults {
 pub struct Resume {
     /// What to start.
     pub options: SessionOptions,
-    /// Token of the record's owner, if it has one: the record is taken over from that owner alone.
-    pub token: Option<String>,
+    /// The record's owner, if it has one.
+    pub predecessor: Option<Predecessor>,
+}
+
+/// The session that had the record before the one that resumes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Predecessor {
+    /// Its token: the record is taken over from this owner alone.
+    pub token: String,
+    /// Whether its CLI outlived its host and must be ended first: two on one conversation would part it.
+    pub left_over: bool,
 }
 
 impl Manager {
@@ -139,18 +149,15 @@ impl Manager {
                 status,
             });
         }
-        if let (OwnerState::Dead, Some(pid), Some(mark)) =
-            (owned.state, owned.cli_pid, owned.token.as_deref())
-        {
-            // A CLI outlives its host as long as its turn lasts; two on one conversation would part it. Seldom
-            // there, so seldom worth the few ms that its end takes.
-            let _ = tree::kill_stranger(pid, mark);
-        }
         let options = from_record(name, &record, id, defaults);
-        Ok(Resume {
-            options,
-            token: owned.token,
-        })
+        let outlived = |mark: &str| {
+            owned.state == OwnerState::Dead && owned.cli_pid.is_some_and(|pid| tree::carries(pid, mark))
+        };
+        let predecessor = owned.token.map(|token| Predecessor {
+            left_over: outlived(&token),
+            token,
+        });
+        Ok(Resume { options, predecessor })
     }
 
     /// Ends the session of a name that no live session of the calling manager has: marks its record, and
@@ -177,6 +184,22 @@ impl Manager {
         };
         self.store.apply([change])?;
         end_process_elsewhere(&owned)
+    }
+
+    /// Ends what hosts left behind in this directory that have ended without a keeper, in the background. The CLI of
+    /// such a host works on until its turn ends, and its tools as long as they like.
+    pub fn sweep(&self) {
+        let store = self.store.clone();
+        let look = move || {
+            // What the store has to say of itself it says at the next call.
+            let lost = store.lost_tokens().unwrap_or_default();
+            if let (false, Ok(engine)) = (lost.is_empty(), Engine::get()) {
+                engine.runtime().spawn(left_over::end(lost));
+            }
+        };
+        let thread = std::thread::Builder::new().name("clearctx-sweep".to_owned());
+        // Fails where there is no room for a thread; the next manager looks again.
+        let _ = thread.spawn(look);
     }
 
     /// Removes a record, and ends the process where another manager or another live host owns it.
@@ -252,11 +275,11 @@ fn end_process_elsewhere(owned: &Ownership) -> Result<()> {
             }
         }
         OwnerState::OtherAlive | OwnerState::Dead => {
-            if let (Some(pid), Some(mark)) = (owned.cli_pid, owned.token.clone()) {
+            if let (Some(_), Some(mark)) = (owned.cli_pid, owned.token.clone()) {
                 // Takes a few ms; the caller need not wait for it.
                 Engine::get()?
                     .runtime()
-                    .spawn_blocking(move || tree::kill_stranger(pid, &mark));
+                    .spawn_blocking(move || tree::kill_leftovers(&mark));
             }
         }
         OwnerState::None => {}

@@ -4,14 +4,24 @@
 //! - [`script`]: what is run in the place of a script where the system cannot start one.
 //! - [`child`]: one process and its pipes; [`pipe`]: one end of a pipe;
 //!   [`diagnostics`]: what it writes to standard error.
-//! - [`tree`]: a process and all its descendants, killed.
+//! - `table`, `family`: which processes belong together; [`tree`]: ends them.
+//! - [`keeper`]: the process that does so when this one has ended; [`watch`]: its side.
+//! - [`left_over`]: what a host left behind that had no keeper.
 //! - [`one_shot`]: a process that is run for its output.
 
 pub mod child;
 pub mod command;
 pub mod diagnostics;
+#[cfg(unix)]
+mod family;
+pub mod keeper;
+pub mod left_over;
 pub mod locate;
 pub mod one_shot;
 pub mod pipe;
 pub mod script;
+#[cfg(unix)]
+mod table;
 pub mod tree;
+#[cfg(unix)]
+pub mod watch;

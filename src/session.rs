@@ -5,7 +5,7 @@
 //! - [`ladder`]: the steps by which a process is ended.
 //! - [`ledger`]: what a turn cost; [`turn`]: a finished turn as JSON; [`status`], [`event`]: what is told.
 //! - [`start`]: from options to a started session; [`handle`]: the session as the outside holds it; [`driver`]: the task that moves its bytes.
-//! - [`record`]: what is told to the keeper of its record.
+//! - [`record`]: what is told to the writer of its record.
 //! - [`outbox`]: events on their way out, held back until what they report is stored.
 
 mod backlog;

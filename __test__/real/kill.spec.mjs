@@ -67,16 +67,18 @@ test('kill() ends a session that another host on this machine owns', async (t) =
   assert.equal(manager.status('a').status, 'killed')
 })
 
-test('kill() ends what a host left behind that was killed in mid-turn', async (t) => {
+test('kill() ends what a host without a keeper left behind that was killed in mid-turn', async (t) => {
   const world = await createWorld(t)
-  const host = world.startHost([
+  const calls = [
     ['spawn', 'a', { prompt: 'first', workDir: world.workDir, allowedTools: ['Bash'] }],
     ['send', 'a', ENDLESS],
-  ])
+  ]
+  const host = world.startHost(calls, { keeper: false })
+  // Made while the host lives: a manager made later would end by itself what the host left.
+  const manager = world.manager()
   await until(() => existsSync(world.file('started')), 'the tool runs')
   host.kill('SIGKILL')
   await host.ended
-  const manager = world.manager()
   assert.equal(manager.status('a').status, 'stopped')
   assert.ok(await lives(manager.status('a').pid), 'the CLI waits for its tool')
   manager.kill('a')

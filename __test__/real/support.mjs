@@ -132,11 +132,15 @@ class World {
     return { results, child }
   }
 
-  /** Starts such a host without waiting for anything; `ended` of the child is a promise. */
-  startHost(calls, { keep = false, cwd } = {}) {
+  /**
+   * Starts such a host without waiting for anything; `ended` of the child is a promise. Without a `keeper` its CLIs
+   * outlive it.
+   */
+  startHost(calls, { keep = false, keeper = true, cwd } = {}) {
     const job = JSON.stringify({ calls, keep, options: { ...this.options, env: {} } })
     const stdio = ['ignore', 'pipe', 'inherit']
-    const child = spawn(process.execPath, [HOST, job], { env: this.cleanEnv, stdio, cwd })
+    const env = keeper ? this.cleanEnv : { ...this.cleanEnv, CLEARCTX_KEEPER: '/no/such/keeper' }
+    const child = spawn(process.execPath, [HOST, job], { env, stdio, cwd })
     this.#hosts.push(child)
     child.ended = once(child, 'exit')
     return child

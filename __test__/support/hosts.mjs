@@ -4,16 +4,19 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
 import { standInPath } from '../../testing/index.js'
-import { world } from './sessions.mjs'
+import { isAlive, world } from './sessions.mjs'
 
 /** Longest life of a program, in ms: a hung one fails its test instead of the whole run. */
 const HOST_LIFE_MS = 30_000
+
+/** A program that is not there: with it as their keeper, programs have none. */
+export const NO_KEEPER = { CLEARCTX_KEEPER: '/no/such/keeper' }
 
 const mainUrl = new URL('./host-main.mjs', import.meta.url).href
 
@@ -46,6 +49,22 @@ export function hostWorld(t) {
     return host
   }
   return { ...w, start, host: (program, ...args) => start(program, { args }) }
+}
+
+/** Pid of the keeper of the program with this pid; undefined if it has none. */
+export function keeperOf(pid) {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .find((other) => isAlive(other) && /clearctx-keeper[^\0]*\0(\d+)\0$/.exec(commandLine(other))?.[1] === String(pid))
+}
+
+function commandLine(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+  } catch {
+    return ''
+  }
 }
 
 class TestHost {

@@ -51,6 +51,8 @@ export function world(t) {
       sessions.push(session)
       return session
     },
+    /** Pids of all processes whose environment names this world. */
+    processes: () => pidsOf(dir),
     readStore: () => JSON.parse(readFileSync(join(dataDir, 'sessions.json'), 'utf8')),
   }
 }
@@ -70,6 +72,22 @@ export function isAlive(pid) {
   }
 }
 
+/** Pids of all processes below this one. */
+export function descendants(root) {
+  const parents = new Map()
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      parents.set(Number(pid), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]))
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  const below = (pid) =>
+    [...parents].filter(([, parent]) => parent === pid).flatMap(([child]) => [child, ...below(child)])
+  return below(root)
+}
+
 /** Resolves when the condition holds; for what no event tells, such as another process. Fails after `ms`. */
 export async function until(condition, what, ms = 5000) {
   const end = performance.now() + ms
@@ -81,19 +99,23 @@ export async function until(condition, what, ms = 5000) {
 
 /** Processes whose environment names the directory, after a moment for those that are on their way out. */
 async function processesOf(dir) {
-  const find = () => readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && belongs(pid, dir))
-  let found = find()
+  let found = pidsOf(dir)
   const end = performance.now() + 2000
   while (found.length > 0 && performance.now() < end) {
     await new Promise((resolve) => setTimeout(resolve, 10))
-    found = find()
+    found = pidsOf(dir)
   }
   return found.map((pid) => `${pid} ${readCommand(pid)}`)
 }
 
+function pidsOf(dir) {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
+  return pids.map(Number).filter((pid) => belongs(pid, dir))
+}
+
 function belongs(pid, dir) {
   try {
-    return Number(pid) !== process.pid && isAlive(pid) && readFileSync(`/proc/${pid}/environ`, 'utf8').includes(dir)
+    return pid !== process.pid && isAlive(pid) && readFileSync(`/proc/${pid}/environ`, 'utf8').includes(dir)
   } catch {
     return false
   }

@@ -4,8 +4,10 @@
 //! After the environment has ended, events are dropped.
 
 use super::error::envelope;
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::process::one_shot::Cancel;
+use crate::process::{keeper, left_over};
 use crate::session::event::Event;
 use crate::session::handle::Session;
 use crate::session::outbox::Owner;
@@ -15,7 +17,9 @@ use napi::bindgen_prelude::{Either3, Env, Function, FunctionRef, Null};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Result, Status};
 use napi_derive::napi;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A slot of [`Host::take`].
@@ -32,6 +36,8 @@ pub(super) enum Item {
     Session(u64, Event),
     /// A fork or a flush has ended: number, JSON of the outcome, or its error.
     Done(u64, std::result::Result<String, Error>),
+    /// Why there is no keeper.
+    Warning(String),
 }
 
 /// The environment's shared part, reachable from every thread.
@@ -43,6 +49,8 @@ pub(super) struct HostQueue {
     forks: Mutex<HashMap<u64, Cancel>>,
     /// For the last write when the environment ends.
     stores: Mutex<Vec<Store>>,
+    hears_of_keeper: AtomicBool,
+    is_worker: bool,
 }
 
 impl HostQueue {
@@ -61,7 +69,8 @@ impl HostQueue {
         }
     }
 
-    pub(super) fn add_session(&self, session: &Session) {
+    pub(super) fn add_session(self: &Arc<Self>, session: &Session) {
+        self.hear_of_keeper();
         lock(&self.sessions).insert(session.number(), session.clone());
     }
 
@@ -72,8 +81,27 @@ impl HostQueue {
         }
     }
 
-    pub(super) fn add_fork(&self, number: u64) -> Cancel {
+    pub(super) fn add_fork(self: &Arc<Self>, number: u64) -> Cancel {
+        self.hear_of_keeper();
         lock(&self.forks).entry(number).or_default().clone()
+    }
+
+    /// Lets JavaScript know if there is no keeper, once in the process.
+    fn hear_of_keeper(self: &Arc<Self>) {
+        static WARNED: AtomicBool = AtomicBool::new(false);
+        let Ok(engine) = Engine::get() else { return };
+        if self.hears_of_keeper.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let queue = Arc::downgrade(self);
+        engine.runtime().spawn(async move {
+            let reason = keeper::failure().await;
+            if let Some(queue) = queue.upgrade().filter(|queue| lock(&queue.items).is_some())
+                && !WARNED.swap(true, Ordering::Relaxed)
+            {
+                queue.push(Item::Warning(reason));
+            }
+        });
     }
 
     pub(super) fn remove_fork(&self, number: u64) {
@@ -86,12 +114,18 @@ impl HostQueue {
         }
     }
 
-    /// Stops everything that lives: records say so, processes are asked to end.
+    /// Stops everything that lives: records say so, processes end.
     fn stop_all(&self) {
-        for session in self.live() {
-            session.stop();
-            session.save();
-            session.interrupt_if_busy();
+        let sessions = self.live();
+        for session in &sessions {
+            session.leave();
+        }
+        if self.is_worker
+            && let Ok(engine) = Engine::get()
+        {
+            // The process lives on; else its keeper does the same.
+            let marks: BTreeSet<String> = sessions.iter().map(|session| session.mark().to_owned()).collect();
+            engine.runtime().spawn(left_over::end(marks));
         }
         for fork in lock(&self.forks).values() {
             fork.cancel();
@@ -165,9 +199,11 @@ pub struct Host {
 
 #[napi]
 impl Host {
-    /// `wake` is called without arguments when there is something to take.
+    /// `wake` is called without arguments when there is something to take; `keeper` is the program of that name;
+    /// `is_worker` tells an environment whose end is not that of the process.
     #[napi(constructor, catch_unwind)]
-    pub fn new(env: &Env, wake: Function<'_, (), ()>) -> Result<Self> {
+    pub fn new(env: &Env, wake: Function<'_, (), ()>, keeper: String, is_worker: bool) -> Result<Self> {
+        keeper::set_program(Path::new(&keeper));
         let callback = wake.create_ref()?;
         let wake: Wake = wake
             .build_threadsafe_function::<()>()
@@ -179,6 +215,8 @@ impl Host {
             sessions: Mutex::default(),
             forks: Mutex::default(),
             stores: Mutex::default(),
+            hears_of_keeper: AtomicBool::new(false),
+            is_worker,
         });
         env.add_env_cleanup_hook(Arc::clone(&queue), |queue| queue.end())?;
         Ok(Self {
@@ -186,6 +224,12 @@ impl Host {
             callback,
             hold: None,
         })
+    }
+
+    /// URL of the addon's file.
+    #[napi(catch_unwind)]
+    pub fn addon_url(env: &Env) -> Result<String> {
+        env.get_module_file_name()
     }
 
     /// Keeps the event loop alive, or no longer.
@@ -241,6 +285,7 @@ impl Host {
             Item::Session(number, event) => self.event_slots(number, event),
             Item::Done(number, Ok(json)) => row(number, 8, text(json), none()),
             Item::Done(number, Err(error)) => row(number, 8, none(), text(envelope(&error))),
+            Item::Warning(reason) => row(0, 9, text(reason), none()),
         }
     }
 

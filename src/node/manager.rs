@@ -32,6 +32,12 @@ impl NativeManager {
         }
     }
 
+    /// Ends, in the background, what hosts left behind in this directory that ended without a keeper.
+    #[napi(catch_unwind)]
+    pub fn sweep(&self) {
+        self.manager.sweep();
+    }
+
     /// JSON of the options of a new session.
     #[napi(catch_unwind)]
     pub fn plan_spawn(&self, name: String, given: String, defaults: String) -> Result<String> {
@@ -46,7 +52,7 @@ impl NativeManager {
         Ok(options_json(&options))
     }
 
-    /// JSON `{options, token}` of a session that goes on with its record; the token is '' if the record has no owner.
+    /// JSON `{options, predecessor}` of a session that goes on with its record.
     #[napi(catch_unwind)]
     pub fn plan_resume(&self, name: String, defaults: String) -> Result<String> {
         let defaults = read::<Defaults>(&defaults, "options")?;
@@ -54,7 +60,7 @@ impl NativeManager {
             .manager
             .plan_resume(&name, defaults)
             .map_err(|error| throw(&error))?;
-        Ok(json!({ "options": resume.options, "token": resume.token.unwrap_or_default() }).to_string())
+        Ok(json!({ "options": resume.options, "predecessor": resume.predecessor }).to_string())
     }
 
     /// Starts a fork; the number of the outcome to come, which is JSON `{options, response, interaction, cost,

@@ -5,7 +5,8 @@ use super::host::{Host, SessionOwner, to_number};
 use super::store::NativeStore;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::manager::keeper::{Beginning, RecordKeeper};
+use crate::manager::Predecessor;
+use crate::manager::record_writer::{Beginning, RecordWriter};
 use crate::options::{Host as HostView, SessionOptions, milliseconds, variable_name};
 use crate::session::effect::{Message, Wants};
 use crate::session::handle::Session;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 #[napi]
 pub struct NativeSession {
     pub(super) session: Session,
-    keeper: Option<Arc<RecordKeeper>>,
+    writer: Option<Arc<RecordWriter>>,
 }
 
 /// A status and the count of changes that led to it.
@@ -39,7 +40,7 @@ pub struct StatusChange {
 impl NativeSession {
     /// Starts a session. `env` lists names and values of `process.env` in turn, `cwd` is `process.cwd()`.
     /// With a `store` its record is kept there; with `take_over` it goes on with the record that is there, whose
-    /// owner has this token ('' for none).
+    /// owner is this one: JSON of `planResume`'s `predecessor`.
     #[napi(constructor, catch_unwind)]
     pub fn new(
         host: &Host,
@@ -55,20 +56,26 @@ impl NativeSession {
             queue: host.queue(),
             number,
         });
-        let prepared =
+        let mut prepared =
             Prepared::new(number, options, &host_view(env, cwd), owner).map_err(|error| throw(&error))?;
-        let keeper = match store {
+        let writer = match store {
             Either::A(store) => {
                 let beginning = match take_over {
-                    Some(token) => Beginning::TakeOver {
-                        token: Some(token).filter(|token| !token.is_empty()),
-                    },
+                    Some(predecessor) => {
+                        let predecessor = read::<Option<Predecessor>>(&predecessor, "options")?;
+                        if let Some(left) = predecessor.iter().find(|before| before.left_over) {
+                            prepared.end_first(&left.token);
+                        }
+                        Beginning::TakeOver {
+                            token: predecessor.map(|before| before.token),
+                        }
+                    }
                     None => Beginning::New,
                 };
                 if matches!(beginning, Beginning::TakeOver { .. }) {
                     prepared.session().await_totals();
                 }
-                Some(RecordKeeper::attach(
+                Some(RecordWriter::attach(
                     store.store.clone(),
                     prepared.session(),
                     beginning,
@@ -78,7 +85,7 @@ impl NativeSession {
         };
         let session = prepared.start().map_err(|error| throw(&error))?;
         host.queue().add_session(&session);
-        Ok(Self { session, keeper })
+        Ok(Self { session, writer })
     }
 
     /// The number that its events carry.
@@ -180,16 +187,16 @@ impl NativeSession {
     /// Whether the record was taken away, so that `persist` should be given the whole history.
     #[napi(getter, catch_unwind)]
     pub fn record_lost(&self) -> bool {
-        self.keeper.as_ref().is_some_and(|keeper| keeper.is_lost())
+        self.writer.as_ref().is_some_and(|writer| writer.is_lost())
     }
 
     /// Saves the session's present state, if it keeps a record. `interactions` is JSON that replaces the
     /// history, if given.
     #[napi(catch_unwind)]
     pub fn persist(&self, interactions: Option<String>) -> Result<()> {
-        let Some(keeper) = &self.keeper else { return Ok(()) };
+        let Some(writer) = &self.writer else { return Ok(()) };
         let interactions = interactions.map(turn::raw);
-        keeper
+        writer
             .persist(&self.session, interactions.as_deref())
             .map_err(|error| throw(&error))
     }

@@ -3,6 +3,7 @@
 //! It is reaped without SIGCHLD, whose handler belongs to Node: through a pidfd on Linux, else by a thread
 //! that waits. A signal is sent only while the process has not been reaped, so never to a stranger.
 
+use super::keeper::Guard;
 use super::pipe::ReadPipe;
 use super::tree;
 use crate::error::{Error, Result};
@@ -11,6 +12,7 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::process::ChildStdin;
 
@@ -69,6 +71,9 @@ impl Exit {
 pub struct Process {
     pid: u32,
     mark: String,
+    /// Makes the keeper end what is left of it when this host has ended.
+    guard: Guard,
+    interrupted: AtomicBool,
     /// Gone once the process has been reaped.
     child: Mutex<Option<Child>>,
     /// Holds the process and its descendants together; closing it ends them.
@@ -119,8 +124,10 @@ impl Launch {
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         #[cfg(windows)]
         std::os::windows::process::CommandExt::creation_flags(&mut command, NO_WINDOW);
+        // Before the process is there: this host may end right after it has started it.
+        let guard = Guard::new(&self.mark);
         let child = command.spawn().map_err(|error| self.describe(&error))?;
-        Ok(Arc::new(Process::new(child, self.mark.clone())))
+        Ok(Arc::new(Process::new(child, self.mark.clone(), guard)))
     }
 
     #[cfg(unix)]
@@ -167,10 +174,12 @@ fn missing_pipe() -> io::Error {
 }
 
 impl Process {
-    fn new(child: Child, mark: String) -> Self {
+    fn new(child: Child, mark: String, guard: Guard) -> Self {
         Self {
             pid: child.id(),
             mark,
+            guard,
+            interrupted: AtomicBool::new(false),
             #[cfg(windows)]
             job: Mutex::new(tree::job_for(&child)),
             child: Mutex::new(Some(child)),
@@ -206,8 +215,13 @@ impl Process {
     }
 
     /// Asks the process to end: SIGINT to its group, as a terminal does, so that it reaches the CLI behind a
-    /// wrapper. The CLI then ends its tools. Windows has no such signal: nothing.
+    /// wrapper. The CLI then ends its tools. Only once: a second signal would cut that short. Windows has no such
+    /// signal: nothing.
     pub fn interrupt(&self) {
+        if self.interrupted.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.guard.interrupted();
         #[cfg(unix)]
         self.if_there(|pid| rustix::process::kill_process_group(pid, rustix::process::Signal::INT));
     }
@@ -245,6 +259,11 @@ impl Process {
     #[must_use]
     pub fn is_reaped(&self) -> bool {
         self.lock().is_none()
+    }
+
+    /// The process is gone, and what it left behind unasked.
+    pub fn release(&self) {
+        self.guard.release();
     }
 
     /// Reaps the process if it has ended.

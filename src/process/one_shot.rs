@@ -3,7 +3,7 @@
 use super::child::{Exit, Launch, Process};
 use super::diagnostics::Diagnostics;
 use super::pipe::ReadPipe;
-use super::tree;
+use super::{keeper, tree};
 use crate::error::{Error, Result};
 use crate::limits;
 use std::fs::File;
@@ -74,6 +74,8 @@ pub async fn run(
         reason: format!("cannot make a file for the output: {error}"),
     };
     let output = tempfile::tempfile().map_err(failed)?;
+    // It has something to do from its first moment.
+    keeper::ready().await;
     let (process, stdin, stderr) = launch.start_into(output.try_clone().map_err(failed)?)?;
     let writer = tokio::spawn(write_all(stdin, input));
     let mut call = OneShot {
@@ -93,6 +95,7 @@ pub async fn run(
     } else {
         call.end().await;
     }
+    call.process.release();
     let stdout = tokio::task::spawn_blocking(move || read_all(output))
         .await
         .unwrap_or_default();

@@ -3,7 +3,7 @@
 
 use super::event::Event;
 use super::handle::{Input, Mailbox, Order, Session};
-use super::start::Prepared;
+use super::start::{Before, Prepared};
 use super::state::State;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -11,7 +11,7 @@ use crate::limits;
 use crate::process::child::{Exit, Launch, Process, Started};
 use crate::process::diagnostics::Diagnostics;
 use crate::process::pipe::ReadPipe;
-use crate::process::tree;
+use crate::process::{keeper, tree};
 use crate::protocol::framer::{Framed, Framer};
 use crate::protocol::inbound;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use tokio::process::ChildStdin;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Runs a session to its end. A panic fails this session with `ERR_INTERNAL` and ends its process.
-pub(super) async fn supervise(prepared: Prepared, started: Option<Started>, before: Vec<Session>) {
+pub(super) async fn supervise(prepared: Prepared, started: Option<Started>, before: Vec<Before>) {
     let (session, mut mailbox, launch, prompt_file) = prepared.into_parts();
     let driven = session.clone();
     let run = tokio::spawn(async move {
@@ -47,13 +47,13 @@ pub(super) async fn supervise(prepared: Prepared, started: Option<Started>, befo
 /// Waits until the processes that are leaving the conversation have ended, then starts ours. `None` if the
 /// session was ended meanwhile, or could not be started.
 async fn start_after(
-    before: Vec<Session>,
+    before: Vec<Before>,
     launch: &Launch,
     session: &Session,
     orders: &mut UnboundedReceiver<Order>,
 ) -> Option<Started> {
     for other in before {
-        wait_for_end_of(&other, session, orders).await?;
+        wait_for_end_of(other, session, orders).await?;
     }
     match launch.start() {
         Ok(started) if session.has_process(&started.process) => {
@@ -74,7 +74,7 @@ async fn start_after(
 
 /// Time passes for the waiting session too. `None` if it was ended.
 async fn wait_for_end_of(
-    other: &Session,
+    other: Before,
     session: &Session,
     orders: &mut UnboundedReceiver<Order>,
 ) -> Option<()> {
@@ -148,6 +148,7 @@ impl Driver {
         }
         // Nothing is left of a session that says that it has ended.
         drop(prompt_file);
+        driver.process.release();
         let stderr = driver.diagnostics.tail();
         driver
             .session
@@ -273,6 +274,8 @@ async fn more(read: impl Future<Output = bool>) -> bool {
 }
 
 async fn write_input(mut stdin: ChildStdin, mut input: UnboundedReceiver<Input>) {
+    // A CLI that has nothing to do ends with its input, that is with this host; one with a turn needs the keeper.
+    keeper::ready().await;
     while let Some(Input::Line(line)) = input.recv().await {
         // The reader is gone: the end of the process tells the rest.
         if stdin.write_all(line.as_bytes()).await.is_err() {

@@ -7,13 +7,13 @@ use super::backlog::Backlog;
 use super::effect::{Effect, Message, Wants};
 use super::event::{Event, Turn};
 use super::outbox::{Outbox, Owner, Ticket};
-use super::record::{Fields, Keeper, Stored, Totals};
+use super::record::{Fields, Stored, Totals, Writer};
 use super::state::State;
 use super::status::Status;
 use crate::error::Result;
 use crate::options::{SavedTotals, SessionOptions};
 use crate::process::child::Process;
-use crate::process::tree;
+use crate::process::{keeper, tree};
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
@@ -36,7 +36,7 @@ struct Shared {
     wants: AtomicU8,
     backlog: Backlog,
     pid: AtomicU32,
-    keeper: OnceLock<Arc<dyn Keeper>>,
+    writer: OnceLock<Arc<dyn Writer>>,
     process: OnceLock<Arc<Process>>,
     ended: watch::Sender<bool>,
 }
@@ -85,7 +85,7 @@ impl Session {
             wants: AtomicU8::new(0),
             backlog: Backlog::default(),
             pid: AtomicU32::new(0),
-            keeper: OnceLock::new(),
+            writer: OnceLock::new(),
             process: OnceLock::new(),
             ended: watch::Sender::new(false),
         };
@@ -120,10 +120,10 @@ impl Session {
         &self.shared.options
     }
 
-    /// Makes `keeper` keep the session's record. To be called once, before the process is started.
-    pub fn keep_record(&self, keeper: Arc<dyn Keeper>) {
-        // A second keeper would be a defect of the binding; the first one stays.
-        let _ = self.shared.keeper.set(keeper);
+    /// Makes `writer` keep the session's record. To be called once, before the process is started.
+    pub fn keep_record(&self, writer: Arc<dyn Writer>) {
+        // A second writer would be a defect of the binding; the first one stays.
+        let _ = self.shared.writer.set(writer);
     }
 
     /// What the record says of the session at this moment.
@@ -217,11 +217,14 @@ impl Session {
         self.save_fields(&self.lock());
     }
 
-    /// Sends SIGINT to the process if a turn runs: for a host that is about to end. An idle CLI ends by the end
-    /// of its input, which comes with the end of the host.
-    pub fn interrupt_if_busy(&self) {
+    /// Stops the session because the program, or the part of it that owns the session, ends: its record says so. The
+    /// process is the keeper's to end, or the caller's where the program lives on. Without a keeper a turn that runs is
+    /// interrupted here; an idle CLI ends by the end of its input, which comes with the end of the program.
+    pub fn leave(&self) {
         let busy = self.read(State::has_turn);
-        if let Some(process) = self.shared.process.get().filter(|_| busy) {
+        self.stop();
+        self.save();
+        if let Some(process) = self.shared.process.get().filter(|_| busy && !keeper::watches()) {
             process.interrupt();
         }
     }
@@ -311,15 +314,15 @@ impl Session {
     }
 
     fn save_fields(&self, state: &State) {
-        let Some(keeper) = self.shared.keeper.get() else {
+        let Some(writer) = self.shared.writer.get() else {
             return;
         };
         let ticket = self.shared.outbox.hold(None);
-        keeper.save(self.fields(state), self.release_when_stored(ticket));
+        writer.save(self.fields(state), self.release_when_stored(ticket));
     }
 
     fn record_turn(&self, mut turn: Box<Turn>, state: &State) {
-        let Some(keeper) = self.shared.keeper.get() else {
+        let Some(writer) = self.shared.writer.get() else {
             self.tell(Event::Turn(turn));
             return;
         };
@@ -327,7 +330,7 @@ impl Session {
         let interaction = super::turn::raw(std::mem::take(&mut turn.interaction));
         self.shared.backlog.told(turn.backlog_bytes());
         let ticket = self.shared.outbox.hold(Some(turn));
-        keeper.add_turn(interaction, self.fields(state), self.release_when_stored(ticket));
+        writer.add_turn(interaction, self.fields(state), self.release_when_stored(ticket));
     }
 
     fn release_when_stored(&self, ticket: Ticket) -> Stored {

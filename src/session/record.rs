@@ -34,8 +34,8 @@ pub struct Totals {
     pub cli: SavedTotals,
 }
 
-/// Keeps the record of one session. Never blocks.
-pub trait Keeper: Send + Sync {
+/// Writes the record of one session. Never blocks.
+pub trait Writer: Send + Sync {
     /// Saves the fields.
     fn save(&self, fields: Fields, stored: Stored);
 

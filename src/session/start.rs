@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::options::{Host, SessionOptions};
 use crate::process::child::Launch;
-use crate::process::{command, locate};
+use crate::process::{command, left_over, locate};
 use std::io::Write;
 use tempfile::NamedTempFile;
 
@@ -17,6 +17,25 @@ pub struct Prepared {
     mailbox: Mailbox,
     launch: Launch,
     prompt_file: Option<NamedTempFile>,
+    /// Mark of what another host left behind in the same conversation.
+    left_over: Option<String>,
+}
+
+/// What must be gone from a conversation before a process may go on with it.
+pub(super) enum Before {
+    /// A session of this host, which is on its way out.
+    Session(Session),
+    /// What a host that has ended left behind, by its mark.
+    LeftOver(String),
+}
+
+impl Before {
+    pub(super) async fn ended(self) {
+        match self {
+            Self::Session(session) => session.ended().await,
+            Self::LeftOver(mark) => left_over::end([mark].into()).await,
+        }
+    }
 }
 
 impl Prepared {
@@ -47,7 +66,13 @@ impl Prepared {
             mailbox,
             launch,
             prompt_file,
+            left_over: None,
         })
+    }
+
+    /// Ends what carries this mark before the process is started: another host left it behind in the conversation.
+    pub fn end_first(&mut self, mark: &str) {
+        self.left_over = Some(mark.to_owned());
     }
 
     /// The session, not yet started.
@@ -56,8 +81,8 @@ impl Prepared {
         &self.session
     }
 
-    /// Starts the process on the calling thread; if a process of this host is just leaving the same
-    /// conversation, as soon as that one has ended.
+    /// Starts the process on the calling thread; if another process is just leaving the same conversation, as soon
+    /// as that one has ended.
     ///
     /// # Errors
     /// `ERR_CLI_NOT_FOUND`, `ERR_START_FAILED`.
@@ -65,7 +90,12 @@ impl Prepared {
         let engine = Engine::get()?;
         let session = self.session.clone();
         let conversation = session.options().session_id.clone();
-        let before = conversation.map(|id| engine.ending(&id)).unwrap_or_default();
+        let ending = conversation.map(|id| engine.ending(&id)).unwrap_or_default();
+        let before: Vec<Before> = ending
+            .into_iter()
+            .map(Before::Session)
+            .chain(self.left_over.clone().map(Before::LeftOver))
+            .collect();
         let _context = engine.runtime().enter();
         let started = if before.is_empty() {
             Some(self.launch.start()?)

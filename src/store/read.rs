@@ -1,12 +1,13 @@
 //! What callers read. The files are read after the contents were looked up, so no lock is held meanwhile.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
 use super::contents::{Entry, INTERACTIONS, Stored};
 use super::entries;
 use super::file::store_error;
-use super::owner::{Ownership, StoredOwner};
+use super::owner::{OwnerState, Ownership, StoredOwner};
 use super::record::Record;
 use super::source::History;
 use super::{Store, view};
@@ -175,6 +176,19 @@ impl Store {
             token: owner.token,
             record: view::read_view(&stored, &mut liveness),
         }))
+    }
+
+    /// Tokens of sessions whose host has ended before them: their processes may live on.
+    pub fn lost_tokens(&self) -> Result<BTreeSet<String>> {
+        let cache = self.shared.current()?;
+        let mut liveness = self.liveness();
+        let lost = cache.contents.records().filter_map(|(_, stored)| {
+            stored.head.get::<u32>("pid")?;
+            let owner = StoredOwner::of(&stored.head);
+            let token = owner.token.clone().filter(|token| !token.is_empty())?;
+            (liveness.of(&owner) == OwnerState::Dead).then_some(token)
+        });
+        Ok(lost.collect())
     }
 
     fn look_up(&self, name: &str) -> Result<Option<(Arc<Record>, Stored)>> {

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::options::SessionOptions;
 use crate::session::handle::Session;
-use crate::session::record::{Fields, Keeper, Stored};
+use crate::session::record::{Fields, Stored, Writer};
 use crate::store::{Change, Done, Record, Store};
 use serde_json::value::RawValue;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,7 +26,7 @@ pub enum Beginning {
 
 /// Keeps one session's record. After the session's name was given to another, the record has another token and
 /// is left alone.
-pub struct RecordKeeper {
+pub struct RecordWriter {
     store: Store,
     options: Arc<SessionOptions>,
     token: String,
@@ -39,10 +39,10 @@ pub struct RecordKeeper {
 /// Revision of what the record said when it was last saved; `None` before the first time.
 type Saved = Arc<Mutex<Option<u64>>>;
 
-impl RecordKeeper {
-    /// Makes a keeper and hands it to the session.
+impl RecordWriter {
+    /// Makes a writer and hands it to the session.
     pub fn attach(store: Store, session: &Session, beginning: Beginning) -> Arc<Self> {
-        let keeper = Arc::new(Self {
+        let writer = Arc::new(Self {
             store,
             options: Arc::clone(session.options()),
             token: session.mark().to_owned(),
@@ -50,12 +50,12 @@ impl RecordKeeper {
             saved: Saved::default(),
             lost: Arc::default(),
         });
-        let attached: Arc<Self> = Arc::clone(&keeper);
+        let attached: Arc<Self> = Arc::clone(&writer);
         session.keep_record(attached);
-        keeper
+        writer
     }
 
-    /// Whether the record is gone, so that the next [`RecordKeeper::persist`] should bring the whole history.
+    /// Whether the record is gone, so that the next [`RecordWriter::persist`] should bring the whole history.
     pub fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
     }
@@ -196,7 +196,7 @@ impl RecordKeeper {
     }
 }
 
-impl Keeper for RecordKeeper {
+impl Writer for RecordWriter {
     fn save(&self, fields: Fields, stored: Stored) {
         self.store
             .apply_later(self.merge(&fields, None), self.when_stored(&fields, stored));
