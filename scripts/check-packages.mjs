@@ -18,8 +18,16 @@ const PLATFORM_BYTES = 4000 * KB
 const MAIN_FILES =
   /^(index\.(js|d\.ts)|js\/.*\.js|js\/deep\/.*\.d\.ts|testing\/[^/]+|docs\/errors\.md|(README|CHANGELOG|SECURITY)\.md|LICENSE|package\.json)$/
 
-/** Everything a manifest may not say, since it would run or fetch something on the user's machine. */
-const FORBIDDEN_FIELDS = ['scripts', 'dependencies', 'devDependencies', 'bundleDependencies', 'overrides', 'gypfile']
+/** What a manifest may not say: it would run or fetch something on the user's machine, or is for a checkout alone. */
+const FORBIDDEN_FIELDS = [
+  'private',
+  'scripts',
+  'dependencies',
+  'devDependencies',
+  'bundleDependencies',
+  'overrides',
+  'gypfile',
+]
 
 const ARE_THE_TYPES_WRONG = '0.18.5'
 

@@ -21,8 +21,8 @@ const STAGE = join(PACKAGES, 'stage')
 /** Every package has these, whatever its `files` say. */
 const ALWAYS = ['README.md', 'package.json']
 
-/** What only a checkout needs. */
-const NOT_PUBLISHED = ['scripts', 'devDependencies', 'overrides', 'napi', 'allowScripts']
+/** What only a checkout needs; it is private, so that nobody publishes it in the place of what is packed here. */
+const NOT_PUBLISHED = ['private', 'scripts', 'devDependencies', 'overrides', 'napi', 'allowScripts']
 
 await main(async () => {
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
