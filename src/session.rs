@@ -17,6 +17,8 @@ pub mod ladder;
 pub mod ledger;
 pub mod outbox;
 pub mod record;
+#[cfg(test)]
+mod schedules;
 pub mod start;
 pub mod state;
 pub mod status;
