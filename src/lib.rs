@@ -19,6 +19,8 @@
 pub mod clock;
 pub mod engine;
 pub mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod limits;
 pub mod manager;
 #[cfg(feature = "node")]

@@ -18,7 +18,7 @@ pub mod ledger;
 pub mod outbox;
 pub mod record;
 #[cfg(test)]
-mod schedules;
+pub(crate) mod schedules;
 pub mod start;
 pub mod state;
 pub mod status;

@@ -17,9 +17,13 @@ const SCHEDULES: u64 = 10_000;
 const STEPS: u64 = 60;
 
 /// Numbers that are the same for the same seed (`SplitMix64`).
-struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -33,13 +37,18 @@ impl Dice {
         self.next() % sides
     }
 
+    /// The same for an index.
+    pub(crate) fn below(&mut self, sides: usize) -> usize {
+        usize::try_from(self.next()).unwrap_or(0) % sides
+    }
+
     fn once_in(&mut self, times: u64) -> bool {
         self.roll(times) == 0
     }
 }
 
 fn run(seed: u64) {
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let mut stage = Stage::new(dice.once_in(2));
     for _ in 0..dice.roll(STEPS) {
         stage.step(&mut dice);
@@ -48,7 +57,8 @@ fn run(seed: u64) {
     stage.end(&mut dice);
 }
 
-fn number(variable: &str) -> Option<u64> {
+/// The number that a variable of the environment holds.
+pub(crate) fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
     Some(text.parse().expect("the variable holds a number"))
 }

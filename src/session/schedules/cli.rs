@@ -115,7 +115,7 @@ impl Cli {
             "{\"type\":\"result\"",
             "[]",
         ];
-        let at = usize::try_from(dice.roll(5)).expect("is below 5");
+        let at = dice.below(5);
         lines[at].to_owned()
     }
 

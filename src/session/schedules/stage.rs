@@ -312,7 +312,7 @@ impl Stage {
         if unstored.is_empty() {
             return;
         }
-        let at = usize::try_from(dice.next()).unwrap_or(0) % unstored.len();
+        let at = dice.below(unstored.len());
         let (send, stored) = unstored.remove(at);
         drop(unstored);
         if dice.once_in(8) {
@@ -348,7 +348,7 @@ impl Stage {
                 (Some(1), None),
                 (Some(3), None),
                 (None, Some("SIGSEGV")),
-            ][usize::try_from(dice.roll(4)).unwrap_or(0)];
+            ][dice.below(4)];
             return self.exit(code, signal);
         }
         if self.silent {
