@@ -19,6 +19,7 @@
 pub mod clock;
 pub mod engine;
 pub mod error;
+pub mod faults;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod limits;

@@ -8,6 +8,7 @@
 //! - [`record`]: what is told to the writer of its record.
 //! - [`outbox`]: events on their way out, held back until what they report is stored.
 
+mod alarm;
 mod backlog;
 pub mod driver;
 pub mod effect;

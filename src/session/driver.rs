@@ -1,12 +1,14 @@
 //! The task that moves a session's bytes and watches its process: lines, deadlines, orders and the end go to
 //! the state; what follows from them is the state's business.
 
+use super::alarm::Alarm;
 use super::event::Event;
 use super::handle::{Input, Mailbox, Order, Session};
 use super::start::{Before, Prepared};
 use super::state::State;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::faults;
 use crate::limits;
 use crate::process::child::{Exit, Launch, Process, Started};
 use crate::process::diagnostics::Diagnostics;
@@ -25,7 +27,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 pub(super) async fn supervise(prepared: Prepared, started: Option<Started>, before: Vec<Before>) {
     let (session, mut mailbox, launch, prompt_file) = prepared.into_parts();
     let driven = session.clone();
-    let run = tokio::spawn(async move {
+    let mut run = tokio::spawn(async move {
         let started = match started {
             Some(started) => started,
             None => match start_after(before, &launch, &driven, &mut mailbox.orders).await {
@@ -35,13 +37,29 @@ pub(super) async fn supervise(prepared: Prepared, started: Option<Started>, befo
         };
         Driver::run(driven, started, mailbox, prompt_file).await;
     });
-    if let Err(error) = run.await {
-        session.kill_now();
-        session.apply(|state| state.on_internal_error(format!("the session's driver failed: {error}")));
+    let failure = tokio::select! {
+        run = &mut run => run.err().map(|error| error.to_string()),
+        () = session.failed() => Some("a panic".to_owned()),
+    };
+    if let Some(failure) = failure {
+        run.abort();
+        end_process_of(&session).await;
+        session.apply(|state| state.on_internal_error(format!("the session failed: {failure}")));
     }
     if let Ok(engine) = Engine::get() {
         engine.remove(session.number());
     }
+}
+
+/// Nobody drives the session any more. Its end is told when its process is gone, as ever.
+async fn end_process_of(session: &Session) {
+    let Some(process) = session.process() else { return };
+    let end = async {
+        end_tree(process).await;
+        process.exited().await;
+    };
+    // Out of time only if the kernel does not let go of the process.
+    let _ = tokio::time::timeout(limits::DRAIN_WAIT, end).await;
 }
 
 /// Waits until the processes that are leaving the conversation have ended, then starts ours. `None` if the
@@ -55,6 +73,7 @@ async fn start_after(
     for other in before {
         wait_for_end_of(other, session, orders).await?;
     }
+    faults::place("start", session.options());
     match launch.start() {
         Ok(started) if session.has_process(&started.process) => {
             session.save();
@@ -138,7 +157,7 @@ impl Driver {
             diagnostics: Diagnostics::default(),
             signalled: false,
         };
-        let writer = tokio::spawn(write_input(started.stdin, mailbox.input));
+        let writer = tokio::spawn(write_input(driver.session.clone(), started.stdin, mailbox.input));
         let exit = driver.until_exit().await;
         // Whatever is still to be written has no reader any more.
         writer.abort();
@@ -239,6 +258,7 @@ async fn read_lines(stdout: &ReadPipe, framer: &mut Framer, session: &Session) -
 fn on_framed(session: &Session, framed: &Framed<'_>) {
     match framed {
         Framed::Line(line) => {
+            faults::place("line", session.options());
             let text = String::from_utf8_lossy(line);
             let frame = inbound::parse(&text);
             let message = session
@@ -273,10 +293,12 @@ async fn more(read: impl Future<Output = bool>) -> bool {
         .unwrap_or(false)
 }
 
-async fn write_input(mut stdin: ChildStdin, mut input: UnboundedReceiver<Input>) {
+async fn write_input(session: Session, mut stdin: ChildStdin, mut input: UnboundedReceiver<Input>) {
+    let alarm = Alarm(session);
     // A CLI that has nothing to do ends with its input, that is with this host; one with a turn needs the keeper.
     keeper::ready().await;
     while let Some(Input::Line(line)) = input.recv().await {
+        faults::place("write", alarm.0.options());
         // The reader is gone: the end of the process tells the rest.
         if stdin.write_all(line.as_bytes()).await.is_err() {
             return;

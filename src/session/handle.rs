@@ -3,6 +3,7 @@
 //! Every change goes through [`Session::apply`]: the state changes under its mutex and the effects are carried
 //! out before the mutex is released, so their order is the order of the changes. No effect blocks.
 
+use super::alarm::{Alarm, Owed};
 use super::backlog::Backlog;
 use super::effect::{Effect, Message, Wants};
 use super::event::{Event, Turn};
@@ -13,11 +14,11 @@ use super::status::Status;
 use crate::error::Result;
 use crate::options::{SavedTotals, SessionOptions};
 use crate::process::child::Process;
-use crate::process::{keeper, tree};
+use crate::process::keeper;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 /// A session. Dropping all handles does not end it; `stop` and `kill` do.
 #[derive(Clone)]
@@ -39,6 +40,7 @@ struct Shared {
     writer: OnceLock<Arc<dyn Writer>>,
     process: OnceLock<Arc<Process>>,
     ended: watch::Sender<bool>,
+    failed: Notify,
 }
 
 /// For the task that writes standard input.
@@ -88,6 +90,7 @@ impl Session {
             writer: OnceLock::new(),
             process: OnceLock::new(),
             ended: watch::Sender::new(false),
+            failed: Notify::new(),
         };
         let session = Self {
             shared: Arc::new(shared),
@@ -229,11 +232,19 @@ impl Session {
         }
     }
 
-    /// Kills the process tree on the calling thread: for a host that is about to end.
-    pub fn kill_now(&self) {
-        if let Some(process) = self.shared.process.get().filter(|process| !process.is_reaped()) {
-            tree::kill_now(process);
-        }
+    /// The process, once there is one.
+    pub(super) fn process(&self) -> Option<&Arc<Process>> {
+        self.shared.process.get()
+    }
+
+    /// Something panicked: whoever supervises the session ends it.
+    pub(super) fn fail(&self) {
+        self.shared.failed.notify_one();
+    }
+
+    /// Waits for [`Session::fail`].
+    pub(super) async fn failed(&self) {
+        self.shared.failed.notified().await;
     }
 
     /// Sets what earlier processes cost, or what the caller says.
@@ -281,6 +292,7 @@ impl Session {
 
     /// Changes the state and carries out what follows from it.
     pub(super) fn apply(&self, change: impl FnOnce(&mut State) -> Vec<Effect>) -> (Status, u64) {
+        let _alarm = Alarm(self.clone());
         let mut state = self.lock();
         let effects = change(&mut state);
         self.perform(effects, &state);
@@ -289,6 +301,7 @@ impl Session {
 
     /// A change from outside the driver, which must look at the deadlines afterwards.
     fn call(&self, change: impl FnOnce(&mut State) -> Result<Vec<Effect>>) -> Result<(Status, u64)> {
+        let _alarm = Alarm(self.clone());
         let mut state = self.lock();
         let effects = change(&mut state)?;
         self.perform(effects, &state);
@@ -334,8 +347,12 @@ impl Session {
     }
 
     fn release_when_stored(&self, ticket: Ticket) -> Stored {
-        let session = self.clone();
-        Box::new(move |stored| session.shared.outbox.release(ticket, stored))
+        let owed = Owed::new(self.clone(), ticket);
+        Box::new(move |stored| owed.give(stored))
+    }
+
+    pub(super) fn release(&self, ticket: Ticket, stored: Result<()>) {
+        self.shared.outbox.release(ticket, stored);
     }
 
     fn input(&self, input: Input) {

@@ -59,18 +59,18 @@ pub(crate) fn journal(data: &[u8]) {
         let path = dir.path().join("sessions.journal");
         let file = SessionsFile::new(dir.path());
         fs::write(&path, &lines[..cut]).expect("can be written");
-        let mut follower = Cache::default();
-        let begun = follower.refresh(dir.path(), &file);
+        let mut running = Cache::default();
+        let begun = running.refresh(dir.path(), &file);
         let mut append = OpenOptions::new().append(true).open(&path).expect("is there");
         append.write_all(&lines[cut..]).expect("can be written");
-        let followed = begun.is_ok().then(|| follower.refresh(dir.path(), &file));
+        let news = begun.is_ok().then(|| running.refresh(dir.path(), &file));
         let mut reader = Cache::default();
         let read = reader.refresh(dir.path(), &file);
-        if read.is_ok() && followed.is_some_and(|followed| followed.is_ok()) {
-            let (followed, read) = (records(&follower.contents), records(&reader.contents));
+        if read.is_ok() && news.is_some_and(|news| news.is_ok()) {
+            let (kept, read) = (records(&running.contents), records(&reader.contents));
             assert!(
-                !is_sound(lines) || followed == read,
-                "followed: {followed:?}, read: {read:?}"
+                !is_sound(lines) || kept == read,
+                "followed: {kept:?}, read: {read:?}"
             );
             let _ = (reader.unfolded(), reader.size(), reader.seq());
         }

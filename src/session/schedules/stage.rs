@@ -9,7 +9,7 @@ use crate::session::effect::{Effect, Message, Wants};
 use crate::session::event::Event;
 use crate::session::handle::{Input, Mailbox, Order, Session};
 use crate::session::outbox::Owner;
-use crate::session::record::{Fields, Keeper, Stored};
+use crate::session::record::{Fields, Stored, Writer};
 use crate::session::state::State;
 use crate::session::status::Status;
 use crate::session::turn;
@@ -80,7 +80,7 @@ impl SlowStore {
     }
 }
 
-impl Keeper for SlowStore {
+impl Writer for SlowStore {
     fn save(&self, _: Fields, stored: Stored) {
         self.keep(None, stored);
     }

@@ -2,6 +2,7 @@
 
 use super::{Effect, Effects, InFlight, Phase, State};
 use crate::clock;
+use crate::faults;
 use crate::protocol::inbound::{Frame, Init, TurnResult};
 use crate::session::event::{Event, Turn};
 use crate::session::turn::{self, TurnKind};
@@ -61,6 +62,7 @@ impl State {
         self.last_result_was_error = result.is_error;
         self.last_result_at = Some(now);
         self.rename(result.session_id.clone());
+        faults::place("result", &self.options);
         self.record(result, answered, effects);
         self.pump(effects);
         self.end_input_if_idle(now, effects);
