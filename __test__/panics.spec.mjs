@@ -75,7 +75,7 @@ async function programWithFault({ manager, say }, place) {
   const { text } = await good.send('good', 'still there')
   const status = session.status
   const again = await good.resume('bad', 'again').then(
-    ({ text }) => text,
+    (answer) => answer.text,
     (error) => error.code,
   )
   say({ outcomes, thrown, events, status, pid, text, again })

@@ -88,9 +88,7 @@ fn is_sound(lines: &[u8]) -> bool {
     };
     let mut last = 0;
     let mut follows = |text: &str| {
-        let line = serde_json::from_str::<Line<'_>>(text)
-            .ok()
-            .filter(|line| line.fold.is_none());
+        let line = Line::parse(text).filter(|line| line.fold.is_none());
         let seq = line.map_or(0, |line| line.seq);
         seq > std::mem::replace(&mut last, seq)
     };
