@@ -76,6 +76,8 @@ impl State {
             };
             let unasked = !matches!(state.phase, Phase::Ending(_));
             state.phase = Phase::Ended(status);
+            // The record has no pid from here on.
+            state.revision += 1;
             state.ladder = None;
             state.foreign_deadline = None;
             effects.push(Effect::Save);

@@ -272,6 +272,18 @@ fn a_kill_rejects_everything_at_once() {
 }
 
 #[test]
+fn the_end_of_a_process_changes_the_record_whatever_its_status_was() {
+    let mut bench = Bench::new();
+    bench.state.kill(bench.now);
+    let before = bench.state.revision();
+    bench.state.on_exit(None, Some("SIGKILL".into()), "");
+    assert!(
+        bench.state.revision() > before,
+        "the pid is gone, and an older save must not bring it back"
+    );
+}
+
+#[test]
 fn an_error_result_before_any_init_is_a_failed_start() {
     let mut bench = Bench::new();
     bench.send(1);
