@@ -18,6 +18,10 @@ pub const LINE_BYTES: usize = 256 * 1024 * 1024;
 /// Bytes of messages that may wait for JavaScript per session; beyond that its output is not read.
 pub const BACKLOG_BYTES: usize = 8 * 1024 * 1024;
 
+/// What an event that waits for JavaScript counts beside its text: without it, a flood of tiny lines would take many
+/// times the bound.
+pub const EVENT_BYTES: usize = 256;
+
 /// Read size of a pipe: the capacity of a Linux pipe.
 pub const READ_BYTES: usize = 64 * 1024;
 

@@ -15,5 +15,6 @@
 mod error;
 mod host;
 mod manager;
+mod queue;
 mod session;
 mod store;

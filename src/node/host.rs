@@ -4,6 +4,7 @@
 //! After the environment has ended, events are dropped.
 
 use super::error::envelope;
+use super::queue::Queue;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::process::one_shot::Cancel;
@@ -17,7 +18,7 @@ use napi::bindgen_prelude::{Either3, Env, Function, FunctionRef, Null};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Result, Status};
 use napi_derive::napi;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,10 +41,21 @@ pub(super) enum Item {
     Warning(String),
 }
 
+impl Item {
+    /// What it belongs to, among everything the process has numbered.
+    pub(super) fn number(&self) -> u64 {
+        match self {
+            Self::Session(number, _) | Self::Done(number, _) => *number,
+            // Numbers begin at 1.
+            Self::Warning(_) => 0,
+        }
+    }
+}
+
 /// The environment's shared part, reachable from every thread.
 pub(super) struct HostQueue {
     /// `None` once the environment has ended.
-    items: Mutex<Option<VecDeque<Item>>>,
+    items: Mutex<Option<Queue>>,
     wake: Wake,
     sessions: Mutex<HashMap<u64, Session>>,
     forks: Mutex<HashMap<u64, Cancel>>,
@@ -62,7 +74,7 @@ impl HostQueue {
             self.discard(item);
             return;
         };
-        queue.push_back(item);
+        queue.push(item);
         if queue.len() == 1 {
             // Fails only when the environment is ending.
             self.wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
@@ -153,8 +165,8 @@ impl HostQueue {
 
     /// The environment ends: its sessions are stopped; the process-wide thread sees to the rest.
     fn end(&self) {
-        let dropped = lock(&self.items).take().unwrap_or_default();
-        for item in dropped {
+        let mut dropped = lock(&self.items).take().unwrap_or_default();
+        while let Some(item) = dropped.pop() {
             self.discard(item);
         }
         self.stop_all();
@@ -210,7 +222,7 @@ impl Host {
             .weak::<true>()
             .build_callback(|_| Ok(()))?;
         let queue = Arc::new(HostQueue {
-            items: Mutex::new(Some(VecDeque::new())),
+            items: Mutex::new(Some(Queue::default())),
             wake,
             sessions: Mutex::default(),
             forks: Mutex::default(),
@@ -255,7 +267,7 @@ impl Host {
     pub fn take(&self, most: u32) -> Vec<Slot> {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let items: Vec<Item> = match lock(&self.queue.items).as_mut() {
-            Some(queue) => queue.drain(..queue.len().min(most)).collect(),
+            Some(queue) => std::iter::from_fn(|| queue.pop()).take(most).collect(),
             None => Vec::new(),
         };
         let mut slots = Vec::with_capacity(items.len() * 4);
