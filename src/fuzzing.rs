@@ -41,7 +41,7 @@ pub fn framer(data: &[u8]) {
     };
     let limit = usize::from(*limit);
     let lines = |chunk: usize| {
-        let mut framer = Framer::new(limit);
+        let mut framer = Framer::new(limit, b"ab");
         let mut lines = Vec::new();
         let mut take = |framed: Framed<'_>| {
             lines.push(match framed {
@@ -49,9 +49,9 @@ pub fn framer(data: &[u8]) {
                     assert!(line.len() <= limit && !line.contains(&b'\n'));
                     Ok(line.to_vec())
                 }
-                Framed::TooLong(length) => {
-                    assert!(length > limit);
-                    Err(length)
+                Framed::LeftOut { bytes, found } => {
+                    assert!(bytes > limit);
+                    Err((bytes, found))
                 }
             });
         };
@@ -65,7 +65,7 @@ pub fn framer(data: &[u8]) {
     assert_eq!(whole, lines(usize::from(*chunk) + 1));
     let told = whole
         .iter()
-        .map(|line| line.as_ref().map_or_else(|length| *length, Vec::len));
+        .map(|line| line.as_ref().map_or_else(|(length, _)| *length, Vec::len));
     let ends = memchr::memchr_iter(b'\n', stream).count();
     assert_eq!(told.sum::<usize>() + ends, stream.len(), "bytes were lost");
 }

@@ -3,6 +3,7 @@
 //! - [`locate`]: the program; [`command`]: its arguments and environment, pure.
 //! - [`child`]: one process and its pipes; [`pipe`]: one end of a pipe;
 //!   [`diagnostics`]: what it writes to standard error.
+//! - [`off_thread`]: work that must not hold up the I/O thread.
 //! - `table`, `family`: which processes belong together; [`tree`]: ends them.
 //! - [`keeper`]: the process that does so when this one has ended; [`watch`]: its side.
 //! - [`left_over`]: what a host left behind that had no keeper.
@@ -16,6 +17,7 @@ mod family;
 pub mod keeper;
 pub mod left_over;
 pub mod locate;
+pub mod off_thread;
 pub mod one_shot;
 pub mod pipe;
 #[cfg(unix)]

@@ -24,7 +24,8 @@ const mainUrl = new URL('./host-main.mjs', import.meta.url).href
  * A world for a test (see `world`) with programs in it.
  *
  * `host(program, ...args)` starts the function as a program of its own; its text is all it has, and `program(helpers,
- * ...args)` gets the helpers of `host-main.mjs`. `start(program, { args, workers, env, options })` is the long form.
+ * ...args)` gets the helpers of `host-main.mjs`. `start(program, { args, workers, env, options, wrapper })` is the long form; `wrapper` is a
+ * command that runs it.
  */
 export function hostWorld(t) {
   const hosts = []
@@ -33,7 +34,7 @@ export function hostWorld(t) {
   const home = mkdtempSync(join(tmpdir(), 'clearctx-host-'))
   t.after(() => rmSync(home, { recursive: true, force: true }))
   const w = world(t)
-  const start = (program, { args = [], workers = {}, env = {}, options = {} } = {}) => {
+  const start = (program, { args = [], workers = {}, env = {}, options = {}, wrapper = [] } = {}) => {
     const dir = join(home, String(hosts.length))
     mkdirSync(dir)
     const modules = Object.fromEntries(
@@ -41,7 +42,7 @@ export function hostWorld(t) {
     )
     const file = writeModule(dir, 'main', program)
     const given = JSON.stringify({ dataDir: w.dataDir, modules, args })
-    const host = new TestHost(file, {
+    const host = new TestHost([...wrapper, process.execPath, file], {
       ...options,
       env: { ...process.env, ...w.env, CLEARCTX_CLAUDE_PATH: standInPath, CLEARCTX_TEST_HOST: given, ...env },
     })
@@ -76,8 +77,8 @@ class TestHost {
   #lines = []
   #wake = () => {}
 
-  constructor(file, options) {
-    this.child = spawn(process.execPath, [file], { stdio: 'pipe', ...options })
+  constructor([command, ...args], options) {
+    this.child = spawn(command, args, { stdio: 'pipe', ...options })
     this.pid = this.child.pid
     const limit = setTimeout(() => this.child.kill('SIGKILL'), HOST_LIFE_MS)
     this.closed = once(this.child, 'close').then(([code, signal]) => {

@@ -12,6 +12,7 @@ use crate::faults;
 use crate::limits;
 use crate::process::child::{Exit, Launch, Process, Started};
 use crate::process::diagnostics::Diagnostics;
+use crate::process::off_thread;
 use crate::process::pipe::ReadPipe;
 use crate::process::{keeper, tree};
 use crate::protocol::framer::{Framed, Framer};
@@ -117,8 +118,7 @@ async fn wait_for_end_of(
 /// Kills a process and all its descendants, off the I/O thread.
 async fn end_tree(process: &Arc<Process>) {
     let process = Arc::clone(process);
-    // Fails only when the runtime ends.
-    let _ = tokio::task::spawn_blocking(move || tree::kill_now(&process)).await;
+    off_thread::run(move || tree::kill_now(&process)).await;
 }
 
 struct Driver {
@@ -153,7 +153,7 @@ impl Driver {
             stdout: started.stdout,
             stderr: started.stderr,
             orders: mailbox.orders,
-            framer: Framer::new(limits::LINE_BYTES),
+            framer: Framer::new(limits::LINE_BYTES, inbound::RESULT_MARK),
             diagnostics: Diagnostics::default(),
             signalled: false,
         };
@@ -232,8 +232,7 @@ impl Driver {
     /// what they were told to leave running.
     async fn end_leftovers(&self) {
         let process = Arc::clone(&self.process);
-        // Fails only when the runtime ends.
-        let _ = tokio::task::spawn_blocking(move || tree::kill_leftovers(process.mark())).await;
+        off_thread::run(move || tree::kill_leftovers(process.mark())).await;
     }
 
     /// Reads what an ended process left in its pipes. A descendant may hold them open for ever.
@@ -257,6 +256,10 @@ async fn read_lines(stdout: &ReadPipe, framer: &mut Framer, session: &Session) -
 
 fn on_framed(session: &Session, framed: &Framed<'_>) {
     match framed {
+        Framed::Line(line) if !fits(line.len()) => {
+            let is_result = memchr::memmem::find(line, inbound::RESULT_MARK).is_some();
+            leave_out(session, line.len(), is_result);
+        }
         Framed::Line(line) => {
             faults::place("line", session.options());
             let text = String::from_utf8_lossy(line);
@@ -267,12 +270,31 @@ fn on_framed(session: &Session, framed: &Framed<'_>) {
                 .then(|| text.clone().into_owned());
             session.apply(|state| state.on_frame(frame, &text, message, Instant::now()));
         }
-        Framed::TooLong(bytes) => session.tell(Event::Error(Error::Internal {
-            reason: format!(
-                "a line of {bytes} bytes is over the bound of {} and was left out",
-                limits::LINE_BYTES
-            ),
-        })),
+        Framed::LeftOut { bytes, found } => leave_out(session, *bytes, *found),
+    }
+}
+
+/// Whether there is memory for all that is made of a line. Asked beforehand: an allocation that fails later ends the
+/// program.
+fn fits(bytes: usize) -> bool {
+    bytes < limits::BIG_LINE_BYTES
+        || Vec::<u8>::new()
+            .try_reserve_exact(bytes * limits::LINE_COPIES)
+            .is_ok()
+}
+
+/// A line cannot be read. If it is a result, the turn has ended without one.
+fn leave_out(session: &Session, bytes: usize, is_result: bool) {
+    let why = if bytes > limits::LINE_BYTES {
+        format!("is over the bound of {}", limits::LINE_BYTES)
+    } else {
+        "finds no memory".to_owned()
+    };
+    let reason = format!("a line of {bytes} bytes {why} and was left out");
+    let error = Error::Internal { reason };
+    session.tell(Event::Error(error.clone()));
+    if is_result {
+        session.apply(|state| state.on_lost_result(&error, Instant::now()));
     }
 }
 

@@ -295,6 +295,20 @@ fn an_error_result_before_any_init_is_a_failed_start() {
 }
 
 #[test]
+fn a_result_that_cannot_be_read_fails_its_message_and_ends_the_turn() {
+    let mut bench = Bench::new();
+    bench.send(1);
+    bench.send(2);
+    bench.init();
+    let reason = String::new();
+    let effects = bench.state.on_lost_result(&Error::Internal { reason }, bench.now);
+    assert_eq!(
+        (settled(&effects), written(&effects)),
+        (vec![(1, "ERR_INTERNAL")], vec!["2".to_owned()])
+    );
+}
+
+#[test]
 fn an_exit_without_a_result_rejects_and_fails() {
     let mut bench = Bench::new();
     bench.send(1);
