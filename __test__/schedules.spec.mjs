@@ -38,9 +38,9 @@ async function inThisProgram(t, seed) {
 
 /** The program: a schedule, and an end in the middle of it. */
 async function program({ clearctx, say }, url, dir, seed) {
-  const { Schedule, quickManager } = await import(url)
-  const { manager } = quickManager(clearctx().SessionManager, dir, {})
-  const schedule = new Schedule(manager, seed, { stubborn: false })
+  const schedules = await import(url)
+  const { manager } = schedules.quickManager(clearctx().SessionManager, dir, {})
+  const schedule = new schedules.Schedule(manager, seed, { orphans: false })
   const fail = () => {
     throw new Error('the end')
   }
@@ -67,10 +67,10 @@ async function inAProgramOfItsOwn(t, seed) {
 
 test(`${COUNT} schedules from seed ${FIRST} on`, async (t) => {
   const left = SEEDS.values()
-  const workers = Array.from({ length: 8 }, async () => {
+  const workers = Array.from({ length: 16 }, async () => {
     for (const seed of left) {
       const name = `to repeat it: CLEARCTX_SEED=${seed} CLEARCTX_PROCESS_SCHEDULES=1`
-      await t.test(name, (t) => (endsWithHost(seed) ? inAProgramOfItsOwn(t, seed) : inThisProgram(t, seed)))
+      await t.test(name, (own) => (endsWithHost(seed) ? inAProgramOfItsOwn(own, seed) : inThisProgram(own, seed)))
     }
   })
   await Promise.all(workers)

@@ -10,7 +10,9 @@ export const quickCli = fileURLToPath(new URL('./quick-cli.sh', import.meta.url)
 /** Messages that are answered, and those after which no answer can come; see `quick-cli.sh`. */
 const ANSWERED = ['answer', 'answer', 'answer', 'slow 0.01', 'slow 0.05', 'error', 'noise', 'twice', 'child']
 const UNANSWERED = ['silent', 'mute', 'deaf']
-const DEADLY = ['exit 0', 'exit 3', 'crash', 'half', 'close']
+const DEADLY = ['exit 0', 'exit 3', 'crash', 'half', 'close', 'stubborn']
+/** Those that leave a process which does not notice the end of its input. */
+const OUTLIVING = new Set(['deaf', 'close', 'stubborn', 'child'])
 
 /** Longest time until a promise is settled, whatever happens: a time-out, the steps of the ladder, a busy machine. */
 const PATIENCE_MS = 20_000
@@ -47,7 +49,8 @@ export function quickManager(SessionManager, dir, env) {
   return { manager, log }
 }
 
-/** One schedule: random calls on two names until `steps` are done. `stubborn` allows CLIs that only SIGKILL ends. */
+/** One schedule: random calls on two names until `steps` are done. `orphans` allows CLIs that outlive
+ * the end of their input. */
 export class Schedule {
   /** Everything sent: name, message, when, its time-out, and what it came to. */
   sends = []
@@ -56,10 +59,12 @@ export class Schedule {
   /** Events of each session object. */
   lives = []
 
-  constructor(manager, seed, { stubborn = true } = {}) {
+  constructor(manager, seed, { orphans = true } = {}) {
     this.manager = manager
     this.roll = dice(seed)
-    this.deadly = stubborn ? [...DEADLY, 'stubborn'] : DEADLY
+    this.deadly = orphans ? DEADLY : DEADLY.filter((words) => !OUTLIVING.has(words))
+    this.answered = orphans ? ANSWERED : ANSWERED.filter((words) => !OUTLIVING.has(words))
+    this.unanswered = orphans ? UNANSWERED : UNANSWERED.filter((words) => !OUTLIVING.has(words))
     manager._wireEvents = (session) => this.#watch(session)
   }
 
@@ -102,9 +107,9 @@ export class Schedule {
       case 7:
         return this.#send(name, this.deadly[roll(this.deadly.length)])
       case 8:
-        return this.#send(name, UNANSWERED[roll(UNANSWERED.length)], 20 + roll(80))
+        return this.#send(name, this.unanswered[roll(this.unanswered.length)], 20 + roll(80))
       default:
-        return this.#send(name, ANSWERED[roll(ANSWERED.length)], roll(4) === 0 ? 10 + roll(60) : undefined)
+        return this.#send(name, this.answered[roll(this.answered.length)], roll(4) === 0 ? 10 + roll(60) : undefined)
     }
   }
 
