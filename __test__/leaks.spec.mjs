@@ -14,8 +14,8 @@ const COUNT = Number(process.env.CLEARCTX_SESSIONS ?? 1000)
 /** After so many everything that is kept for good is there. */
 const WARM = 100
 
-/** What the allocator and V8 may keep beside what lives: measured 3 to 9 MiB, and the same after ten times as many. */
-const ROOM_MIB = 24
+/** What may be held beside what lives: measured 11 MiB after 1,000 sessions, 32 after 10,000 (docs/guarantees.md). */
+const ROOM_MIB = 24 + COUNT / 250
 
 /** A program that runs sessions one after another, some at once, each for a message, and says what it has. */
 async function program({ clearctx, dataDir, say }, claudePath, warm, count) {
