@@ -30,7 +30,7 @@ fn assistant(bytes: usize) -> String {
 fn frame(bencher: Bencher, bytes: usize) {
     let stream = format!("{}\n", assistant(bytes)).repeat((1 << 20) / bytes);
     bencher.counter(BytesCount::of_str(&stream)).bench_local(|| {
-        let (mut framer, mut lines) = (Framer::new(1 << 24), 0_usize);
+        let (mut framer, mut lines) = (Framer::new(1 << 24, inbound::RESULT_MARK), 0_usize);
         for chunk in stream.as_bytes().chunks(CHUNK) {
             framer.push(chunk, |framed| {
                 lines += usize::from(matches!(framed, Framed::Line(_)));

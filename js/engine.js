@@ -21,6 +21,9 @@ const packages = {
 
 /** @returns {typeof import('../native')} */
 function load(name) {
+  // The convention of napi-rs, for a build of one's own.
+  const given = process.env.NAPI_RS_NATIVE_LIBRARY_PATH
+  if (given) return /** @type {any} */ (module).require(given)
   const built = join(__dirname, '..', `clearctx.${name}.node`)
   return existsSync(built) ? /** @type {any} */ (module).require(built) : packages[name]()
 }

@@ -427,6 +427,8 @@ class StreamSession extends EventEmitter {
   #onClose(code, signal) {
     forget(this.#native?.number)
     this.#manager.onClose()
+    // Whatever a defect lost on its way: no promise outlives its session.
+    for (const send of this.#open.keys()) this.#settle(send, 'reject', sessionError.lost(this.name))
     try {
       this.emit('close', code, signal)
     } finally {

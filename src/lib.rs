@@ -20,6 +20,9 @@ pub mod batch;
 pub mod clock;
 pub mod engine;
 pub mod error;
+pub mod faults;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod limits;
 pub mod manager;
 #[cfg(feature = "node")]

@@ -15,8 +15,19 @@ pub const STDERR_TAIL_BYTES: usize = 8 * 1024;
 /// write 5 MB lines and knows no bound of its own.
 pub const LINE_BYTES: usize = 256 * 1024 * 1024;
 
+/// A line from this size on is read only if there is memory for [`LINE_COPIES`] of it.
+pub const BIG_LINE_BYTES: usize = 1024 * 1024;
+
+/// How often a line is in memory at most while it becomes a turn: raw JSON, response, interaction, journal line, and
+/// the strings of JavaScript.
+pub const LINE_COPIES: usize = 8;
+
 /// Bytes of messages that may wait for JavaScript per session; beyond that its output is not read.
 pub const BACKLOG_BYTES: usize = 8 * 1024 * 1024;
+
+/// What an event that waits for JavaScript counts beside its text: without it, a flood of tiny lines would take many
+/// times the bound.
+pub const EVENT_BYTES: usize = 256;
 
 /// Read size of a pipe: the capacity of a Linux pipe.
 pub const READ_BYTES: usize = 64 * 1024;

@@ -15,6 +15,7 @@
 mod error;
 mod host;
 mod manager;
+mod queue;
 mod rows;
 mod session;
 mod store;

@@ -4,6 +4,7 @@
 //! - [`script`]: what is run in the place of a script where the system cannot start one.
 //! - [`child`]: one process and its pipes; [`pipe`]: where its output is read; [`input`]: where it is fed;
 //!   [`diagnostics`]: what it writes to standard error.
+//! - [`off_thread`]: work that must not hold up the I/O thread.
 //! - `table`, `family`: which processes belong together; [`tree`]: ends them.
 //! - [`keeper`]: the process that does so when this one has ended; [`watch`]: its side.
 //! - [`left_over`]: what a host left behind that had no keeper.
@@ -18,6 +19,7 @@ pub mod input;
 pub mod keeper;
 pub mod left_over;
 pub mod locate;
+pub mod off_thread;
 pub mod one_shot;
 pub mod pipe;
 pub mod script;

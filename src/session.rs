@@ -8,6 +8,7 @@
 //! - [`record`]: what is told to the writer of its record.
 //! - [`outbox`]: events on their way out, held back until what they report is stored.
 
+mod alarm;
 mod backlog;
 pub mod driver;
 pub mod effect;
@@ -17,6 +18,8 @@ pub mod ladder;
 pub mod ledger;
 pub mod outbox;
 pub mod record;
+#[cfg(test)]
+pub(crate) mod schedules;
 pub mod start;
 pub mod state;
 pub mod status;

@@ -26,6 +26,8 @@ mod file;
 mod files;
 mod fold;
 mod folding;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod journal;
 mod line;
 mod load;

@@ -24,7 +24,8 @@ const mainUrl = new URL('./host-main.mjs', import.meta.url).href
  * A world for a test (see `world`) with programs in it.
  *
  * `host(program, ...args)` starts the function as a program of its own; its text is all it has, and `program(helpers,
- * ...args)` gets the helpers of `host-main.mjs`. `start(program, { args, workers, env, options })` is the long form.
+ * ...args)` gets the helpers of `host-main.mjs`. `start(program, { args, workers, env, options, wrapper, nodeArgs, life })` is the long
+ * form; `wrapper` is a command that runs it, `life` the longest it may run in ms.
  */
 export function hostWorld(t) {
   const hosts = []
@@ -33,7 +34,10 @@ export function hostWorld(t) {
   const home = mkdtempSync(join(tmpdir(), 'clearctx-host-'))
   t.after(() => rmSync(home, { recursive: true, force: true }))
   const w = world(t)
-  const start = (program, { args = [], workers = {}, env = {}, options = {} } = {}) => {
+  const start = (
+    program,
+    { args = [], workers = {}, env = {}, options = {}, wrapper = [], nodeArgs = [], life } = {},
+  ) => {
     const dir = join(home, String(hosts.length))
     mkdirSync(dir)
     const modules = Object.fromEntries(
@@ -41,7 +45,7 @@ export function hostWorld(t) {
     )
     const file = writeModule(dir, 'main', program)
     const given = JSON.stringify({ dataDir: w.dataDir, modules, args })
-    const host = new TestHost(file, {
+    const host = new TestHost([...wrapper, process.execPath, ...nodeArgs, file], life, {
       ...options,
       env: { ...process.env, ...w.env, CLEARCTX_CLAUDE_PATH: standInPath, CLEARCTX_TEST_HOST: given, ...env },
     })
@@ -76,10 +80,10 @@ class TestHost {
   #lines = []
   #wake = () => {}
 
-  constructor(file, options) {
-    this.child = spawn(process.execPath, [file], { stdio: 'pipe', ...options })
+  constructor([command, ...args], life = HOST_LIFE_MS, options) {
+    this.child = spawn(command, args, { stdio: 'pipe', ...options })
     this.pid = this.child.pid
-    const limit = setTimeout(() => this.child.kill('SIGKILL'), HOST_LIFE_MS)
+    const limit = setTimeout(() => this.child.kill('SIGKILL'), life)
     this.closed = once(this.child, 'close').then(([code, signal]) => {
       clearTimeout(limit)
       this.over = true

@@ -2,6 +2,7 @@
 
 use crate::clock;
 use crate::error::{Error, Result};
+use crate::faults;
 use crate::limits;
 use crate::options::SessionOptions;
 use crate::session::handle::Session;
@@ -211,7 +212,9 @@ impl Writer for RecordWriter {
         };
         let lost = Arc::clone(&self.lost);
         let when_stored = self.when_stored(&fields, stored);
+        let options = Arc::clone(&self.options);
         let done: Done = Box::new(move |applied| {
+            faults::place("stored", &options);
             if applied.as_ref().is_ok_and(|applied| !applied.changed) {
                 lost.store(true, Ordering::Release);
             }

@@ -3,11 +3,11 @@
 //! Events of any thread go into the queue; a call without payload wakes JavaScript, which takes them in slices.
 //! After the environment has ended, events are dropped.
 
+use super::queue::Queue;
 use super::rows::Rows;
 use crate::batch::{self, Sleeper};
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::limits;
 use crate::process::one_shot::Cancel;
 use crate::process::{keeper, left_over};
 use crate::session::event::Event;
@@ -19,7 +19,7 @@ use napi::bindgen_prelude::{Env, Function, FunctionRef};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Result, Status};
 use napi_derive::napi;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,18 +40,21 @@ pub(super) enum Item {
 }
 
 impl Item {
-    fn bytes(&self) -> usize {
+    /// What it belongs to, among everything the process has numbered.
+    pub(super) fn number(&self) -> u64 {
+        match self {
+            Self::Session(number, _) | Self::Done(number, _) => *number,
+            // Numbers begin at 1.
+            Self::Warning(_) => 0,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Session(_, event) => event.backlog_bytes(),
             Self::Done(..) | Self::Warning(_) => 0,
         }
     }
-}
-
-struct Queue {
-    items: VecDeque<Item>,
-    /// Whether JavaScript has found nothing and waits to be woken.
-    rests: bool,
 }
 
 /// The environment's shared part, reachable from every thread.
@@ -78,33 +81,15 @@ impl HostQueue {
             self.discard(item);
             return;
         };
-        queue.items.push_back(item);
-        let rested = std::mem::take(&mut queue.rests);
-        drop(items);
-        if rested {
+        if queue.push(item) {
+            drop(items);
             batch::wake(self);
         }
     }
 
     /// Takes what waits, up to the bounds. If nothing waits, JavaScript rests until it is woken.
     fn take(&self) -> Vec<Item> {
-        let mut items = lock(&self.items);
-        let Some(queue) = items.as_mut() else {
-            return Vec::new();
-        };
-        queue.rests = queue.items.is_empty();
-        let mut bytes = 0;
-        let count = queue
-            .items
-            .iter()
-            .take(limits::TAKEN_ITEMS)
-            .take_while(|item| {
-                let more = bytes < limits::TAKEN_BYTES;
-                bytes += item.bytes();
-                more
-            })
-            .count();
-        queue.items.drain(..count).collect()
+        lock(&self.items).as_mut().map(Queue::take).unwrap_or_default()
     }
 
     pub(super) fn add_session(self: &Arc<Self>, session: &Session) {
@@ -202,8 +187,8 @@ impl HostQueue {
 
     /// The environment ends: its sessions are stopped; the process-wide thread sees to the rest.
     fn end(&self) {
-        let queue = lock(&self.items).take();
-        for item in queue.into_iter().flat_map(|queue| queue.items) {
+        let mut dropped = lock(&self.items).take().unwrap_or_default();
+        while let Some(item) = dropped.pop() {
             self.discard(item);
         }
         self.stop_all();
@@ -270,10 +255,7 @@ impl Host {
             .weak::<true>()
             .build_callback(|_| Ok(()))?;
         let queue = Arc::new(HostQueue {
-            items: Mutex::new(Some(Queue {
-                items: VecDeque::new(),
-                rests: true,
-            })),
+            items: Mutex::new(Some(Queue::default())),
             moment: AtomicU64::new(0),
             wake,
             sessions: Mutex::default(),

@@ -2,6 +2,7 @@
 
 use super::child::{Exit, Launch, Process};
 use super::diagnostics::Diagnostics;
+use super::off_thread;
 use super::pipe::ReadPipe;
 use super::{keeper, tree};
 use crate::error::{Error, Result};
@@ -134,8 +135,7 @@ impl OneShot {
 
     async fn end(&self) {
         let process = Arc::clone(&self.process);
-        // Fails only when the runtime ends.
-        let _ = tokio::task::spawn_blocking(move || tree::kill_now(&process)).await;
+        off_thread::run(move || tree::kill_now(&process)).await;
         self.process.exited().await;
     }
 }

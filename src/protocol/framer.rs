@@ -1,14 +1,19 @@
 //! Cuts a stream of bytes into lines. Knows nothing of JSON; called by the session's driver.
 
-use memchr::memchr;
+use memchr::{memchr, memmem};
 
 /// What the framer found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Framed<'a> {
     /// A line without its `\n` (a `\r` before it may be there).
     Line(&'a [u8]),
-    /// A line longer than the bound was left out; its length in bytes so far.
-    TooLong(usize),
+    /// A line was left out, because it is longer than the bound or there is no memory for it.
+    LeftOut {
+        /// Its length.
+        bytes: usize,
+        /// Whether the pattern that is looked for was in it.
+        found: bool,
+    },
 }
 
 /// Collects bytes until a line is complete. Holds at most the bound plus one chunk.
@@ -19,16 +24,24 @@ pub struct Framer {
     partial: Vec<u8>,
     /// Bytes of the present line that were thrown away because it is over the bound.
     skipped: usize,
+    /// Whether the pattern was among them.
+    found: bool,
+    /// Their end, in which the pattern may have begun.
+    tail: Vec<u8>,
+    pattern: &'static [u8],
     limit: usize,
 }
 
 impl Framer {
-    /// A framer whose lines have at most `limit` bytes.
+    /// A framer whose lines have at most `limit` bytes. Of longer ones it tells whether `pattern` is in them.
     #[must_use]
-    pub fn new(limit: usize) -> Self {
+    pub fn new(limit: usize, pattern: &'static [u8]) -> Self {
         Self {
             partial: Vec::new(),
             skipped: 0,
+            found: false,
+            tail: Vec::new(),
+            pattern,
             limit,
         }
     }
@@ -52,8 +65,13 @@ impl Framer {
 
     fn complete(&mut self, head: &[u8], on_line: &mut impl FnMut(Framed<'_>)) {
         let length = self.skipped + self.partial.len() + head.len();
-        if length > self.limit {
-            on_line(Framed::TooLong(length));
+        if self.skipped > 0 || length > self.limit || (!self.partial.is_empty() && !self.has_room(head.len()))
+        {
+            self.skip(head);
+            on_line(Framed::LeftOut {
+                bytes: length,
+                found: self.found,
+            });
         } else if self.partial.is_empty() {
             on_line(Framed::Line(head));
         } else {
@@ -61,16 +79,41 @@ impl Framer {
             on_line(Framed::Line(&self.partial));
         }
         self.skipped = 0;
+        self.found = false;
+        self.tail.clear();
         self.release();
     }
 
     fn keep(&mut self, chunk: &[u8]) {
-        if self.skipped > 0 || self.partial.len() + chunk.len() > self.limit {
-            self.skipped += self.partial.len() + chunk.len();
-            self.release();
+        if self.skipped > 0 || self.partial.len() + chunk.len() > self.limit || !self.has_room(chunk.len()) {
+            self.skip(chunk);
         } else {
             self.partial.extend_from_slice(chunk);
         }
+    }
+
+    /// Makes room in the buffer, if there is memory.
+    fn has_room(&mut self, bytes: usize) -> bool {
+        self.partial.try_reserve(bytes).is_ok()
+    }
+
+    /// Gives up on the present line.
+    fn skip(&mut self, chunk: &[u8]) {
+        let partial = std::mem::take(&mut self.partial);
+        for bytes in [&partial, chunk] {
+            self.look_through(bytes);
+        }
+        self.skipped += partial.len() + chunk.len();
+    }
+
+    fn look_through(&mut self, bytes: &[u8]) {
+        let reach = self.pattern.len().saturating_sub(1);
+        let has = |bytes: &[u8]| memmem::find(bytes, self.pattern).is_some();
+        self.tail.extend_from_slice(&bytes[..bytes.len().min(reach)]);
+        self.found |= has(&self.tail) || has(bytes);
+        self.tail
+            .extend_from_slice(&bytes[bytes.len().saturating_sub(reach).max(bytes.len().min(reach))..]);
+        self.tail.drain(..self.tail.len().saturating_sub(reach));
     }
 
     /// Empties the buffer; gives a big one back, so that one huge line does not cost memory for ever.
@@ -86,12 +129,12 @@ mod tests {
     use super::*;
 
     fn lines(limit: usize, chunks: &[&[u8]]) -> Vec<Result<Vec<u8>, usize>> {
-        let mut framer = Framer::new(limit);
+        let mut framer = Framer::new(limit, b"x");
         let mut found = Vec::new();
         let mut take = |framed: Framed<'_>| {
             found.push(match framed {
                 Framed::Line(line) => Ok(line.to_vec()),
-                Framed::TooLong(length) => Err(length),
+                Framed::LeftOut { bytes, .. } => Err(bytes),
             });
         };
         for chunk in chunks {
@@ -120,13 +163,37 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_is_found_in_a_line_that_is_left_out_however_it_is_cut() {
+        let found = |stream: &[u8], size: usize| {
+            let mut framer = Framer::new(4, b"result");
+            let mut found = Vec::new();
+            for chunk in stream.chunks(size) {
+                framer.push(chunk, |framed| {
+                    if let Framed::LeftOut { found: it, .. } = framed {
+                        found.push(it);
+                    }
+                });
+            }
+            found
+        };
+        for size in 1..20 {
+            let stream = b"{\"type\":\"result\"}\nok\n12resul\ntresult\nresul12345\n";
+            assert_eq!(
+                found(stream, size),
+                [true, false, true, false],
+                "chunks of {size} bytes"
+            );
+        }
+    }
+
+    #[test]
     fn a_line_of_exactly_the_bound_passes() {
         assert_eq!(lines(4, &[b"12", b"34\n"]), vec![Ok(b"1234".to_vec())]);
     }
 
     #[test]
     fn a_big_buffer_is_given_back() {
-        let mut framer = Framer::new(1 << 24);
+        let mut framer = Framer::new(1 << 24, b"x");
         framer.push(&vec![b'x'; 1 << 20], |_| {});
         framer.push(b"\n", |_| {});
         assert!(framer.partial.capacity() <= 64 * 1024);

@@ -152,6 +152,9 @@ pub fn parse(line: &str) -> Frame {
     }
 }
 
+/// By this a result is known among lines that are not read. It cannot be part of a text, where quotes are escaped.
+pub const RESULT_MARK: &[u8] = b"\"type\":\"result\"";
+
 /// A key may stand twice in a hostile line; the last one counts, as in JavaScript.
 fn parse_repeated_keys(line: &str) -> Frame {
     let unique =

@@ -1,6 +1,7 @@
 //! The task that moves a session's bytes and watches its process: lines, deadlines, orders and the end go to
 //! the state; what follows from them is the state's business.
 
+use super::alarm::Alarm;
 use super::event::Event;
 use super::handle::{Mailbox, Order, Session};
 use super::start::{Before, Prepared};
@@ -8,9 +9,12 @@ use super::state::State;
 use crate::batch;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::faults;
 use crate::limits;
 use crate::process::child::{Exit, Launch, Process, Started};
 use crate::process::diagnostics::Diagnostics;
+use crate::process::input::InputPipe;
+use crate::process::off_thread;
 use crate::process::pipe::ReadPipe;
 use crate::process::tree;
 use crate::protocol::framer::{Framed, Framer};
@@ -27,7 +31,7 @@ use tokio::time::Sleep;
 pub(super) async fn supervise(prepared: Prepared, started: Option<Started>, before: Vec<Before>) {
     let (session, mut mailbox, launch, prompt_file) = prepared.into_parts();
     let driven = session.clone();
-    let run = tokio::spawn(async move {
+    let mut run = tokio::spawn(async move {
         let started = match started {
             Some(started) => started,
             None => match start_after(before, &launch, &driven, &mut mailbox.orders).await {
@@ -39,13 +43,29 @@ pub(super) async fn supervise(prepared: Prepared, started: Option<Started>, befo
         drop(launch);
         Driver::run(driven, started, mailbox, prompt_file).await;
     });
-    if let Err(error) = run.await {
-        session.kill_now();
-        session.apply(|state| state.on_internal_error(format!("the session's driver failed: {error}")));
+    let failure = tokio::select! {
+        run = &mut run => run.err().map(|error| error.to_string()),
+        () = session.failed() => Some("a panic".to_owned()),
+    };
+    if let Some(failure) = failure {
+        run.abort();
+        end_process_of(&session).await;
+        session.apply(|state| state.on_internal_error(format!("the session failed: {failure}")));
     }
     if let Ok(engine) = Engine::get() {
         engine.remove(session.number());
     }
+}
+
+/// Nobody drives the session any more. Its end is told when its process is gone, as ever.
+async fn end_process_of(session: &Session) {
+    let Some(process) = session.process() else { return };
+    let end = async {
+        end_tree(process).await;
+        process.exited().await;
+    };
+    // Out of time only if the kernel does not let go of the process.
+    let _ = tokio::time::timeout(limits::DRAIN_WAIT, end).await;
 }
 
 /// Waits until the processes that are leaving the conversation have ended, then starts ours. `None` if the
@@ -59,6 +79,7 @@ async fn start_after(
     for other in before {
         wait_for_end_of(other, session, orders).await?;
     }
+    faults::place("start", session.options());
     match launch.start() {
         Ok(started) if session.has_process(&started) => {
             session.save();
@@ -102,8 +123,7 @@ async fn wait_for_end_of(
 /// Kills a process and all its descendants, off the I/O thread.
 async fn end_tree(process: &Arc<Process>) {
     let process = Arc::clone(process);
-    // Fails only when the runtime ends.
-    let _ = tokio::task::spawn_blocking(move || tree::kill_now(&process)).await;
+    off_thread::run(move || tree::kill_now(&process)).await;
 }
 
 struct Driver {
@@ -116,8 +136,8 @@ struct Driver {
     diagnostics: Diagnostics,
     /// Whether the process was signalled: a wrapper may have died of it, and left the CLI behind.
     signalled: bool,
-    /// What the alarm is set to.
-    alarm_at: Option<Instant>,
+    /// What the timer is set to.
+    timer_at: Option<Instant>,
 }
 
 /// What woke the driver.
@@ -140,14 +160,13 @@ impl Driver {
             stdout: started.stdout,
             stderr: started.stderr,
             orders: mailbox.orders,
-            framer: Framer::new(limits::LINE_BYTES),
+            framer: Framer::new(limits::LINE_BYTES, inbound::RESULT_MARK),
             diagnostics: Diagnostics::default(),
             signalled: false,
-            alarm_at: None,
+            timer_at: None,
         };
         let input = started.stdin;
-        let feeding = Arc::clone(&input);
-        let writer = tokio::spawn(async move { feeding.run().await });
+        let writer = tokio::spawn(feed(driver.session.clone(), Arc::clone(&input)));
         let exit = driver.until_exit().await;
         // Whatever is still to be written has no reader any more.
         writer.abort();
@@ -171,15 +190,15 @@ impl Driver {
         let process = Arc::clone(&self.process);
         let exited = process.exited();
         tokio::pin!(exited);
-        let alarm = tokio::time::sleep(limits::LONGEST_WAIT);
-        tokio::pin!(alarm);
+        let timer = tokio::time::sleep(limits::LONGEST_WAIT);
+        tokio::pin!(timer);
         loop {
-            self.set_alarm(alarm.as_mut());
+            self.set_timer(timer.as_mut());
             let room = self.session.backlog().has_room();
             let wake = tokio::select! {
                 biased;
                 Some(order) = self.orders.recv() => Wake::Order(order),
-                () = alarm.as_mut(), if self.alarm_at.is_some() => Wake::Time,
+                () = timer.as_mut(), if self.timer_at.is_some() => Wake::Time,
                 more = read_lines(&mut self.stdout, &mut self.framer, &self.session), if output && room => Wake::Output(more),
                 more = read_stderr(&mut self.stderr, &mut self.diagnostics, &self.session), if diagnostics => Wake::Diagnostics(more),
                 () = self.session.backlog().room(), if !room => Wake::Room,
@@ -198,8 +217,8 @@ impl Driver {
                 Wake::Diagnostics(more) => diagnostics = more,
                 Wake::Room => {}
                 Wake::Time => {
-                    self.alarm_at = None;
-                    self.session.alarm_is_over();
+                    self.timer_at = None;
+                    self.session.timer_is_over();
                     self.session.apply(|state| state.on_time(Instant::now()));
                 }
                 Wake::Silence => {
@@ -210,12 +229,12 @@ impl Driver {
         }
     }
 
-    /// Sets the alarm to the next deadline, unless it rings earlier anyway.
-    fn set_alarm(&mut self, alarm: Pin<&mut Sleep>) {
-        let at = self.session.set_alarm();
-        if let Some(at) = at.filter(|_| at != self.alarm_at) {
-            alarm.reset(at.into());
-            self.alarm_at = Some(at);
+    /// Sets the timer to the next deadline, unless it is over earlier anyway.
+    fn set_timer(&mut self, timer: Pin<&mut Sleep>) {
+        let at = self.session.set_timer();
+        if let Some(at) = at.filter(|_| at != self.timer_at) {
+            timer.reset(at.into());
+            self.timer_at = Some(at);
         }
     }
 
@@ -236,8 +255,7 @@ impl Driver {
     /// what they were told to leave running.
     async fn end_leftovers(&self) {
         let process = Arc::clone(&self.process);
-        // Fails only when the runtime ends.
-        let _ = tokio::task::spawn_blocking(move || tree::kill_leftovers(process.mark())).await;
+        off_thread::run(move || tree::kill_leftovers(process.mark())).await;
     }
 
     /// Reads what an ended process left in its pipes. A descendant may hold them open for ever.
@@ -270,7 +288,12 @@ async fn read_lines(stdout: &mut ReadPipe, framer: &mut Framer, session: &Sessio
 
 fn on_framed(session: &Session, framed: &Framed<'_>) {
     match framed {
+        Framed::Line(line) if !fits(line.len()) => {
+            let is_result = memchr::memmem::find(line, inbound::RESULT_MARK).is_some();
+            leave_out(session, line.len(), is_result);
+        }
         Framed::Line(line) => {
+            faults::place("line", session.options());
             let text = String::from_utf8_lossy(line);
             let frame = inbound::parse(&text);
             let message = session
@@ -279,12 +302,31 @@ fn on_framed(session: &Session, framed: &Framed<'_>) {
                 .then(|| text.clone().into_owned());
             session.apply(|state| state.on_frame(frame, &text, message, Instant::now()));
         }
-        Framed::TooLong(bytes) => session.tell(Event::Error(Error::Internal {
-            reason: format!(
-                "a line of {bytes} bytes is over the bound of {} and was left out",
-                limits::LINE_BYTES
-            ),
-        })),
+        Framed::LeftOut { bytes, found } => leave_out(session, *bytes, *found),
+    }
+}
+
+/// Whether there is memory for all that is made of a line. Asked beforehand: an allocation that fails later ends the
+/// program.
+fn fits(bytes: usize) -> bool {
+    bytes < limits::BIG_LINE_BYTES
+        || Vec::<u8>::new()
+            .try_reserve_exact(bytes * limits::LINE_COPIES)
+            .is_ok()
+}
+
+/// A line cannot be read. If it is a result, the turn has ended without one.
+fn leave_out(session: &Session, bytes: usize, is_result: bool) {
+    let why = if bytes > limits::LINE_BYTES {
+        format!("is over the bound of {}", limits::LINE_BYTES)
+    } else {
+        "finds no memory".to_owned()
+    };
+    let reason = format!("a line of {bytes} bytes {why} and was left out");
+    let error = Error::Internal { reason };
+    session.tell(Event::Error(error.clone()));
+    if is_result {
+        session.apply(|state| state.on_lost_result(&error, Instant::now()));
     }
 }
 
@@ -303,6 +345,12 @@ async fn more(read: impl Future<Output = bool>) -> bool {
     tokio::time::timeout(limits::DRAIN_SILENCE, read)
         .await
         .unwrap_or(false)
+}
+
+async fn feed(session: Session, input: Arc<InputPipe>) {
+    let alarm = Alarm(session);
+    faults::place("write", alarm.0.options());
+    input.run().await;
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

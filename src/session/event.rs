@@ -3,6 +3,7 @@
 use super::status::Status;
 use super::turn::Marks;
 use crate::error::Error;
+use crate::limits;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
@@ -55,9 +56,9 @@ impl Event {
     #[must_use]
     pub fn backlog_bytes(&self) -> usize {
         match self {
-            Self::Message { line } => line.len(),
-            Self::Init { line, .. } => line.len(),
-            Self::Stderr(text) => text.len(),
+            Self::Message { line } => limits::EVENT_BYTES + line.len(),
+            Self::Init { line, .. } => limits::EVENT_BYTES + line.len(),
+            Self::Stderr(text) => limits::EVENT_BYTES + text.len(),
             Self::Turn(turn) => turn.backlog_bytes(),
             Self::Failed { .. } | Self::Status { .. } | Self::Error(_) | Self::Close { .. } => 0,
         }
@@ -68,7 +69,7 @@ impl Turn {
     /// See [`Event::backlog_bytes`].
     #[must_use]
     pub fn backlog_bytes(&self) -> usize {
-        self.prompt.get().len() + self.response.len()
+        limits::EVENT_BYTES + self.prompt.get().len() + self.response.len()
     }
 }
 

@@ -3,6 +3,7 @@
 //! Every change goes through [`Session::apply`]: the state changes under its mutex and the effects are carried
 //! out before the mutex is released, so their order is the order of the changes. No effect blocks.
 
+use super::alarm::{Alarm, Owed};
 use super::backlog::Backlog;
 use super::effect::{Effect, Message, Wants};
 use super::event::{Event, Turn};
@@ -14,11 +15,11 @@ use crate::error::Result;
 use crate::options::{SavedTotals, SessionOptions};
 use crate::process::child::{Process, Started};
 use crate::process::input::InputPipe;
-use crate::process::{keeper, tree};
+use crate::process::keeper;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 /// A session. Dropping all handles does not end it; `stop` and `kill` do.
 #[derive(Clone)]
@@ -43,7 +44,8 @@ struct Shared {
     process: OnceLock<Arc<Process>>,
     ended: watch::Sender<bool>,
     /// When the driver looks at the deadlines by itself; locked after the state.
-    alarm: Mutex<Option<Instant>>,
+    timer: Mutex<Option<Instant>>,
+    failed: Notify,
 }
 
 /// For the task that drives the process.
@@ -85,7 +87,8 @@ impl Session {
             writer: OnceLock::new(),
             process: OnceLock::new(),
             ended: watch::Sender::new(false),
-            alarm: Mutex::new(None),
+            timer: Mutex::new(None),
+            failed: Notify::new(),
         };
         let session = Self {
             shared: Arc::new(shared),
@@ -225,11 +228,19 @@ impl Session {
         }
     }
 
-    /// Kills the process tree on the calling thread: for a host that is about to end.
-    pub fn kill_now(&self) {
-        if let Some(process) = self.shared.process.get().filter(|process| !process.is_reaped()) {
-            tree::kill_now(process);
-        }
+    /// The process, once there is one.
+    pub(super) fn process(&self) -> Option<&Arc<Process>> {
+        self.shared.process.get()
+    }
+
+    /// Something panicked: whoever supervises the session ends it.
+    pub(super) fn fail(&self) {
+        self.shared.failed.notify_one();
+    }
+
+    /// Waits for [`Session::fail`].
+    pub(super) async fn failed(&self) {
+        self.shared.failed.notified().await;
     }
 
     /// Sets what earlier processes cost, or what the caller says.
@@ -277,6 +288,7 @@ impl Session {
 
     /// Changes the state and carries out what follows from it.
     pub(super) fn apply(&self, change: impl FnOnce(&mut State) -> Vec<Effect>) -> (Status, u64) {
+        let _alarm = Alarm(self.clone());
         let mut state = self.lock();
         let effects = change(&mut state);
         self.perform(effects, &state);
@@ -285,6 +297,7 @@ impl Session {
 
     /// A change from outside the driver.
     fn call(&self, change: impl FnOnce(&mut State) -> Result<Vec<Effect>>) -> Result<(Status, u64)> {
+        let _alarm = Alarm(self.clone());
         let mut state = self.lock();
         let effects = change(&mut state)?;
         self.perform(effects, &state);
@@ -330,8 +343,12 @@ impl Session {
     }
 
     fn release_when_stored(&self, ticket: Ticket) -> Stored {
-        let session = self.clone();
-        Box::new(move |stored| session.shared.outbox.release(ticket, stored))
+        let owed = Owed::new(self.clone(), ticket);
+        Box::new(move |stored| owed.give(stored))
+    }
+
+    pub(super) fn release(&self, ticket: Ticket, stored: Result<()>) {
+        self.shared.outbox.release(ticket, stored);
     }
 
     fn input(&self, work: impl FnOnce(&Arc<InputPipe>)) {
@@ -341,36 +358,36 @@ impl Session {
         }
     }
 
-    /// Has the driver look at the deadlines if one comes before its alarm. A turn's deadline comes after that of the
+    /// Has the driver look at the deadlines if one comes before its timer. A turn's deadline comes after that of the
     /// turn before, so turns do not wake it.
     fn wake_for_deadline(&self, state: &State) {
-        let alarm = *self.alarm();
+        let timer = *self.timer();
         if let Some(deadline) = state.next_deadline()
-            && alarm.is_none_or(|at| deadline < at)
+            && timer.is_none_or(|at| deadline < at)
         {
             self.order(Order::Look);
         }
     }
 
-    /// When the driver must look at the deadlines: never later than the next one. The alarm of a deadline that is no
+    /// When the driver must look at the deadlines: never later than the next one. The timer of a deadline that is no
     /// more stays.
-    pub(super) fn set_alarm(&self) -> Option<Instant> {
+    pub(super) fn set_timer(&self) -> Option<Instant> {
         let deadline = self.lock().next_deadline();
-        let mut alarm = self.alarm();
-        *alarm = match (*alarm, deadline) {
-            (Some(alarm), Some(deadline)) => Some(alarm.min(deadline)),
-            (alarm, deadline) => alarm.or(deadline),
+        let mut timer = self.timer();
+        *timer = match (*timer, deadline) {
+            (Some(timer), Some(deadline)) => Some(timer.min(deadline)),
+            (timer, deadline) => timer.or(deadline),
         };
-        *alarm
+        *timer
     }
 
-    /// The alarm has rung.
-    pub(super) fn alarm_is_over(&self) {
-        *self.alarm() = None;
+    /// The timer is over.
+    pub(super) fn timer_is_over(&self) {
+        *self.timer() = None;
     }
 
-    fn alarm(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.shared.alarm.lock().unwrap_or_else(PoisonError::into_inner)
+    fn timer(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.shared.timer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn order(&self, order: Order) {

@@ -15,6 +15,7 @@ use super::ladder::Ladder;
 use super::ledger::Ledger;
 use super::status::Status;
 use crate::error::Error;
+use crate::faults;
 use crate::options::{SavedTotals, SessionOptions};
 use crate::protocol::outbound;
 use serde_json::value::RawValue;
@@ -241,6 +242,7 @@ impl State {
                 given: message.timeout,
             };
             state.waiting.push_back(Waiting { message, deadline });
+            faults::place("send", &state.options);
             state.pump(effects);
         }))
     }
@@ -282,6 +284,7 @@ impl State {
                 }));
             }),
             Phase::Running => self.transition(|state, effects| {
+                faults::place("stop", &state.options);
                 state.phase = Phase::Ending(Status::Stopped);
                 state.reject_waiting(&error, effects);
                 if state.foreign_turn {

@@ -130,12 +130,17 @@ impl Cache {
 
     /// Bytes of changes that are not in `sessions.json`.
     pub(super) fn unfolded(&self) -> u64 {
-        self.fold.mark.left + (self.changed_bytes - self.fold.at)
+        // What a line says may be any number.
+        self.fold
+            .mark
+            .left
+            .saturating_add(self.changed_bytes.saturating_sub(self.fold.at))
     }
 
     /// About how big `sessions.json` is when everything is folded.
     pub(super) fn size(&self) -> u64 {
-        self.stamp.map_or(0, |stamp| stamp.size()) + self.unfolded()
+        let size = self.stamp.map_or(0, |stamp| stamp.size());
+        size.saturating_add(self.unfolded())
     }
 
     /// Number of the last change.
@@ -262,11 +267,7 @@ impl Cache {
         &mut self,
         text: std::result::Result<&'a str, &'a [u8]>,
     ) -> Option<(&'a str, Line<'a>)> {
-        let read = text.ok().and_then(|text| {
-            serde_json::from_str::<Line<'_>>(text)
-                .ok()
-                .map(|line| (text, line))
-        });
+        let read = text.ok().and_then(|text| Some((text, Line::parse(text)?)));
         if read.is_none() {
             let is_first = |text: &str| text.starts_with("{\"clearctx\":");
             if !text.is_ok_and(is_first) {

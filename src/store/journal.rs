@@ -79,7 +79,9 @@ impl Journal {
         let Some((Some(text), end)) = first else {
             return Ok(());
         };
-        if let Ok(header) = serde_json::from_str::<Header>(&text) {
+        if let Ok(header) = serde_json::from_str::<Header>(&text)
+            && header.is_sound()
+        {
             if header.clearctx > line::VERSION {
                 return Err(io::Error::other("is of a later version of clearctx"));
             }

@@ -36,6 +36,13 @@ pub(super) struct Header {
     pub(super) base: Option<Print>,
 }
 
+impl Header {
+    /// Whether a writer can have said this.
+    pub(super) fn is_sound(&self) -> bool {
+        self.after < END_OF_SEQ
+    }
+}
+
 /// A version of `sessions.json` holds the changes up to `upto`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Mark {
@@ -55,6 +62,18 @@ pub(super) struct Line<'a> {
     #[serde(borrow)]
     pub(super) changes: Option<Vec<&'a RawValue>>,
     pub(super) fold: Option<Mark>,
+}
+
+/// A number that no journal gets to: what is beyond it was not counted.
+const END_OF_SEQ: u64 = 1 << 53;
+
+impl<'a> Line<'a> {
+    /// Reads a line. `None` if it is none, or says what no writer says.
+    pub(super) fn parse(text: &'a str) -> Option<Self> {
+        let line = serde_json::from_str::<Self>(text).ok()?;
+        let sound = line.seq < END_OF_SEQ && line.fold.is_none_or(|mark| mark.upto <= line.seq);
+        sound.then_some(line)
+    }
 }
 
 /// The number of a line, without reading all of it.

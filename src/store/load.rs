@@ -120,10 +120,7 @@ impl Cache {
                 if !line::is_fold(text) {
                     return;
                 }
-                if let Some(mark) = serde_json::from_str::<Line<'_>>(text)
-                    .ok()
-                    .and_then(|line| line.fold)
-                {
+                if let Some(mark) = Line::parse(text).and_then(|line| line.fold) {
                     last = mark;
                     if is_same(mark.print, print) {
                         found = Some(mark);

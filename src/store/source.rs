@@ -141,14 +141,14 @@ impl History {
     /// Adds one element, and lets only the newest `keep` count.
     pub(super) fn push(&mut self, element: &str, place: &Place<'_>, keep: Option<usize>) {
         self.pieces.push(place.piece(element));
-        let all = self.keep.map(|kept| kept + 1);
+        let all = self.keep.map(|kept| kept.saturating_add(1));
         self.keep = match (all, keep) {
             (Some(all), Some(keep)) => Some(all.min(keep)),
             (all, keep) => all.or(keep),
         };
         if let Some(keep) = self.keep {
             // In lots, so that it costs little per element. Each piece holds one element at least.
-            if self.pieces.len() >= keep.max(1) * 2 {
+            if self.pieces.len() >= keep.max(1).saturating_mul(2) {
                 self.pieces.drain(..self.pieces.len() - keep);
             }
         }

@@ -2,6 +2,7 @@
 
 use super::{Effect, Effects, Phase, State};
 use crate::error::Error;
+use crate::faults;
 use crate::protocol::inbound::TurnResult;
 use crate::session::event::Event;
 use crate::session::ladder::Ladder;
@@ -11,6 +12,7 @@ use std::time::Instant;
 impl State {
     /// The process has ended and all its output was seen.
     pub fn on_exit(&mut self, code: Option<i32>, signal: Option<String>, stderr: &str) -> Effects {
+        faults::place("exit", &self.options);
         let error = Error::ProcessExited {
             name: self.options.name.clone(),
             exit_code: code,
@@ -74,6 +76,8 @@ impl State {
             };
             let unasked = !matches!(state.phase, Phase::Ending(_));
             state.phase = Phase::Ended(status);
+            // The record has no pid from here on.
+            state.revision += 1;
             state.ladder = None;
             state.foreign_deadline = None;
             effects.push(Effect::Save);

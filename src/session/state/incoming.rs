@@ -2,6 +2,8 @@
 
 use super::{Effect, Effects, InFlight, Phase, State};
 use crate::clock;
+use crate::error::Error;
+use crate::faults;
 use crate::protocol::inbound::{Frame, Init, TurnResult};
 use crate::session::event::{Event, Turn};
 use crate::session::turn::{self, TurnKind};
@@ -61,9 +63,27 @@ impl State {
         self.last_result_was_error = result.is_error;
         self.last_result_at = Some(now);
         self.rename(result.session_id.clone());
+        faults::place("result", &self.options);
         self.record(result, answered, effects);
         self.pump(effects);
         self.end_input_if_idle(now, effects);
+    }
+
+    /// A turn has ended, and its result could not be read.
+    pub fn on_lost_result(&mut self, error: &Error, now: Instant) -> Effects {
+        self.transition(|state, effects| {
+            let lost = state.in_flight.take_if(|_| !state.foreign_turn);
+            if let Some(turn) = lost.filter(|turn| !turn.abandoned) {
+                let send = turn.send;
+                let error = error.clone();
+                effects.push(Effect::Tell(Event::Failed { send, error }));
+            }
+            state.foreign_turn = false;
+            state.foreign_deadline = None;
+            state.init_since_result = false;
+            state.pump(effects);
+            state.end_input_if_idle(now, effects);
+        })
     }
 
     fn rename(&mut self, id: Option<String>) {

@@ -272,6 +272,18 @@ fn a_kill_rejects_everything_at_once() {
 }
 
 #[test]
+fn the_end_of_a_process_changes_the_record_whatever_its_status_was() {
+    let mut bench = Bench::new();
+    bench.state.kill(bench.now);
+    let before = bench.state.revision();
+    bench.state.on_exit(None, Some("SIGKILL".into()), "");
+    assert!(
+        bench.state.revision() > before,
+        "the pid is gone, and an older save must not bring it back"
+    );
+}
+
+#[test]
 fn an_error_result_before_any_init_is_a_failed_start() {
     let mut bench = Bench::new();
     bench.send(1);
@@ -280,6 +292,20 @@ fn an_error_result_before_any_init_is_a_failed_start() {
     assert_eq!(bench.status(), Status::Failed);
     bench.state.on_exit(Some(1), None, "");
     assert_eq!(bench.status(), Status::Failed);
+}
+
+#[test]
+fn a_result_that_cannot_be_read_fails_its_message_and_ends_the_turn() {
+    let mut bench = Bench::new();
+    bench.send(1);
+    bench.send(2);
+    bench.init();
+    let reason = String::new();
+    let effects = bench.state.on_lost_result(&Error::Internal { reason }, bench.now);
+    assert_eq!(
+        (settled(&effects), written(&effects)),
+        (vec![(1, "ERR_INTERNAL")], vec!["2".to_owned()])
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::{Deadline, Effect, Effects, State};
 use crate::error::Error;
+use crate::faults;
 use crate::session::event::Event;
 use crate::session::ladder::{Ladder, Step};
 use std::time::Instant;
@@ -27,6 +28,7 @@ impl State {
     /// A deadline may have passed.
     pub fn on_time(&mut self, now: Instant) -> Effects {
         self.transition(|state, effects| {
+            faults::place("time", &state.options);
             state.expire_waiting(now, effects);
             state.expire_in_flight(now, effects);
             if state.foreign_deadline.is_some_and(|at| at <= now) {

@@ -1,0 +1,43 @@
+// npm run test:long: the random tests at a length that a change need not wait for. Every failure names its seed.
+//
+//   node scripts/test-long.mjs [SEED]
+//
+// SEED is the first seed, the day's number unless given. The fuzzer runs where `cargo fuzz` is installed
+// (`cargo install cargo-fuzz`); it needs no other toolchain.
+
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+
+import { main, prepare, root, run, runNode, step } from './tools.mjs'
+
+/** How long each target is fuzzed, in s. */
+const FUZZ_S = 150
+
+const TARGETS = ['framer', 'inbound', 'sessions', 'journal']
+
+/** Sanitizers look for what safe Rust cannot do; without one, more inputs are tried. */
+const FUZZ = ['fuzz', 'run', '--sanitizer', 'none', '--release']
+
+await main(async () => {
+  const seed = process.argv[2] ?? String(Math.floor(Date.now() / 86_400_000) * 1_000_000)
+  await prepare()
+  await step(`schedules in memory, mutated input, from seed ${seed} on`, () => {
+    const args = ['test', '--locked', '--no-default-features', '--release', '--lib', '--', 'schedules', 'fuzzing']
+    const env = { CLEARCTX_SEED: seed, CLEARCTX_SCHEDULES: '500000', CLEARCTX_MUTATIONS: '100000' }
+    run('cargo', args, { env })
+  })
+  await step(`schedules on real processes, from seed ${seed} on`, () => {
+    const env = { CLEARCTX_SEED: seed, CLEARCTX_PROCESS_SCHEDULES: '3000' }
+    runNode(['--test', '--test-reporter=dot', '__test__/schedules.spec.mjs'], { env })
+  })
+  await step('ten thousand sessions', () => {
+    runNode(['--test', '--test-reporter=spec', '__test__/leaks.spec.mjs'], { env: { CLEARCTX_SESSIONS: '10000' } })
+  })
+  if (spawnSync('cargo', ['fuzz', '--version']).status !== 0) return console.log('clearctx: no cargo-fuzz, no fuzzing')
+  for (const target of TARGETS) {
+    await step(`fuzzing ${target}`, () => {
+      const options = [`-max_total_time=${FUZZ_S}`, `-dict=${join(root, 'fuzz/journal.dict')}`]
+      run('cargo', [...FUZZ, target, '--', ...options], { env: { RUSTC_BOOTSTRAP: '1' } })
+    })
+  }
+})

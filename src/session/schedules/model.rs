@@ -1,0 +1,164 @@
+//! What must become of each send, in the few rules that callers are promised.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+/// How a send ends that was answered.
+pub(super) const ANSWERED: &str = "answered";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Waiting,
+    Running,
+    Leaving,
+    Over,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    send: u64,
+    deadline: Instant,
+}
+
+#[derive(Debug)]
+pub(super) struct Model {
+    pub(super) phase: Phase,
+    pub(super) paused: bool,
+    /// Sent by the caller, not yet written.
+    line: VecDeque<Open>,
+    /// Written and not yet answered; without a deadline once nobody waits for it any more.
+    flight: Option<(u64, Option<Instant>)>,
+    /// A turn of the CLI's own was seen to begin while nothing was in flight.
+    pub(super) own_turn: bool,
+    /// Outcomes of all sends that were taken.
+    pub(super) outcomes: BTreeMap<u64, Option<&'static str>>,
+}
+
+impl Model {
+    pub(super) fn new() -> Self {
+        Self {
+            phase: Phase::Waiting,
+            paused: false,
+            line: VecDeque::new(),
+            flight: None,
+            own_turn: false,
+            outcomes: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        matches!(self.phase, Phase::Waiting | Phase::Running)
+    }
+
+    pub(super) fn send(&mut self, send: u64, deadline: Instant) {
+        self.outcomes.insert(send, None);
+        self.line.push_back(Open { send, deadline });
+        self.paused = false;
+    }
+
+    /// The session has written a message: it must be the next one, at a moment at which it may be written.
+    pub(super) fn written(&mut self, send: u64) {
+        let next = self.line.pop_front().expect("nothing waits to be written");
+        assert_eq!(send, next.send, "written out of turn");
+        assert_eq!(
+            self.flight, None,
+            "message {send} was written while another is in flight"
+        );
+        assert_eq!((self.phase, self.paused), (Phase::Running, false));
+        assert!(!self.own_turn, "written into a turn of the CLI's own");
+        self.flight = Some((send, Some(next.deadline)));
+    }
+
+    pub(super) fn has_flight(&self) -> bool {
+        self.flight.is_some()
+    }
+
+    /// Nothing may wait that could be written.
+    pub(super) fn check(&self) {
+        let free = self.phase == Phase::Running && !self.paused && !self.own_turn && self.flight.is_none();
+        assert!(!free || self.line.is_empty(), "a message waits for nothing");
+    }
+
+    /// The CLI has answered.
+    pub(super) fn answered(&mut self, send: u64) {
+        match self.flight {
+            Some((flight, waited)) if flight == send => {
+                self.flight = None;
+                if waited.is_some() {
+                    self.settle(send, ANSWERED);
+                }
+            }
+            // Rejected before, and its process still wrote.
+            _ => assert_ne!(self.phase, Phase::Running, "an answer to nothing"),
+        }
+    }
+
+    pub(super) fn unsaved(&mut self, send: u64) {
+        let outcome = self.outcomes.get_mut(&send).expect("is a send");
+        if *outcome == Some(ANSWERED) {
+            *outcome = Some("ERR_STORE");
+        }
+    }
+
+    pub(super) fn stop(&mut self) {
+        match self.phase {
+            Phase::Waiting => self.end("ERR_SESSION_STOPPED"),
+            Phase::Running => {
+                self.phase = Phase::Leaving;
+                self.settle_line("ERR_SESSION_STOPPED");
+            }
+            Phase::Leaving | Phase::Over => {}
+        }
+    }
+
+    pub(super) fn kill(&mut self) {
+        match self.phase {
+            Phase::Waiting => self.end("ERR_SESSION_KILLED"),
+            Phase::Running | Phase::Leaving => self.refused("ERR_SESSION_KILLED"),
+            Phase::Over => {}
+        }
+    }
+
+    /// Everything is over but the process.
+    pub(super) fn refused(&mut self, code: &'static str) {
+        self.settle_all(code);
+        self.phase = Phase::Leaving;
+    }
+
+    pub(super) fn end(&mut self, code: &'static str) {
+        self.settle_all(code);
+        self.phase = Phase::Over;
+    }
+
+    pub(super) fn time(&mut self, now: Instant) {
+        let (expired, line): (Vec<_>, Vec<_>) = self.line.iter().partition(|open| open.deadline <= now);
+        self.line = line.into();
+        for open in expired {
+            self.settle(open.send, "ERR_TURN_TIMEOUT");
+        }
+        if let Some((send, Some(deadline))) = self.flight
+            && deadline <= now
+        {
+            self.flight = Some((send, None));
+            self.settle(send, "ERR_TURN_TIMEOUT");
+        }
+    }
+
+    fn settle_line(&mut self, code: &'static str) {
+        while let Some(open) = self.line.pop_front() {
+            self.settle(open.send, code);
+        }
+    }
+
+    fn settle_all(&mut self, code: &'static str) {
+        if let Some((send, Some(_))) = self.flight.take() {
+            self.settle(send, code);
+        }
+        self.settle_line(code);
+    }
+
+    fn settle(&mut self, send: u64, outcome: &'static str) {
+        let before = self.outcomes.insert(send, Some(outcome));
+        assert_eq!(before, Some(None), "send {send} was settled before");
+    }
+}

@@ -1,0 +1,111 @@
+//! The two files of a data directory, fed with any bytes.
+
+use super::cache::Cache;
+use super::file::{SessionsFile, Stamp};
+use super::line::{Header, Line};
+use super::object::Key;
+use super::scan::{self, Text};
+use indexmap::IndexMap;
+use serde_json::value::RawValue;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+use tempfile::TempDir;
+
+thread_local! {
+    static DIR: TempDir = in_memory().expect("a temporary directory can be made");
+}
+
+/// Where the system has a file system in memory, it is ten times as fast.
+fn in_memory() -> std::io::Result<TempDir> {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    }
+}
+
+/// Reads the bytes as `sessions.json`: they are a store exactly if they are a JSON object, and none of its names or
+/// histories is lost.
+pub(crate) fn sessions(data: &[u8]) {
+    let path = DIR.with(|dir| dir.path().join("any"));
+    fs::write(&path, data).expect("can be written");
+    let file = File::open(path).expect("is there");
+    let stamp = file.metadata().and_then(|metadata| Stamp::of(&metadata));
+    let (text, _) = scan::scan(file, stamp.expect("has a stamp")).expect("can be read");
+    let lossy = String::from_utf8_lossy(data);
+    let plain = lossy.strip_prefix('\u{feff}').unwrap_or(&lossy);
+    let expected = serde_json::from_str::<IndexMap<Key, &RawValue>>(plain);
+    match (text, expected) {
+        (Text::Object(contents), Ok(expected)) => {
+            assert!(contents.entries().map(|(key, _)| key).eq(expected.keys()));
+            records(&contents);
+        }
+        (Text::Blank, _) => assert!(lossy.trim().is_empty()),
+        (Text::Broken, Err(_)) => {}
+        (Text::Object(_), Err(error)) => panic!("taken for an object: {error}"),
+        (Text::Broken, Ok(_)) => panic!("an object that was not read"),
+    }
+}
+
+/// Reads the bytes as `sessions.journal`, in two parts: what is followed must come to what is read at once.
+pub(crate) fn journal(data: &[u8]) {
+    let Some((first, lines)) = data.split_first() else {
+        return;
+    };
+    let cut = lines.len() * usize::from(*first) / 256;
+    DIR.with(|dir| {
+        let path = dir.path().join("sessions.journal");
+        let file = SessionsFile::new(dir.path());
+        fs::write(&path, &lines[..cut]).expect("can be written");
+        let mut running = Cache::default();
+        let begun = running.refresh(dir.path(), &file);
+        let mut append = OpenOptions::new().append(true).open(&path).expect("is there");
+        append.write_all(&lines[cut..]).expect("can be written");
+        let news = begun.is_ok().then(|| running.refresh(dir.path(), &file));
+        let mut reader = Cache::default();
+        let read = reader.refresh(dir.path(), &file);
+        if read.is_ok() && news.is_some_and(|news| news.is_ok()) {
+            let (kept, read) = (records(&running.contents), records(&reader.contents));
+            assert!(
+                !is_sound(lines) || kept == read,
+                "followed: {kept:?}, read: {read:?}"
+            );
+            let _ = (reader.unfolded(), reader.size(), reader.seq());
+        }
+    });
+}
+
+/// Whether a writer can have left these lines: each one whole and numbered after the one before, and no fold, of
+/// which the other file would have to know.
+fn is_sound(lines: &[u8]) -> bool {
+    let Some((header, rest)) = std::str::from_utf8(lines)
+        .ok()
+        .and_then(|text| text.split_once('\n'))
+    else {
+        return false;
+    };
+    let mut last = 0;
+    let mut follows = |text: &str| {
+        let line = Line::parse(text).filter(|line| line.fold.is_none());
+        let seq = line.map_or(0, |line| line.seq);
+        seq > std::mem::replace(&mut last, seq)
+    };
+    serde_json::from_str::<Header>(header).is_ok_and(|header| header.after == 0)
+        && rest.lines().all(&mut follows)
+}
+
+/// JSON of all records, whole. Each is read back.
+fn records(contents: &super::contents::Contents) -> Vec<String> {
+    let whole = contents.records().map(|(_, stored)| {
+        let record = stored.whole(&stored.head).expect("its files are there");
+        let json = record.to_json();
+        assert!(
+            serde_json::from_str::<&RawValue>(&json).is_ok(),
+            "no JSON: {json}"
+        );
+        json
+    });
+    whole.collect()
+}
