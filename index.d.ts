@@ -99,7 +99,7 @@ export class SessionManager {
    *
    * @param message First message after resuming, if any.
    * @returns the answer to `message`, or `null` without one. Rejects with `ERR_SESSION_NOT_FOUND`,
-   *   `ERR_NO_SESSION_ID`, `ERR_SESSION_EXISTS` (alive elsewhere), `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_STORE`, and
+   *   `ERR_NO_SESSION_ID`, `ERR_SESSION_HELD` (alive elsewhere), `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_STORE`, and
    *   with a message as `send` does. A conversation that the CLI does not know makes the session `failed`, with the
    *   events `error` and `close`, and rejects the message with `ERR_START_FAILED`.
    */
@@ -390,7 +390,8 @@ export class StreamSession extends EventEmitter {
   /**
    * Starts the process. Does not wait for it. A session is started once.
    *
-   * @throws `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_START_FAILED`, `ERR_SESSION_EXISTS` (started before)
+   * @throws `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_START_FAILED`, `ERR_SESSION_EXISTS` (started before),
+   *   `ERR_SESSION_HELD` (another session has the conversation)
    */
   start(): void
 
@@ -774,6 +775,7 @@ export type ClearctxError =
   | InvalidArgTypeError
   | InvalidArgValueError
   | ForkFailedError
+  | SessionHeldError
   | ProcessExitedError
   | TurnTimeoutError
   | StoreError
@@ -801,6 +803,15 @@ export interface InvalidArgTypeError extends TypeError {
 /** An argument of the right type with an impossible value. */
 export interface InvalidArgValueError extends RangeError {
   code: 'ERR_INVALID_ARG_VALUE'
+}
+
+/** Another session writes to the conversation. */
+export interface SessionHeldError extends Error {
+  code: 'ERR_SESSION_HELD'
+  /** The program that has it; not on Windows. */
+  holderPid?: number
+  /** The CLI's id of the conversation. */
+  sessionId: string
 }
 
 /** A fork got no answer. */

@@ -114,8 +114,8 @@ const cases = [
   },
   {
     what: 'resume of a session that another manager has',
-    code: 'ERR_SESSION_EXISTS',
-    message: /^Session "a" exists in store with status "ready"\. Kill or delete it first\.$/,
+    code: 'ERR_SESSION_HELD',
+    message: /^Session "a" cannot go on with conversation \S+: another session of this process \(\d+\) writes to it\./,
     call: async (w) => {
       await spawned(w)
       const mgr = w.manager()

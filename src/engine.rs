@@ -80,6 +80,11 @@ impl Engine {
             .collect()
     }
 
+    /// Whether a session that lives has this conversation.
+    pub fn has(&self, conversation: &str) -> bool {
+        self.all().iter().any(|session| session.is_in(conversation))
+    }
+
     /// The session with this mark, if it lives in this process.
     pub fn find(&self, mark: &str) -> Option<Session> {
         self.lock()

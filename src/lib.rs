@@ -19,6 +19,7 @@
 pub mod clock;
 pub mod engine;
 pub mod error;
+pub mod lease;
 pub mod limits;
 pub mod manager;
 #[cfg(feature = "node")]

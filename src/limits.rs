@@ -133,3 +133,6 @@ pub const STORE_BIG_BYTES: u64 = 448 * 1024 * 1024;
 
 /// Longest wait of a flush for another process that writes `sessions.json`.
 pub const STORE_FOLD_WAIT: Duration = Duration::from_secs(30);
+
+/// Age at which the lease of a host that died is removed from the user's directory.
+pub const LEASE_AGE: Duration = Duration::from_secs(24 * 3600);

@@ -111,6 +111,7 @@ impl Manager {
             agent: given.agent,
             timeout: Some(given.timeout.unwrap_or(defaults.timeout)),
             session_id: None,
+            new_session_id: None,
             tags: given.tags.unwrap_or_default(),
             parent: None,
             cli_totals: None,
@@ -122,7 +123,7 @@ impl Manager {
     /// A session that goes on with the conversation of its record.
     ///
     /// # Errors
-    /// `ERR_SESSION_NOT_FOUND`, `ERR_NO_SESSION_ID`, `ERR_SESSION_EXISTS` if a live session elsewhere has the
+    /// `ERR_SESSION_NOT_FOUND`, `ERR_NO_SESSION_ID`, `ERR_SESSION_HELD` if a live session elsewhere has the
     /// name, `ERR_STORE`.
     pub fn plan_resume(&self, name: &str, defaults: Defaults) -> Result<Resume> {
         let owned = self.store.owner_of(name)?.ok_or_else(|| Error::SessionNotFound {
@@ -133,10 +134,10 @@ impl Manager {
             name: name.to_owned(),
         })?;
         if lives_elsewhere(&owned) {
-            let status = record.get_str("status").unwrap_or_default();
-            return Err(Error::SessionStored {
+            return Err(Error::SessionHeld {
                 name: name.to_owned(),
-                status,
+                session_id: id,
+                holder_pid: owned.host_pid,
             });
         }
         if let (OwnerState::Dead, Some(pid), Some(mark)) =
@@ -218,6 +219,7 @@ fn from_record(name: &str, record: &Record, id: String, defaults: Defaults) -> S
                 .unwrap_or(defaults.timeout),
         ),
         session_id: Some(id),
+        new_session_id: None,
         tags: record.get("tags").unwrap_or_default(),
         parent: text("parent"),
         cli_totals: record.get::<SavedTotals>("cliTotals"),

@@ -53,7 +53,7 @@ fn start(script: &str, extra: &str) -> Result<Bench, Error> {
         Box::new(Teller(teller)),
     )?;
     Ok(Bench {
-        session: prepared.start()?,
+        session: prepared.start(None)?,
         events,
         _dir: dir,
     })

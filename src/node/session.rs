@@ -76,7 +76,11 @@ impl NativeSession {
             }
             Either::B(()) => None,
         };
-        let session = prepared.start().map_err(|error| throw(&error))?;
+        let hosts = match store {
+            Either::A(store) => Some(store.store.hosts_dir()),
+            Either::B(()) => None,
+        };
+        let session = prepared.start(hosts.as_deref()).map_err(|error| throw(&error))?;
         host.queue().add_session(&session);
         Ok(Self { session, keeper })
     }

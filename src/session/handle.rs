@@ -11,9 +11,11 @@ use super::record::{Fields, Keeper, Stored, Totals};
 use super::state::State;
 use super::status::Status;
 use crate::error::Result;
+use crate::lease::{Lease, LeftOver};
 use crate::options::{SavedTotals, SessionOptions};
 use crate::process::child::Process;
 use crate::process::tree;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
@@ -39,6 +41,9 @@ struct Shared {
     keeper: OnceLock<Arc<dyn Keeper>>,
     process: OnceLock<Arc<Process>>,
     ended: watch::Sender<bool>,
+    /// The right to write to the conversation, and where else it is to be had when the conversation changes.
+    lease: Mutex<Option<Lease>>,
+    hosts: OnceLock<Option<PathBuf>>,
 }
 
 /// For the task that writes standard input.
@@ -88,6 +93,8 @@ impl Session {
             keeper: OnceLock::new(),
             process: OnceLock::new(),
             ended: watch::Sender::new(false),
+            lease: Mutex::default(),
+            hosts: OnceLock::new(),
         };
         let session = Self {
             shared: Arc::new(shared),
@@ -252,7 +259,53 @@ impl Session {
     #[must_use]
     pub fn is_ending(&self, conversation: &str) -> bool {
         let state = self.lock();
-        state.session_id() == Some(conversation) && !state.is_alive() && !state.has_ended()
+        state.conversation() == Some(conversation) && !state.is_alive() && !state.has_ended()
+    }
+
+    /// Whether this session lives in this conversation.
+    #[must_use]
+    pub fn is_in(&self, conversation: &str) -> bool {
+        let state = self.lock();
+        state.conversation() == Some(conversation) && state.is_alive()
+    }
+
+    /// Keeps the lease of the session's conversation until its process has ended.
+    pub(super) fn hold(&self, lease: Lease, hosts: Option<&Path>) {
+        // A session is started once.
+        let _ = self.shared.hosts.set(hosts.map(Path::to_owned));
+        *self.lease() = Some(lease);
+    }
+
+    /// Gives the conversation back.
+    pub(super) fn give_back(&self) {
+        *self.lease() = None;
+    }
+
+    /// After a `/clear` the process writes to another conversation, whose id nobody else can know yet.
+    fn follow(&self, state: &State) {
+        let mut lease = self.lease();
+        let (Some(held), Some(conversation)) = (lease.as_ref(), state.conversation()) else {
+            return;
+        };
+        if held.conversation() == conversation {
+            return;
+        }
+        let hosts = self.shared.hosts.get().and_then(Option::as_deref);
+        if let Ok(next) = Lease::take(conversation, hosts) {
+            next.name(self.left_over());
+            *lease = Some(next);
+        }
+    }
+
+    fn left_over(&self) -> LeftOver {
+        LeftOver {
+            pid: self.pid().unwrap_or_default(),
+            mark: self.shared.mark.clone(),
+        }
+    }
+
+    fn lease(&self) -> MutexGuard<'_, Option<Lease>> {
+        self.shared.lease.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until the process has ended and all was told.
@@ -295,6 +348,9 @@ impl Session {
 
     fn perform(&self, effects: Vec<Effect>, state: &State) {
         for effect in effects {
+            if matches!(effect, Effect::Tell(Event::Init { .. })) {
+                self.follow(state);
+            }
             match effect {
                 Effect::Write(line) => self.input(Input::Line(line)),
                 Effect::EndInput => self.input(Input::End),
@@ -306,6 +362,7 @@ impl Session {
             }
         }
         if state.has_ended() {
+            self.give_back();
             self.shared.ended.send_replace(true);
         }
     }
@@ -357,6 +414,9 @@ impl Session {
         let Some(effects) = state.started() else {
             return false;
         };
+        if let Some(lease) = &*self.lease() {
+            lease.name(self.left_over());
+        }
         // A session has one process in its life.
         let _ = self.shared.process.set(Arc::clone(process));
         self.perform(effects, &state);

@@ -5,10 +5,13 @@ use super::handle::{Mailbox, Session};
 use super::outbox::Owner;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::lease::Lease;
 use crate::options::{Host, SessionOptions};
 use crate::process::child::Launch;
-use crate::process::{command, locate};
+use crate::process::{command, locate, tree};
 use std::io::Write;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use tempfile::NamedTempFile;
 
 /// A session that has everything it needs to be started.
@@ -25,10 +28,13 @@ impl Prepared {
     ///
     /// # Errors
     /// `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_START_FAILED` (the system prompt's file).
-    pub fn new(number: u64, options: SessionOptions, host: &Host, owner: Box<dyn Owner>) -> Result<Self> {
+    pub fn new(number: u64, mut options: SessionOptions, host: &Host, owner: Box<dyn Owner>) -> Result<Self> {
         let work_dir = locate::check_work_dir(&options.work_dir, host)?;
         let program = locate::locate(&options.run, host)?;
         let prompt_file = prompt_file(&options)?;
+        if options.conversation().is_none() {
+            options.new_session_id = Some(uuid::Uuid::new_v4().to_string());
+        }
         let file_path = prompt_file
             .as_ref()
             .map(|file| file.path().to_string_lossy().into_owned());
@@ -57,22 +63,25 @@ impl Prepared {
     }
 
     /// Starts the process on the calling thread; if a process of this host is just leaving the same
-    /// conversation, as soon as that one has ended.
+    /// conversation, as soon as that one has ended. `hosts` is where the hosts of the session's data directory are.
     ///
     /// # Errors
-    /// `ERR_CLI_NOT_FOUND`, `ERR_START_FAILED`.
-    pub fn start(self) -> Result<Session> {
+    /// `ERR_SESSION_HELD`, `ERR_CLI_NOT_FOUND`, `ERR_START_FAILED`.
+    pub fn start(self, hosts: Option<&Path>) -> Result<Session> {
         let engine = Engine::get()?;
         let session = self.session.clone();
-        let conversation = session.options().session_id.clone();
-        let before = conversation.map(|id| engine.ending(&id)).unwrap_or_default();
+        let before = enter_conversation(engine, &session, hosts)?;
         let _context = engine.runtime().enter();
         let started = if before.is_empty() {
-            Some(self.launch.start()?)
+            let started = self.launch.start();
+            if started.is_err() {
+                engine.remove(session.number());
+                session.give_back();
+            }
+            Some(started?)
         } else {
             None
         };
-        engine.add(&session);
         if let Some(started) = &started {
             // Nobody else knows the session yet, so it cannot have been ended.
             session.has_process(&started.process);
@@ -84,6 +93,35 @@ impl Prepared {
     pub(super) fn into_parts(self) -> (Session, Mailbox, Launch, Option<NamedTempFile>) {
         (self.session, self.mailbox, self.launch, self.prompt_file)
     }
+}
+
+/// Lists the session and takes its conversation, which no other one may have. Returns the sessions of this process
+/// that are about to leave it.
+fn enter_conversation(engine: &Engine, session: &Session, hosts: Option<&Path>) -> Result<Vec<Session>> {
+    static ENTERING: Mutex<()> = Mutex::new(());
+    let options = session.options();
+    let conversation = options.conversation().unwrap_or_default();
+    let held = |holder_pid: Option<u32>| Error::SessionHeld {
+        name: options.name.clone(),
+        session_id: conversation.to_owned(),
+        holder_pid,
+    };
+    // The sessions of this process share their lock.
+    let entering = ENTERING.lock().unwrap_or_else(PoisonError::into_inner);
+    if engine.has(conversation) {
+        return Err(held(Some(std::process::id())));
+    }
+    let before = engine.ending(conversation);
+    let lease = Lease::take(conversation, hosts).map_err(|other| held(other.pid))?;
+    let left_over = lease.left_over.clone();
+    session.hold(lease, hosts);
+    engine.add(session);
+    drop(entering);
+    if let Some(cli) = left_over {
+        // Seldom there, so seldom worth the few ms that its end takes.
+        let _ = tree::kill_stranger(cli.pid, &cli.mark);
+    }
+    Ok(before)
 }
 
 /// A private file with the system prompt, where it is too long for an argument. The CLI reads it at its start.

@@ -151,6 +151,12 @@ impl State {
         self.session_id.as_deref()
     }
 
+    /// The id of the conversation, also before the CLI has told it.
+    #[must_use]
+    pub fn conversation(&self) -> Option<&str> {
+        self.session_id().or_else(|| self.options.conversation())
+    }
+
     /// Cost and turns over all processes of the session.
     #[must_use]
     pub fn totals(&self) -> (f64, u64) {
