@@ -106,6 +106,26 @@ export class SessionManager {
   resume(name: string, message?: Message | null): Promise<Response | null>
 
   /**
+   * Tells of each session that was alive when its host ended, and of the messages that had no answer then. What such a host
+   * left running is ended first. Nothing is sent unless it is asked for.
+   *
+   * With `resume` the sessions go on, as {@link SessionManager.resume} does, and answers that only the CLI's transcript has
+   * go into their history. With `resend` messages that never reached the conversation are sent again, each with its old
+   * uuid, and the promise waits for their answers.
+   *
+   * @returns rejects with `ERR_STORE`, `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`; what goes wrong with one session is
+   *   its `error`.
+   *
+   * @example
+   * ```js
+   * for (const { name, verdict, lastPrompt } of await mgr.recover({ resume: true })) {
+   *   if (verdict === 'unanswered') await mgr.send(name, `Look at what is done of this, and go on: ${lastPrompt}`)
+   * }
+   * ```
+   */
+  recover(options?: { resume?: boolean | null; resend?: boolean | null } | null): Promise<RecoveredSession[]>
+
+  /**
    * Branches a conversation: `newName` becomes a live session that knows everything said in `sourceName` so far. The
    * source is not touched. Costs one turn. The new session inherits the source's options unless `options` overrides
    * them; `newName` is checked and reserved like that of `spawn`.
@@ -663,6 +683,8 @@ export interface Response {
   stopReason: string | null
   /** The CLI's error messages. */
   errors: string[]
+  /** Only there on what `recover` found in the CLI's transcript: cost, turns and duration are then not known, and 0. */
+  recovered?: true
 }
 
 /** One turn in a session's history. */
@@ -684,6 +706,49 @@ export interface Interaction {
   isError?: true
   /** Only there when the answer came after the message's timeout. */
   late?: true
+  /** Only there when the answer was found in the CLI's transcript after its host had ended. Its cost is then not known. */
+  recovered?: true
+}
+
+/**
+ * What became of a message, and so of its session.
+ *
+ * - `idle`: no message was in flight.
+ * - `answered`: the CLI's transcript has the answer, which nobody heard.
+ * - `unanswered`: the CLI had read the message and had not finished with it.
+ * - `unsent`: the conversation does not have the message.
+ */
+export type Verdict = 'idle' | 'answered' | 'unanswered' | 'unsent'
+
+/** A session that was alive when its host ended. */
+export interface RecoveredSession {
+  name: string
+  /** That of the first message that is not `answered`, else of the last one. */
+  verdict: Verdict
+  /** Text of that message; of an idle session, of its last turn. */
+  lastPrompt?: string
+  /** The CLI's id of the conversation. */
+  claudeSessionId: string | null
+  /** The answer to that message: from the transcript, or to the message that was sent again. */
+  response?: Response
+  /** The messages that had no answer, the oldest first: one that was in flight, and up to 31 that waited in line. */
+  messages: RecoveredMessage[]
+  /** With `resume`: the session that goes on. */
+  session?: LiveSessionSnapshot
+  /** Why it could not go on, or why that message was not answered. */
+  error?: ClearctxError
+}
+
+/** A message that had no answer when its host ended. */
+export interface RecoveredMessage {
+  uuid: string
+  /** Its text; of a message over 64 KiB the beginning. */
+  prompt: string
+  /** ISO 8601, when it was given to the session. */
+  sentAt?: string
+  verdict: Exclude<Verdict, 'idle'>
+  response?: Response
+  error?: ClearctxError
 }
 
 /** Token counts in the words of the Messages API. */
@@ -787,6 +852,7 @@ export interface PlainError extends Error {
     | 'ERR_SESSION_NOT_ALIVE'
     | 'ERR_SESSION_NOT_FOUND'
     | 'ERR_NO_SESSION_ID'
+    | 'ERR_NOT_RESENT'
     | 'ERR_CLI_NOT_FOUND'
     | 'ERR_WORKDIR'
     | 'ERR_START_FAILED'

@@ -31,6 +31,10 @@ export declare class NativeManager {
   planSpawn(name: string, given: string, defaults: string): string
   /** JSON `{options, token}` of a session that goes on with its record; the token is '' if the record has no owner. */
   planResume(name: string, defaults: string): string
+  /** Looks at the sessions of hosts that have ended; the number of the outcome to come, which is a JSON array. */
+  recover(defaults: string, env: Array<string>, cwd: string): number
+  /** As `planResume`, for a session that `recover` has told of; `adoption` is JSON of what it said. */
+  planRecovery(name: string, adoption: string, defaults: string): string
   /**
    * Starts a fork; the number of the outcome to come, which is JSON `{options, response, interaction, cost,
    * turns}`. `live` is the source, if it lives; `request` is JSON of what is asked for.
@@ -70,8 +74,11 @@ export declare class NativeSession {
   get status(): StatusChange
   /** Which events somebody listens to. */
   setWants(messages: boolean, content: boolean, stderr: boolean): void
-  /** Sends a message: JSON of its content, JSON of its text for the history, time in ms. */
-  send(send: number, content: string, prompt: string, timeout: number): StatusChange
+  /**
+   * Sends a message: JSON of its content, JSON of its text for the history, time in ms, and the uuid of one that
+   * is sent again.
+   */
+  send(send: number, content: string, prompt: string, timeout: number, uuid?: string | undefined | null): StatusChange
   /** Marks the session. */
   pause(): StatusChange
   /** Takes the mark away. */
@@ -84,6 +91,8 @@ export declare class NativeSession {
   setTotals(costUsd: number, turns: number): void
   /** Goes on from a record that was taken over: cost, turns, JSON of its `cliTotals` or null. */
   restore(costUsd: number, turns: number, cliTotals: string): void
+  /** Adds turns to the record that has just been taken over: a JSON array. */
+  adopt(interactions: string): void
   /** Whether the record was taken away, so that `persist` should be given the whole history. */
   get recordLost(): boolean
   /**

@@ -28,6 +28,8 @@ class StreamSession extends EventEmitter {
   #native
   #run
   #parent
+  /** The id of a conversation that the CLI is to begin. */
+  #newId
   #cliTotals
   /** Text of the latest init, parsed at first use. */
   #initLine = null
@@ -69,6 +71,7 @@ class StreamSession extends EventEmitter {
     this.created = check.text(given.created, 'options.created') ?? new Date().toISOString()
     this.#run = check.runOptions(given)
     this.#parent = given.parent ?? null
+    this.#newId = given.newSessionId
     this.#cliTotals = given.cliTotals ?? null
   }
 
@@ -153,14 +156,19 @@ class StreamSession extends EventEmitter {
   }
 
   send(message, timeout) {
+    return this.#send(() => [contentOf(message), promptOf(message)], timeout)
+  }
+
+  /** `uuid` is that of a message that is sent again. */
+  #send(read, timeout, uuid) {
     return new Promise((resolve, reject) => {
-      const content = contentOf(message)
+      const [content, prompt] = read()
       const ms =
         check.milliseconds(timeout, 'timeout') ?? check.milliseconds(this.timeout, 'timeout') ?? DEFAULT_TIMEOUT_MS
       const native = this.#started()
       const send = (this.#sends += 1)
       this.#hearAll(true)
-      const { status, change } = call(() => native.send(send, content, JSON.stringify(promptOf(message)), ms))
+      const { status, change } = call(() => native.send(send, content, JSON.stringify(prompt), ms, uuid))
       this.#open.set(send, { resolve, reject })
       this.#changeStatusApart(status, change)
     })
@@ -249,6 +257,8 @@ class StreamSession extends EventEmitter {
       attach: (manager) => (this.#manager = manager),
       restore: (record) => this.#restore(record),
       persist: () => this.#persist(),
+      resend: ({ uuid, prompt, content }) =>
+        this.#send(() => [JSON.stringify(content ?? prompt), prompt], undefined, uuid),
     }
   }
 
@@ -261,6 +271,7 @@ class StreamSession extends EventEmitter {
       sessionId: check.text(this.id, 'options.sessionId'),
       model: settings.model ?? 'sonnet',
       workDir: settings.workDir ?? process.cwd(),
+      newSessionId: this.#newId,
       parent: this.#parent,
       cliTotals: this.#cliTotals,
       created: this.created,

@@ -133,6 +133,14 @@ pub enum Error {
         /// Process that holds it.
         holder_pid: Option<u32>,
     },
+    /// A message that was lost with its host cannot be sent again.
+    #[error("Session \"{name}\" cannot send this message again: {reason}")]
+    NotResent {
+        /// Name of the session.
+        name: String,
+        /// Why.
+        reason: String,
+    },
     /// The session was stopped before the message was sent.
     #[error("Session \"{name}\" was stopped before this message was sent")]
     SessionStopped {
@@ -199,6 +207,7 @@ impl Error {
             Self::ProcessExited { .. } => "ERR_PROCESS_EXITED",
             Self::TurnTimeout { .. } => "ERR_TURN_TIMEOUT",
             Self::SessionHeld { .. } => "ERR_SESSION_HELD",
+            Self::NotResent { .. } => "ERR_NOT_RESENT",
             Self::SessionStopped { .. } => "ERR_SESSION_STOPPED",
             Self::SessionKilled { .. } => "ERR_SESSION_KILLED",
             Self::Store { .. } => "ERR_STORE",

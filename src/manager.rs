@@ -4,9 +4,11 @@
 //!
 //! - [`fork`]: the CLI's own fork, run once.
 //! - [`keeper`]: keeps a session's record.
+//! - [`recovery`]: what became of the sessions of a host that died.
 
 pub mod fork;
 pub mod keeper;
+pub mod recovery;
 
 use crate::clock;
 use crate::engine::Engine;
@@ -14,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::options::{RunOptions, SavedTotals, SessionOptions};
 use crate::process::tree;
 use crate::store::{Change, OwnerState, Ownership, Record, Store};
+use recovery::Adoption;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -61,6 +64,14 @@ pub struct Resume {
     pub options: SessionOptions,
     /// Token of the record's owner, if it has one: the record is taken over from that owner alone.
     pub token: Option<String>,
+}
+
+impl Defaults {
+    /// How the program is run.
+    #[must_use]
+    pub fn run(&self) -> &RunOptions {
+        &self.run
+    }
 }
 
 impl Manager {
@@ -126,14 +137,31 @@ impl Manager {
     /// `ERR_SESSION_NOT_FOUND`, `ERR_NO_SESSION_ID`, `ERR_SESSION_HELD` if a live session elsewhere has the
     /// name, `ERR_STORE`.
     pub fn plan_resume(&self, name: &str, defaults: Defaults) -> Result<Resume> {
+        self.plan_going_on(name, None, defaults)
+    }
+
+    /// The same for a session that [`Manager::lost`] has told of.
+    ///
+    /// # Errors
+    /// As [`Manager::plan_resume`].
+    pub fn plan_recovery(&self, name: &str, adoption: &Adoption, defaults: Defaults) -> Result<Resume> {
+        self.plan_going_on(name, Some(adoption), defaults)
+    }
+
+    fn plan_going_on(&self, name: &str, adoption: Option<&Adoption>, defaults: Defaults) -> Result<Resume> {
         let owned = self.store.owner_of(name)?.ok_or_else(|| Error::SessionNotFound {
             name: name.to_owned(),
         })?;
         let record = self.store.get(name)?.unwrap_or_else(|| Arc::clone(&owned.record));
-        let id = conversation(&record).ok_or_else(|| Error::NoSessionId {
+        let known = conversation(&record);
+        let begun = adoption.and_then(Adoption::begun).filter(|_| known.is_none());
+        let id = known.or_else(|| begun.map(|begun| begun.id.clone()));
+        let id = id.ok_or_else(|| Error::NoSessionId {
             name: name.to_owned(),
         })?;
-        if lives_elsewhere(&owned) {
+        // Another host may have gone on with it since it was looked at.
+        let is_taken = adoption.is_some_and(|adoption| !adoption.is_of(owned.token.as_deref()));
+        if is_taken || lives_elsewhere(&owned) {
             return Err(Error::SessionHeld {
                 name: name.to_owned(),
                 session_id: id,
@@ -147,7 +175,10 @@ impl Manager {
             // there, so seldom worth the few ms that its end takes.
             let _ = tree::kill_stranger(pid, mark);
         }
-        let options = from_record(name, &record, id, defaults);
+        let mut options = from_record(name, &record, id, defaults);
+        if begun.is_some_and(|begun| !begun.exists) {
+            options.new_session_id = options.session_id.take();
+        }
         Ok(Resume {
             options,
             token: owned.token,

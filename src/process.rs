@@ -4,6 +4,7 @@
 //! - [`child`]: one process and its pipes; [`pipe`]: one end of a pipe;
 //!   [`diagnostics`]: what it writes to standard error.
 //! - [`tree`]: a process and all its descendants, killed.
+//! - [`transcript`]: what the CLI keeps of a conversation.
 //! - [`one_shot`]: a process that is run for its output.
 
 pub mod child;
@@ -12,4 +13,5 @@ pub mod diagnostics;
 pub mod locate;
 pub mod one_shot;
 pub mod pipe;
+pub mod transcript;
 pub mod tree;

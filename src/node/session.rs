@@ -113,9 +113,17 @@ impl NativeSession {
         });
     }
 
-    /// Sends a message: JSON of its content, JSON of its text for the history, time in ms.
+    /// Sends a message: JSON of its content, JSON of its text for the history, time in ms, and the uuid of one that
+    /// is sent again.
     #[napi(catch_unwind)]
-    pub fn send(&self, send: f64, content: String, prompt: String, timeout: f64) -> Result<StatusChange> {
+    pub fn send(
+        &self,
+        send: f64,
+        content: String,
+        prompt: String,
+        timeout: f64,
+        uuid: Option<String>,
+    ) -> Result<StatusChange> {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -127,6 +135,7 @@ impl NativeSession {
             send,
             content,
             prompt: turn::raw(prompt),
+            uuid,
             timeout,
         };
         changed(self.session.send(message))
@@ -179,6 +188,14 @@ impl NativeSession {
         // A record of another program may hold anything there: then nothing is known.
         let cli_totals = serde_json::from_str(&cli_totals).ok();
         self.session.restore(cost_usd.min(f64::MAX), turns, cli_totals);
+    }
+
+    /// Adds turns to the record that has just been taken over: a JSON array.
+    #[napi(catch_unwind)]
+    pub fn adopt(&self, interactions: String) -> Result<()> {
+        let interactions = read(&interactions, "interactions")?;
+        let Some(keeper) = &self.keeper else { return Ok(()) };
+        keeper.adopt(interactions).map_err(|error| throw(&error))
     }
 
     /// Whether the record was taken away, so that `persist` should be given the whole history.

@@ -15,8 +15,9 @@ use crate::lease::{Lease, LeftOver};
 use crate::options::{SavedTotals, SessionOptions};
 use crate::process::child::Process;
 use crate::process::tree;
+use serde_json::value::RawValue;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 use tokio::sync::{mpsc, watch};
@@ -41,6 +42,8 @@ struct Shared {
     keeper: OnceLock<Arc<dyn Keeper>>,
     process: OnceLock<Arc<Process>>,
     ended: watch::Sender<bool>,
+    /// Which version of the messages without an answer was given to the keeper last.
+    noted: AtomicU64,
     /// The right to write to the conversation, and where else it is to be had when the conversation changes.
     lease: Mutex<Option<Lease>>,
     hosts: OnceLock<Option<PathBuf>>,
@@ -93,6 +96,7 @@ impl Session {
             keeper: OnceLock::new(),
             process: OnceLock::new(),
             ended: watch::Sender::new(false),
+            noted: AtomicU64::new(0),
             lease: Mutex::default(),
             hosts: OnceLock::new(),
         };
@@ -133,10 +137,27 @@ impl Session {
         let _ = self.shared.keeper.set(keeper);
     }
 
-    /// What the record says of the session at this moment.
+    /// What the record says of the session at this moment. Messages without an answer have their own way into it, which
+    /// keeps their order.
     #[must_use]
     pub fn record_fields(&self) -> Fields {
         self.fields(&self.lock())
+    }
+
+    /// JSON of the messages without an answer.
+    #[must_use]
+    pub fn pending(&self) -> Box<RawValue> {
+        let state = self.lock();
+        let (_, list) = state.pending();
+        super::turn::raw(list())
+    }
+
+    /// The messages without an answer, if the keeper was not given them as they are.
+    fn news_of_pending(&self, state: &State) -> Option<Box<RawValue>> {
+        let (version, list) = state.pending();
+        // In the order of the changes: the state is locked.
+        let before = self.shared.noted.swap(version, Ordering::Relaxed);
+        (before != version).then(|| super::turn::raw(list()))
     }
 
     fn fields(&self, state: &State) -> Fields {
@@ -151,7 +172,15 @@ impl Session {
             session_id: state.session_id().map(ToOwned::to_owned),
             totals: Some(totals).filter(|_| state.knows_totals()),
             pid: self.pid().filter(|_| !state.has_ended()),
+            pending: None,
             revision: state.revision(),
+        }
+    }
+
+    fn fields_with_pending(&self, state: &State) -> Fields {
+        Fields {
+            pending: self.news_of_pending(state),
+            ..self.fields(state)
         }
     }
 
@@ -352,7 +381,7 @@ impl Session {
                 self.follow(state);
             }
             match effect {
-                Effect::Write(line) => self.input(Input::Line(line)),
+                Effect::Write(line) => self.write(line, state),
                 Effect::EndInput => self.input(Input::End),
                 Effect::Interrupt => self.order(Order::Interrupt),
                 Effect::KillTree => self.order(Order::KillTree),
@@ -361,10 +390,38 @@ impl Session {
                 Effect::Record(turn) => self.record_turn(turn, state),
             }
         }
+        self.note(None, state);
         if state.has_ended() {
             self.give_back();
             self.shared.ended.send_replace(true);
         }
+    }
+
+    /// Writes a message once the record has it: a host that ends in between has lost nothing.
+    fn write(&self, line: String, state: &State) {
+        if self.shared.keeper.get().is_some() {
+            self.note(Some(line), state);
+        } else {
+            self.input(Input::Line(line));
+        }
+    }
+
+    fn note(&self, line: Option<String>, state: &State) {
+        let Some(keeper) = self.shared.keeper.get() else {
+            return;
+        };
+        let pending = self.news_of_pending(state);
+        if pending.is_none() && line.is_none() {
+            return;
+        }
+        let session = self.clone();
+        // A store that cannot be written stops no message: its turn will say so, with the answer.
+        let stored = move |_| {
+            if let Some(line) = line {
+                session.input(Input::Line(line));
+            }
+        };
+        keeper.note(pending, Box::new(stored));
     }
 
     fn save_fields(&self, state: &State) {
@@ -372,7 +429,7 @@ impl Session {
             return;
         };
         let ticket = self.shared.outbox.hold(None);
-        keeper.save(self.fields(state), self.release_when_stored(ticket));
+        keeper.save(self.fields_with_pending(state), self.release_when_stored(ticket));
     }
 
     fn record_turn(&self, mut turn: Box<Turn>, state: &State) {
@@ -384,7 +441,8 @@ impl Session {
         let interaction = super::turn::raw(std::mem::take(&mut turn.interaction));
         self.shared.backlog.told(turn.backlog_bytes());
         let ticket = self.shared.outbox.hold(Some(turn));
-        keeper.add_turn(interaction, self.fields(state), self.release_when_stored(ticket));
+        let fields = self.fields_with_pending(state);
+        keeper.add_turn(interaction, fields, self.release_when_stored(ticket));
     }
 
     fn release_when_stored(&self, ticket: Ticket) -> Stored {
