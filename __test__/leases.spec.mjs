@@ -61,6 +61,17 @@ test('a second name of the same program is told so, also while the first one sta
   assert.equal((await first).text, 'one')
 })
 
+test('the same id in another configuration directory of the CLI is another conversation', async (t) => {
+  const [here, there] = [world(t), world(t)]
+  const m = here.manager()
+  await m.spawn('a', { prompt: 'one' })
+  const { id } = m.sessions.get('a')
+  const session = there.session({ sessionId: id })
+  session.start()
+  // There is none there, which the CLI says.
+  await assert.rejects(session.send('x'), { code: 'ERR_START_FAILED' })
+})
+
 test('the lease is there as long as the process, and follows the conversation', async (t) => {
   const w = world(t)
   const m = w.manager()

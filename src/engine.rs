@@ -81,8 +81,8 @@ impl Engine {
     }
 
     /// Whether a session that lives has this conversation.
-    pub fn has(&self, conversation: &str) -> bool {
-        self.all().iter().any(|session| session.is_in(conversation))
+    pub fn has(&self, conversation: &str, home: u64) -> bool {
+        self.all().iter().any(|session| session.is_in(conversation, home))
     }
 
     /// The session with this mark, if it lives in this process.

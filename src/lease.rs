@@ -70,6 +70,7 @@ pub struct Held {
 #[derive(Debug)]
 pub struct Lease {
     conversation: String,
+    home: u64,
     paths: Vec<PathBuf>,
     /// What a host that has died left behind in the conversation, if it is still there.
     pub left_over: Option<LeftOver>,
@@ -78,27 +79,31 @@ pub struct Lease {
 impl Lease {
     /// Takes the conversation with this id for this process. `hosts` is the directory `hosts` of a data directory.
     ///
+    /// `home` tells the CLI's configuration directories apart, each of which has its own conversations.
     /// Ids that are no UUIDs are titles to the CLI, which tells the id in the first init: nothing is locked for them.
     ///
     /// # Errors
     /// [`Held`], if another process has it.
-    pub fn take(conversation: &str, hosts: Option<&Path>) -> Result<Self, Held> {
-        let dirs = [hosts.map(Path::to_owned), user_dir()];
-        Self::take_in(conversation, dirs.into_iter().flatten())
+    pub fn take(conversation: &str, home: u64, hosts: Option<&Path>) -> Result<Self, Held> {
+        let id = uuid::Uuid::parse_str(conversation).map(uuid::Uuid::hyphenated);
+        let paths = id.map(|id| {
+            [
+                hosts.map(|dir| dir.join(format!("{id}.lease"))),
+                user_dir().map(|dir| dir.join(format!("{id}-{home:016x}.lease"))),
+            ]
+        });
+        Self::take_at(conversation, home, paths.into_iter().flatten().flatten())
     }
 
-    fn take_in(conversation: &str, dirs: impl Iterator<Item = PathBuf>) -> Result<Self, Held> {
+    fn take_at(conversation: &str, home: u64, paths: impl Iterator<Item = PathBuf>) -> Result<Self, Held> {
         let mut lease = Self {
             conversation: conversation.to_owned(),
+            home,
             paths: Vec::new(),
             left_over: None,
         };
-        let Ok(id) = uuid::Uuid::parse_str(conversation) else {
-            return Ok(lease);
-        };
         let mut held = held();
-        for dir in dirs {
-            let path = dir.join(format!("{}.lease", id.hyphenated()));
+        for path in paths {
             match lock(&mut held, &path) {
                 Ok(Ok(before)) => {
                     lease.paths.push(path);
@@ -113,6 +118,12 @@ impl Lease {
             }
         }
         Ok(lease)
+    }
+
+    /// Which of the CLI's configuration directories it is in.
+    #[must_use]
+    pub fn home(&self) -> u64 {
+        self.home
     }
 
     /// The conversation's id.
@@ -307,7 +318,7 @@ mod tests {
     const ID: &str = "0b8f0c5e-3a55-4d0c-9a0e-3b6c3a0f8a11";
 
     fn take(dir: &Path) -> Result<Lease, Held> {
-        Lease::take_in(ID, std::iter::once(dir.to_owned()))
+        Lease::take_at(ID, 0, std::iter::once(file(dir)))
     }
 
     fn file(dir: &Path) -> PathBuf {
@@ -364,7 +375,7 @@ mod tests {
     #[test]
     fn an_id_that_is_no_uuid_cannot_become_a_path() {
         let dir = tempfile::tempdir().unwrap();
-        let taken = Lease::take_in("../x", std::iter::once(dir.path().to_owned())).unwrap();
+        let taken = Lease::take("../x", 0, Some(dir.path())).unwrap();
         assert_eq!(taken.paths, Vec::<PathBuf>::new());
     }
 }

@@ -293,9 +293,10 @@ impl Session {
 
     /// Whether this session lives in this conversation.
     #[must_use]
-    pub fn is_in(&self, conversation: &str) -> bool {
+    pub fn is_in(&self, conversation: &str, home: u64) -> bool {
         let state = self.lock();
-        state.conversation() == Some(conversation) && state.is_alive()
+        let is_home = self.lease().as_ref().is_some_and(|lease| lease.home() == home);
+        is_home && state.conversation() == Some(conversation) && state.is_alive()
     }
 
     /// Keeps the lease of the session's conversation until its process has ended.
@@ -320,7 +321,7 @@ impl Session {
             return;
         }
         let hosts = self.shared.hosts.get().and_then(Option::as_deref);
-        if let Ok(next) = Lease::take(conversation, hosts) {
+        if let Ok(next) = Lease::take(conversation, held.home(), hosts) {
             next.name(self.left_over());
             *lease = Some(next);
         }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::lease::Lease;
 use crate::options::{Host, SessionOptions};
 use crate::process::child::Launch;
-use crate::process::{command, locate, tree};
+use crate::process::{command, locate, transcript, tree};
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -20,6 +20,8 @@ pub struct Prepared {
     mailbox: Mailbox,
     launch: Launch,
     prompt_file: Option<NamedTempFile>,
+    /// Tells apart where the CLI keeps its conversations.
+    home: u64,
 }
 
 impl Prepared {
@@ -38,6 +40,7 @@ impl Prepared {
         let file_path = prompt_file
             .as_ref()
             .map(|file| file.path().to_string_lossy().into_owned());
+        let home = transcript::home(&options.run, host);
         let mark = uuid::Uuid::new_v4().to_string();
         let launch = Launch {
             program,
@@ -53,6 +56,7 @@ impl Prepared {
             mailbox,
             launch,
             prompt_file,
+            home,
         })
     }
 
@@ -70,7 +74,7 @@ impl Prepared {
     pub fn start(self, hosts: Option<&Path>) -> Result<Session> {
         let engine = Engine::get()?;
         let session = self.session.clone();
-        let before = enter_conversation(engine, &session, hosts)?;
+        let before = enter_conversation(engine, &session, self.home, hosts)?;
         let _context = engine.runtime().enter();
         let started = if before.is_empty() {
             let started = self.launch.start();
@@ -97,7 +101,12 @@ impl Prepared {
 
 /// Lists the session and takes its conversation, which no other one may have. Returns the sessions of this process
 /// that are about to leave it.
-fn enter_conversation(engine: &Engine, session: &Session, hosts: Option<&Path>) -> Result<Vec<Session>> {
+fn enter_conversation(
+    engine: &Engine,
+    session: &Session,
+    home: u64,
+    hosts: Option<&Path>,
+) -> Result<Vec<Session>> {
     static ENTERING: Mutex<()> = Mutex::new(());
     let options = session.options();
     let conversation = options.conversation().unwrap_or_default();
@@ -108,11 +117,11 @@ fn enter_conversation(engine: &Engine, session: &Session, hosts: Option<&Path>) 
     };
     // The sessions of this process share their lock.
     let entering = ENTERING.lock().unwrap_or_else(PoisonError::into_inner);
-    if engine.has(conversation) {
+    if engine.has(conversation, home) {
         return Err(held(Some(std::process::id())));
     }
     let before = engine.ending(conversation);
-    let lease = Lease::take(conversation, hosts).map_err(|other| held(other.pid))?;
+    let lease = Lease::take(conversation, home, hosts).map_err(|other| held(other.pid))?;
     let left_over = lease.left_over.clone();
     session.hold(lease, hosts);
     engine.add(session);
