@@ -287,13 +287,14 @@ test('the messages without an answer are in the journal before the CLI has them,
   const mgr = w.manager()
   await mgr.spawn('a')
   const pending = () => mgr.store.get('a').pending ?? []
-  const sends = ['stand-in: received', 'two', 'three'].map((message) => mgr.send('a', message))
+  const slow = 'stand-in: slow 500'
+  const sends = ['stand-in: received', slow, 'three'].map((message) => mgr.send('a', message))
   await until(() => pending().length === 3, 'all three are there')
   const [first] = pending()
   assert.equal(JSON.parse((await sends[0]).text).uuid, first.uuid)
   assert.deepEqual(
     pending().map(({ prompt }) => prompt),
-    ['two', 'three'],
+    [slow, 'three'],
   )
   await Promise.all(sends)
   assert.deepEqual(pending(), [])
