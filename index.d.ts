@@ -99,11 +99,31 @@ export class SessionManager {
    *
    * @param message First message after resuming, if any.
    * @returns the answer to `message`, or `null` without one. Rejects with `ERR_SESSION_NOT_FOUND`,
-   *   `ERR_NO_SESSION_ID`, `ERR_SESSION_EXISTS` (alive elsewhere), `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_STORE`, and
+   *   `ERR_NO_SESSION_ID`, `ERR_SESSION_HELD` (alive elsewhere), `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_STORE`, and
    *   with a message as `send` does. A conversation that the CLI does not know makes the session `failed`, with the
    *   events `error` and `close`, and rejects the message with `ERR_START_FAILED`.
    */
   resume(name: string, message?: Message | null): Promise<Response | null>
+
+  /**
+   * Tells of each session that was alive when its host ended, and of the messages that had no answer then. What such a host
+   * left running is ended first. Nothing is sent unless it is asked for.
+   *
+   * With `resume` the sessions go on, as {@link SessionManager.resume} does, and answers that only the CLI's transcript has
+   * go into their history. With `resend` messages that never reached the conversation are sent again, each with its old
+   * uuid, and the promise waits for their answers.
+   *
+   * @returns rejects with `ERR_STORE`, `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`; what goes wrong with one session is
+   *   its `error`.
+   *
+   * @example
+   * ```js
+   * for (const { name, verdict, lastPrompt } of await mgr.recover({ resume: true })) {
+   *   if (verdict === 'unanswered') await mgr.send(name, `Look at what is done of this, and go on: ${lastPrompt}`)
+   * }
+   * ```
+   */
+  recover(options?: { resume?: boolean | null; resend?: boolean | null } | null): Promise<RecoveredSession[]>
 
   /**
    * Branches a conversation: `newName` becomes a live session that knows everything said in `sourceName` so far. The
@@ -390,7 +410,8 @@ export class StreamSession extends EventEmitter {
   /**
    * Starts the process. Does not wait for it. A session is started once.
    *
-   * @throws `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_START_FAILED`, `ERR_SESSION_EXISTS` (started before)
+   * @throws `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_START_FAILED`, `ERR_SESSION_EXISTS` (started before),
+   *   `ERR_SESSION_HELD` (another session has the conversation)
    */
   start(): void
 
@@ -664,6 +685,8 @@ export interface Response {
   stopReason: string | null
   /** The CLI's error messages. */
   errors: string[]
+  /** Only there on what `recover` found in the CLI's transcript: cost, turns and duration are then not known, and 0. */
+  recovered?: true
 }
 
 /** One turn in a session's history. */
@@ -685,6 +708,49 @@ export interface Interaction {
   isError?: true
   /** Only there when the answer came after the message's timeout. */
   late?: true
+  /** Only there when the answer was found in the CLI's transcript after its host had ended. Its cost is then not known. */
+  recovered?: true
+}
+
+/**
+ * What became of a message, and so of its session.
+ *
+ * - `idle`: no message was in flight.
+ * - `answered`: the CLI's transcript has the answer, which nobody heard.
+ * - `unanswered`: the CLI had read the message and had not finished with it.
+ * - `unsent`: the conversation does not have the message.
+ */
+export type Verdict = 'idle' | 'answered' | 'unanswered' | 'unsent'
+
+/** A session that was alive when its host ended. */
+export interface RecoveredSession {
+  name: string
+  /** That of the first message that is not `answered`, else of the last one. */
+  verdict: Verdict
+  /** Text of that message; of an idle session, of its last turn. */
+  lastPrompt?: string
+  /** The CLI's id of the conversation. */
+  claudeSessionId: string | null
+  /** The answer to that message: from the transcript, or to the message that was sent again. */
+  response?: Response
+  /** The messages that had no answer, the oldest first: one that was in flight, and up to 31 that waited in line. */
+  messages: RecoveredMessage[]
+  /** With `resume`: the session that goes on. */
+  session?: LiveSessionSnapshot
+  /** Why it could not go on, or why that message was not answered. */
+  error?: ClearctxError
+}
+
+/** A message that had no answer when its host ended. */
+export interface RecoveredMessage {
+  uuid: string
+  /** Its text; of a message over 64 KiB the beginning. */
+  prompt: string
+  /** ISO 8601, when it was given to the session. */
+  sentAt?: string
+  verdict: Exclude<Verdict, 'idle'>
+  response?: Response
+  error?: ClearctxError
 }
 
 /** Token counts in the words of the Messages API. */
@@ -776,6 +842,7 @@ export type ClearctxError =
   | InvalidArgTypeError
   | InvalidArgValueError
   | ForkFailedError
+  | SessionHeldError
   | ProcessExitedError
   | TurnTimeoutError
   | StoreError
@@ -788,6 +855,7 @@ export interface PlainError extends Error {
     | 'ERR_SESSION_NOT_ALIVE'
     | 'ERR_SESSION_NOT_FOUND'
     | 'ERR_NO_SESSION_ID'
+    | 'ERR_NOT_RESENT'
     | 'ERR_CLI_NOT_FOUND'
     | 'ERR_WORKDIR'
     | 'ERR_START_FAILED'
@@ -804,6 +872,15 @@ export interface InvalidArgTypeError extends TypeError {
 /** An argument of the right type with an impossible value. */
 export interface InvalidArgValueError extends RangeError {
   code: 'ERR_INVALID_ARG_VALUE'
+}
+
+/** Another session writes to the conversation. */
+export interface SessionHeldError extends Error {
+  code: 'ERR_SESSION_HELD'
+  /** The program that has it; not on Windows. */
+  holderPid?: number
+  /** The CLI's id of the conversation. */
+  sessionId: string
 }
 
 /** A fork got no answer. */

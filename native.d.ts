@@ -33,6 +33,10 @@ export declare class NativeManager {
   planSpawn(name: string, given: string, defaults: string): string
   /** JSON `{options, predecessor}` of a session that goes on with its record. */
   planResume(name: string, defaults: string): string
+  /** Looks at the sessions of hosts that have ended; the number of the outcome to come, which is a JSON array. */
+  recover(defaults: string, env: Array<string>, cwd: string): number
+  /** As `planResume`, for a session that `recover` has told of; `adoption` is JSON of what it said. */
+  planRecovery(name: string, adoption: string, defaults: string): string
   /**
    * Starts a fork; the number of the outcome to come, which is JSON `{options, response, interaction, cost,
    * turns}`. `live` is the source, if it lives; `request` is JSON of what is asked for.
@@ -73,10 +77,10 @@ export declare class NativeSession {
   /** Which events somebody listens to. */
   setWants(messages: boolean, content: boolean, stderr: boolean): void
   /**
-   * Sends a message: JSON of its content, JSON of its text for the history if that is not the content, time in ms.
-   * Returns what [`status_code`] makes of the status.
+   * Sends a message: JSON of its content, JSON of its text for the history if that is not the content, time in ms,
+   * and the uuid of one that is sent again. Returns what [`status_code`] makes of the status.
    */
-  send(send: number, content: string, prompt: string | undefined | null, timeout: number): number
+  send(send: number, content: string, prompt: string | undefined | null, timeout: number, uuid?: string | undefined | null): number
   /** Marks the session. */
   pause(): StatusChange
   /** Takes the mark away. */
@@ -89,6 +93,8 @@ export declare class NativeSession {
   setTotals(costUsd: number, turns: number): void
   /** Goes on from a record that was taken over: cost, turns, JSON of its `cliTotals` or null. */
   restore(costUsd: number, turns: number, cliTotals: string): void
+  /** Adds turns to the record that has just been taken over: a JSON array. */
+  adopt(interactions: string): void
   /**
    * Saves the session's present state, if it keeps a record. `interactions` is JSON that replaces the
    * history, if given. Returns `false`, and saves nothing, if it is needed: the record was taken away.

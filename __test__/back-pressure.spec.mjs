@@ -121,5 +121,7 @@ test('a message bigger than a pipe that nobody reads ends with its session', asy
   const stuck = m.send('mid-write', `stubborn ${'x'.repeat(MIB)}`, 300).catch((error) => error.code)
   assert.equal(await stuck, 'ERR_TURN_TIMEOUT')
   m.stop('mid-write')
-  assert.deepEqual(await session.closed, { code: null, signal: 'SIGKILL' })
+  const { code, signal } = await session.closed
+  // On a busy machine SIGINT may come before it has read that it should ignore it.
+  assert.ok(signal === 'SIGKILL' || code === 130, `${code} ${signal}`)
 })

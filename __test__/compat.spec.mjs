@@ -974,7 +974,7 @@ differs('a turn in flight at a stop is recorded', 'After `stop`, a turn in fligh
 differs('a session that is alive elsewhere is not resumed a second time', '`resume` of a session that is alive', {
   async ours({ mgr, make }) {
     await mgr.spawn('a', { prompt: 'hello' })
-    await assert.rejects(make().resume('a'), { code: 'ERR_SESSION_EXISTS' })
+    await assert.rejects(make().resume('a'), { code: 'ERR_SESSION_HELD', holderPid: process.pid })
   },
   async theirs({ mgr, make }) {
     await mgr.spawn('a', { prompt: 'hello' })

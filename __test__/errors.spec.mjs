@@ -1,6 +1,7 @@
 /** Every code of docs/errors.md, raised through the public classes: class, message, properties. */
 
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { chmodSync, cpSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -114,8 +115,8 @@ const cases = [
   },
   {
     what: 'resume of a session that another manager has',
-    code: 'ERR_SESSION_EXISTS',
-    message: /^Session "a" exists in store with status "ready"\. Kill or delete it first\.$/,
+    code: 'ERR_SESSION_HELD',
+    message: /^Session "a" cannot go on with conversation \S+: another session of this process \(\d+\) writes to it\./,
     call: async (w) => {
       await spawned(w)
       const mgr = w.manager()
@@ -561,6 +562,21 @@ const cases = [
     message: /^The options\.timeout argument must be a positive number\. Received -1$/,
     sync: true,
     call: () => () => new StreamSession({ name: 'a', timeout: -1 }),
+  },
+  {
+    what: 'a message of a lost session that cannot be sent again',
+    code: 'ERR_NOT_RESENT',
+    message: 'Session "a" cannot send this message again: it is too long to have been kept',
+    call: (w) => {
+      const mgr = w.manager()
+      const [host, newSessionId, uuid] = [randomUUID(), randomUUID(), randomUUID()]
+      const lost = { status: 'busy', owner: { host, pid: 1, token: randomUUID() }, newSessionId }
+      mgr.store.set('a', { name: 'a', ...lost, pending: [{ uuid, prompt: 'the beginning', cut: true }] })
+      return async () => {
+        const [{ error }] = await mgr.recover({ resume: true, resend: true })
+        throw error
+      }
+    },
   },
 ]
 

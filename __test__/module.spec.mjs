@@ -32,7 +32,7 @@ const CLASSES = ['SessionManager', 'Store', 'StreamSession']
 const MEMBERS = {
   SessionManager: {
     length: 1,
-    async: ['batch', 'close', 'fork', 'resume', 'send', 'spawn'],
+    async: ['batch', 'close', 'fork', 'recover', 'resume', 'send', 'spawn'],
     sync: ['cleanup', 'delete', 'history', 'kill', 'lastOutput', 'list', 'pause', 'status', 'stop', 'stopAll'],
     hooks: ['_getSession', '_persist', '_wireEvents'],
   },

@@ -57,7 +57,7 @@ async function programWithFault({ manager, say }, place) {
   const session = bad.sessions.get('bad')
   const { pid } = session
   const sends = [
-    resumed ?? codeOf(session.send(place === 'time' ? 'stand-in: mute' : 'first', 500)),
+    resumed ?? codeOf(place === 'time' ? session.send('stand-in: mute', 500) : session.send('first')),
     codeOf(session.send(place === 'stop' || place === 'exit' ? 'stand-in: mute' : 'second')),
   ]
   let thrown = null

@@ -31,8 +31,8 @@ test('only what is set becomes an argument', async (t) => {
   await m.spawn('a', { prompt: 'x' })
   await m.spawn('b', { prompt: 'x', permissionMode: 'default', allowedTools: [], systemPrompt: '', maxBudget: 0 })
   assert.deepEqual(log.arguments(), [
-    [...BASE, 'sonnet'],
-    [...BASE, 'sonnet'],
+    [...BASE, 'sonnet', '--session-id', m.status('a').id],
+    [...BASE, 'sonnet', '--session-id', m.status('b').id],
   ])
 })
 

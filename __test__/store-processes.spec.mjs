@@ -195,7 +195,7 @@ describe('several writers', SEVERAL, () => {
     assert.throws(() => two.stop('a'), { code: 'ERR_SESSION_NOT_ALIVE' })
     one.stop('a')
     assert.equal((await two.resume('a', 'more')).text, 'echo(4): more')
-    await assert.rejects(one.resume('a'), { code: 'ERR_SESSION_EXISTS' })
+    await assert.rejects(one.resume('a'), { code: 'ERR_SESSION_HELD', holderPid: process.pid })
   })
 })
 
@@ -364,8 +364,8 @@ describe('a name that another live program owns', SEVERAL, () => {
     }
     await assert.rejects(mgr.spawn('theirs', { prompt: 'x' }), exists)
     await assert.rejects(mgr.fork('mine', 'theirs'), exists)
-    await assert.rejects(mgr.resume('theirs'), { code: 'ERR_SESSION_EXISTS' })
-    await assert.rejects(mgr.resume('theirs', 'x'), { code: 'ERR_SESSION_EXISTS' })
+    await assert.rejects(mgr.resume('theirs'), { code: 'ERR_SESSION_HELD' })
+    await assert.rejects(mgr.resume('theirs', 'x'), { code: 'ERR_SESSION_HELD' })
     await assert.rejects(mgr.send('theirs', 'x'), { code: 'ERR_SESSION_NOT_ALIVE' })
     assert.throws(() => mgr.pause('theirs'), { code: 'ERR_SESSION_NOT_ALIVE' })
     assert.throws(() => mgr.stop('theirs'), { code: 'ERR_SESSION_NOT_ALIVE' })
@@ -551,7 +551,7 @@ describe('a race for names', () => {
     for (const host of hosts) assert.equal(await host.said(), 'ready')
     for (const host of hosts) host.tell('go')
     const outcomes = [await hosts[0].said(), await hosts[1].said()]
-    assert.deepEqual(outcomes.toSorted(), ['ERR_SESSION_EXISTS', 'echo(4): two'])
+    assert.deepEqual(outcomes.toSorted(), ['ERR_SESSION_HELD', 'echo(4): two'])
     for (const host of hosts) host.tell('on')
     await Promise.all(hosts.map((host) => host.finished()))
     assert.deepEqual(promptsOf(w.readStore().a), ['one', 'two'])

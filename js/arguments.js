@@ -38,6 +38,12 @@ function positive(value, argument) {
   return value
 }
 
+function flag(value, argument) {
+  if (isMissing(value)) return false
+  if (typeof value !== 'boolean') throw typeError(argument, 'a boolean', value)
+  return value
+}
+
 /** A time in ms; no end is as good as a very far one, which JSON can say. */
 function milliseconds(value, argument) {
   const ms = positive(value, argument)
@@ -152,6 +158,7 @@ function storeOptions(options, argument = 'options') {
 }
 
 module.exports = {
+  flag,
   isMissing,
   list,
   message,

@@ -2,7 +2,7 @@
 
 const { NativeManager } = require('./engine')
 const check = require('./arguments')
-const { call, decodeError, sessionError } = require('./errors')
+const { call, decodeError, sessionError, valueError } = require('./errors')
 const { environment, host, outcome } = require('./host')
 const { Store, nativeOf, removeOld, settle, storeCall } = require('./store')
 const { DEFAULT_TIMEOUT_MS, StreamSession, internals, persist } = require('./stream-session')
@@ -66,6 +66,16 @@ class SessionManager {
     if (given !== undefined) return this.#ask(session, given)
     this._persist(name)
     return null
+  }
+
+  async recover(options) {
+    const given = check.object(options)
+    const resume = check.flag(given.resume, 'options.resume')
+    const resend = check.flag(given.resend, 'options.resend')
+    if (resend && !resume) throw valueError('options.resend', 'given together with options.resume', given.resend)
+    const number = storeCall(this.store, () => this.#native.recover(this.#defaults(), environment(), process.cwd()))
+    const found = await outcome(number)
+    return Promise.all(found.map(([lost, refusals]) => this.#recoverOne(lost, refusals, { resume, resend })))
   }
 
   async fork(sourceName, newName, options) {
@@ -227,19 +237,52 @@ class SessionManager {
     return record
   }
 
-  #restore(name) {
+  #restore(name, adoption) {
     if (this.#reserved.has(name)) throw sessionError.exists(name)
-    const plan = storeCall(this.store, () => this.#native.planResume(name, this.#defaults()))
+    const planned = (defaults) =>
+      adoption === undefined
+        ? this.#native.planResume(name, defaults)
+        : this.#native.planRecovery(name, JSON.stringify(adoption), defaults)
+    const plan = storeCall(this.store, () => planned(this.#defaults()))
     const { options, predecessor } = JSON.parse(plan)
-    return this.#begin(options, { predecessor })
+    return this.#begin(options, { predecessor, turns: adoption?.interactions })
+  }
+
+  /** What is told of a lost session; with `resume` it goes on, with `resend` so do its messages. Never rejects. */
+  async #recoverOne({ adoption, messages, ...lost }, refusals, { resume, resend }) {
+    const told = messages.map((message) => ({ ...message }))
+    for (const message of told) delete message.content
+    /** @type {any} */
+    const result = { ...lost, messages: told }
+    if (!resume) return withLast(result, lost.verdict)
+    try {
+      const session = this.#restore(lost.name, adoption)
+      result.session = session.toJSON()
+      if (resend)
+        await Promise.all(messages.map((message, at) => this.#resend(session, message, refusals[at], told[at])))
+      else this._persist(lost.name)
+    } catch (error) {
+      result.error = error
+    }
+    return withLast(result, lost.verdict)
+  }
+
+  async #resend(session, message, refusal, told) {
+    if (message.verdict === 'answered') return
+    try {
+      if (refusal !== null) throw decodeError(refusal)
+      told.response = await this.#asked(session, session[internals].resend(message))
+    } catch (error) {
+      told.error = error
+    }
   }
 
   /**
    * The original's order: listeners, process, name, record. A start that fails leaves nothing behind.
    * @param {object} plan
-   * @param {{ predecessor?: object | null, fork?: { interaction: object, cost: number, turns: number } }} origin
+   * @param {{ predecessor?: object | null, fork?: { interaction: object, cost: number, turns: number }, turns?: object[] }} origin
    */
-  #begin(plan, { predecessor, fork }) {
+  #begin(plan, { predecessor, fork, turns = [] }) {
     const session = new StreamSession(plan)
     session[internals].attach({
       store: nativeOf(this.store),
@@ -259,6 +302,7 @@ class SessionManager {
       session.start()
       this.sessions.set(session.name, session)
       this._persist(session.name)
+      if (turns.length > 0) storeCall(this.store, () => session[internals].native.adopt(JSON.stringify(turns)))
       // Read only now that the record is ours: until then the process before may add a last turn.
       if (predecessor !== undefined) session[internals].restore(this.store.get(session.name) ?? {})
     } catch (error) {
@@ -271,7 +315,11 @@ class SessionManager {
   }
 
   async #ask(session, message, timeout) {
-    const response = await session.send(message, timeout)
+    return this.#asked(session, session.send(message, timeout))
+  }
+
+  async #asked(session, answer) {
+    const response = await answer
     if (this.#isCurrent(session)) this._persist(session.name)
     return response
   }
@@ -311,6 +359,16 @@ class SessionManager {
     await ended
     clearTimeout(timer)
   }
+}
+
+/** Of the message at which a lost session's conversation stopped, the response or error is the session's own. */
+function withLast(result, verdict) {
+  const { messages } = result
+  const { response, error } = messages.find((message) => message.verdict === verdict) ?? {}
+  const last = verdict === 'answered' ? messages.at(-1).response : response
+  if (last !== undefined) result.response = last
+  if (error !== undefined) result.error ??= error
+  return result
 }
 
 /** Codes that a fork's checks keep; everything else that goes wrong is a failed fork. */

@@ -34,6 +34,8 @@ class StreamSession extends EventEmitter {
   #native
   #run
   #parent
+  /** The id of a conversation that the CLI is to begin. */
+  #newId
   #cliTotals
   /** Text of the latest init, parsed at first use. */
   #initLine = null
@@ -75,6 +77,7 @@ class StreamSession extends EventEmitter {
     this.created = check.text(given.created, 'options.created') ?? new Date().toISOString()
     this.#run = check.runOptions(given)
     this.#parent = given.parent ?? null
+    this.#newId = given.newSessionId
     this.#cliTotals = given.cliTotals ?? null
   }
 
@@ -159,16 +162,21 @@ class StreamSession extends EventEmitter {
   }
 
   send(message, timeout) {
+    const prompt = () => (typeof message === 'string' ? undefined : JSON.stringify(promptOf(message)))
+    return this.#send(() => [contentOf(message), prompt()], timeout)
+  }
+
+  /** `uuid` is that of a message that is sent again. */
+  #send(read, timeout, uuid) {
     return new Promise((resolve, reject) => {
-      const content = contentOf(message)
+      const [content, prompt] = read()
       const ms =
         check.milliseconds(timeout, 'timeout') ?? check.milliseconds(this.timeout, 'timeout') ?? DEFAULT_TIMEOUT_MS
       const native = this.#started()
       const send = (this.#sends += 1)
-      const prompt = typeof message === 'string' ? undefined : JSON.stringify(promptOf(message))
       this.#awaitInit(true)
       sent()
-      const code = call(() => native.send(send, content, prompt, ms))
+      const code = call(() => native.send(send, content, prompt, ms, uuid))
       this.#open.set(send, { resolve, reject })
       this.#changeStatusApart(statuses[code % statuses.length], Math.floor(code / statuses.length))
     })
@@ -257,6 +265,12 @@ class StreamSession extends EventEmitter {
       native: this.#native,
       attach: (manager) => (this.#manager = manager),
       restore: (record) => this.#restore(record),
+      resend: ({ uuid, prompt, content }) =>
+        this.#send(
+          () => [JSON.stringify(content ?? prompt), content === undefined ? undefined : JSON.stringify(prompt)],
+          undefined,
+          uuid,
+        ),
     }
   }
 
@@ -278,6 +292,7 @@ class StreamSession extends EventEmitter {
       sessionId: check.text(this.id, 'options.sessionId'),
       model: settings.model ?? 'sonnet',
       workDir: settings.workDir ?? process.cwd(),
+      newSessionId: this.#newId,
       parent: this.#parent,
       cliTotals: this.#cliTotals,
       created: this.created,

@@ -90,6 +90,11 @@ impl Engine {
             .collect()
     }
 
+    /// Whether a session that lives has this conversation.
+    pub fn has(&self, conversation: &str, home: u64) -> bool {
+        self.all().iter().any(|session| session.is_in(conversation, home))
+    }
+
     /// The session with this mark, if it lives in this process.
     pub fn find(&self, mark: &str) -> Option<Session> {
         self.lock()

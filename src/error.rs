@@ -123,6 +123,24 @@ pub enum Error {
         /// Whether the message had reached the CLI.
         sent: bool,
     },
+    /// Another session writes to the conversation.
+    #[error("Session \"{name}\" cannot go on with conversation {session_id}: {} writes to it. End that session, or fork it.", describe_holder(*holder_pid))]
+    SessionHeld {
+        /// Name of the session that was to go on.
+        name: String,
+        /// The conversation's id.
+        session_id: String,
+        /// Process that holds it.
+        holder_pid: Option<u32>,
+    },
+    /// A message that was lost with its host cannot be sent again.
+    #[error("Session \"{name}\" cannot send this message again: {reason}")]
+    NotResent {
+        /// Name of the session.
+        name: String,
+        /// Why.
+        reason: String,
+    },
     /// The session was stopped before the message was sent.
     #[error("Session \"{name}\" was stopped before this message was sent")]
     SessionStopped {
@@ -188,6 +206,8 @@ impl Error {
             Self::StartFailed { .. } => "ERR_START_FAILED",
             Self::ProcessExited { .. } => "ERR_PROCESS_EXITED",
             Self::TurnTimeout { .. } => "ERR_TURN_TIMEOUT",
+            Self::SessionHeld { .. } => "ERR_SESSION_HELD",
+            Self::NotResent { .. } => "ERR_NOT_RESENT",
             Self::SessionStopped { .. } => "ERR_SESSION_STOPPED",
             Self::SessionKilled { .. } => "ERR_SESSION_KILLED",
             Self::Store { .. } => "ERR_STORE",
@@ -230,6 +250,14 @@ impl Error {
                 data.insert("sent".into(), (*sent).into());
                 data.insert("stillRunning".into(), (*sent).into());
             }
+            Self::SessionHeld {
+                session_id,
+                holder_pid,
+                ..
+            } => {
+                insert_some(&mut data, "holderPid", holder_pid.map(Value::from));
+                data.insert("sessionId".into(), session_id.clone().into());
+            }
             Self::Store { path, holder_pid, .. } => {
                 data.insert("path".into(), path.clone().into());
                 insert_some(&mut data, "holderPid", holder_pid.map(Value::from));
@@ -243,6 +271,14 @@ impl Error {
 fn insert_some(data: &mut Map<String, Value>, key: &str, value: Option<Value>) {
     if let Some(value) = value {
         data.insert(key.to_owned(), value);
+    }
+}
+
+fn describe_holder(pid: Option<u32>) -> String {
+    match pid {
+        Some(pid) if pid == std::process::id() => format!("another session of this process ({pid})"),
+        Some(pid) => format!("process {pid}"),
+        None => "another process".to_owned(),
     }
 }
 

@@ -23,6 +23,7 @@ pub mod error;
 pub mod faults;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+pub mod lease;
 pub mod limits;
 pub mod manager;
 #[cfg(feature = "node")]

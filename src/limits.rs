@@ -176,3 +176,18 @@ pub const STORE_BIG_BYTES: u64 = 448 * 1024 * 1024;
 
 /// Longest wait of a flush for another process that writes `sessions.json`.
 pub const STORE_FOLD_WAIT: Duration = Duration::from_secs(30);
+
+/// Age at which the lease of a host that died is removed from the user's directory.
+pub const LEASE_AGE: Duration = Duration::from_secs(24 * 3600);
+
+/// Messages without an answer that a record keeps: the one in flight and those next in line.
+pub const PENDING_MESSAGES: usize = 32;
+
+/// Longest message (JSON) that a record keeps whole while it has no answer.
+pub const PENDING_CONTENT_BYTES: usize = 64 * 1024;
+
+/// Of a longer one this much is kept, to be told by.
+pub const PENDING_PROMPT_BYTES: usize = 1024;
+
+/// Bytes of all messages without an answer that a record keeps; each change of them writes them anew.
+pub const PENDING_BYTES: usize = 64 * 1024;

@@ -4,9 +4,11 @@
 //!
 //! - [`fork`]: the CLI's own fork, run once.
 //! - [`record_writer`]: keeps a session's record.
+//! - [`recovery`]: what became of the sessions of a host that died.
 
 pub mod fork;
 pub mod record_writer;
+pub mod recovery;
 
 use crate::clock;
 use crate::engine::Engine;
@@ -14,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::options::{RunOptions, SavedTotals, SessionOptions};
 use crate::process::{left_over, tree};
 use crate::store::{Change, OwnerState, Ownership, Record, Store};
+use recovery::Adoption;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -73,6 +76,14 @@ pub struct Predecessor {
     pub left_over: bool,
 }
 
+impl Defaults {
+    /// How the program is run.
+    #[must_use]
+    pub fn run(&self) -> &RunOptions {
+        &self.run
+    }
+}
+
 impl Manager {
     /// A manager on this store.
     #[must_use]
@@ -121,6 +132,7 @@ impl Manager {
             agent: given.agent,
             timeout: Some(given.timeout.unwrap_or(defaults.timeout)),
             session_id: None,
+            new_session_id: None,
             tags: given.tags.unwrap_or_default(),
             parent: None,
             cli_totals: None,
@@ -132,31 +144,48 @@ impl Manager {
     /// A session that goes on with the conversation of its record.
     ///
     /// # Errors
-    /// `ERR_SESSION_NOT_FOUND`, `ERR_NO_SESSION_ID`, `ERR_SESSION_EXISTS` if a live session elsewhere has the
+    /// `ERR_SESSION_NOT_FOUND`, `ERR_NO_SESSION_ID`, `ERR_SESSION_HELD` if a live session elsewhere has the
     /// name, `ERR_STORE`.
     pub fn plan_resume(&self, name: &str, defaults: Defaults) -> Result<Resume> {
+        self.plan_going_on(name, None, defaults)
+    }
+
+    /// The same for a session that [`Manager::lost`] has told of.
+    ///
+    /// # Errors
+    /// As [`Manager::plan_resume`].
+    pub fn plan_recovery(&self, name: &str, adoption: &Adoption, defaults: Defaults) -> Result<Resume> {
+        self.plan_going_on(name, Some(adoption), defaults)
+    }
+
+    fn plan_going_on(&self, name: &str, adoption: Option<&Adoption>, defaults: Defaults) -> Result<Resume> {
         let owned = self.store.owner_of(name)?.ok_or_else(|| Error::SessionNotFound {
             name: name.to_owned(),
         })?;
         let record = self.store.get(name)?.unwrap_or_else(|| Arc::clone(&owned.record));
-        let id = conversation(&record).ok_or_else(|| Error::NoSessionId {
+        let known = conversation(&record);
+        let begun = adoption.and_then(Adoption::begun).filter(|_| known.is_none());
+        let id = known.or_else(|| begun.map(|begun| begun.id.clone()));
+        let id = id.ok_or_else(|| Error::NoSessionId {
             name: name.to_owned(),
         })?;
-        if lives_elsewhere(&owned) {
-            let status = record.get_str("status").unwrap_or_default();
-            return Err(Error::SessionStored {
+        // Another host may have gone on with it since it was looked at.
+        let is_taken = adoption.is_some_and(|adoption| !adoption.is_of(owned.token.as_deref()));
+        if is_taken || lives_elsewhere(&owned) {
+            return Err(Error::SessionHeld {
                 name: name.to_owned(),
-                status,
+                session_id: id,
+                holder_pid: owned.host_pid,
             });
         }
-        let options = from_record(name, &record, id, defaults);
-        let outlived = |mark: &str| {
-            owned.state == OwnerState::Dead && owned.cli_pid.is_some_and(|pid| tree::carries(pid, mark))
-        };
-        let predecessor = owned.token.map(|token| Predecessor {
-            left_over: outlived(&token),
+        let predecessor = owned.token.clone().map(|token| Predecessor {
+            left_over: outlived_by(&owned).is_some(),
             token,
         });
+        let mut options = from_record(name, &record, id, defaults);
+        if begun.is_some_and(|begun| !begun.exists) {
+            options.new_session_id = options.session_id.take();
+        }
         Ok(Resume { options, predecessor })
     }
 
@@ -241,12 +270,20 @@ fn from_record(name: &str, record: &Record, id: String, defaults: Defaults) -> S
                 .unwrap_or(defaults.timeout),
         ),
         session_id: Some(id),
+        new_session_id: None,
         tags: record.get("tags").unwrap_or_default(),
         parent: text("parent"),
         cli_totals: record.get::<SavedTotals>("cliTotals"),
         created: text("created"),
         run: defaults.run,
     }
+}
+
+/// The mark of a CLI that outlived its host.
+fn outlived_by(owned: &Ownership) -> Option<&str> {
+    let mark = owned.token.as_deref()?;
+    let lives = owned.state == OwnerState::Dead && owned.cli_pid.is_some_and(|pid| tree::carries(pid, mark));
+    lives.then_some(mark)
 }
 
 /// Whether the record belongs to a live session that the calling manager does not have.

@@ -37,6 +37,9 @@ pub struct SessionOptions {
     /// Conversation to go on with.
     #[serde(default)]
     pub session_id: Option<String>,
+    /// Id of a conversation that is new; told by [`crate::session::start::Prepared`] if nobody else did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_session_id: Option<String>,
     /// The caller's labels.
     #[serde(default)]
     pub tags: Vec<String>,
@@ -119,6 +122,14 @@ pub fn variable_name(name: &str) -> String {
 }
 
 impl SessionOptions {
+    /// The conversation that the session goes on with, or begins.
+    #[must_use]
+    pub fn conversation(&self) -> Option<&str> {
+        let given = |id: &&str| !id.is_empty();
+        let known = self.session_id.as_deref().filter(given);
+        known.or_else(|| self.new_session_id.as_deref().filter(given))
+    }
+
     /// Time given to a turn unless the call says otherwise.
     #[must_use]
     pub fn turn_timeout(&self) -> Duration {

@@ -8,6 +8,7 @@
 //! - `table`, `family`: which processes belong together; [`tree`]: ends them.
 //! - [`keeper`]: the process that does so when this one has ended; [`watch`]: its side.
 //! - [`left_over`]: what a host left behind that had no keeper.
+//! - [`transcript`]: what the CLI keeps of a conversation.
 //! - [`one_shot`]: a process that is run for its output.
 
 pub mod child;
@@ -25,6 +26,7 @@ pub mod pipe;
 pub mod script;
 #[cfg(unix)]
 mod table;
+pub mod transcript;
 pub mod tree;
 #[cfg(unix)]
 pub mod watch;

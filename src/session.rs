@@ -6,6 +6,7 @@
 //! - [`ledger`]: what a turn cost; [`turn`]: a finished turn as JSON; [`status`], [`event`]: what is told.
 //! - [`start`]: from options to a started session; [`handle`]: the session as the outside holds it; [`driver`]: the task that moves its bytes.
 //! - [`record`]: what is told to the writer of its record.
+//! - [`pending`]: messages without an answer, as the record keeps them.
 //! - [`outbox`]: events on their way out, held back until what they report is stored.
 
 mod alarm;
@@ -17,6 +18,7 @@ pub mod handle;
 pub mod ladder;
 pub mod ledger;
 pub mod outbox;
+pub mod pending;
 pub mod record;
 #[cfg(test)]
 pub(crate) mod schedules;

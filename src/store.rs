@@ -49,7 +49,7 @@ mod worker;
 
 use std::collections::HashSet;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
 
@@ -108,6 +108,12 @@ impl Store {
     #[must_use]
     pub fn sessions_file(&self) -> &Path {
         self.shared.file().path()
+    }
+
+    /// Where hosts show that they live: `hosts` in the data directory.
+    #[must_use]
+    pub fn hosts_dir(&self) -> PathBuf {
+        self.shared.dir().join("hosts")
     }
 
     /// Applies changes in one commit, on the calling thread, after everything that is queued.

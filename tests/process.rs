@@ -9,12 +9,15 @@ use clearctx::session::effect::Message;
 use clearctx::session::event::Event;
 use clearctx::session::handle::Session;
 use clearctx::session::outbox::Owner;
+use clearctx::session::record::{Fields, Stored, Writer};
 use clearctx::session::start::Prepared;
 use clearctx::session::state::State;
 use clearctx::session::turn;
+use serde_json::value::RawValue;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -38,6 +41,10 @@ struct Bench {
 }
 
 fn start(script: &str, extra: &str) -> Result<Bench, Error> {
+    start_kept(script, extra, None)
+}
+
+fn start_kept(script: &str, extra: &str, writer: Option<Arc<SlowWriter>>) -> Result<Bench, Error> {
     let dir = tempfile::tempdir().unwrap();
     let program = dir.path().join("claude");
     std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -52,8 +59,11 @@ fn start(script: &str, extra: &str) -> Result<Bench, Error> {
         },
         Box::new(Teller(teller)),
     )?;
+    if let Some(writer) = writer {
+        prepared.session().keep_record(writer);
+    }
     Ok(Bench {
-        session: prepared.start()?,
+        session: prepared.start(None)?,
         events,
         _dir: dir,
     })
@@ -75,6 +85,7 @@ impl Bench {
                 send,
                 content: "\"hi\"".into(),
                 prompt,
+                uuid: None,
                 timeout: PATIENCE,
             })
             .unwrap();
@@ -220,4 +231,53 @@ fn wait_until(condition: impl Fn() -> bool) {
         assert!(std::time::Instant::now() < end, "the condition holds in time");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Keeps a record as slowly as a test wants: each note waits until it is let go.
+#[derive(Default)]
+struct SlowWriter {
+    notes: Mutex<Vec<(Option<String>, Stored)>>,
+}
+
+impl Writer for SlowWriter {
+    fn save(&self, _: Fields, stored: Stored) {
+        stored(Ok(()));
+    }
+
+    fn note(&self, pending: Option<Box<RawValue>>, stored: Stored) {
+        let pending = pending.map(|list| list.get().to_owned());
+        self.notes.lock().unwrap().push((pending, stored));
+    }
+
+    fn add_turn(&self, _: Box<RawValue>, _: Fields, stored: Stored) {
+        stored(Ok(()));
+    }
+}
+
+#[test]
+fn a_message_is_written_once_the_record_has_it_and_not_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let got = dir.path().join("got");
+    let writer = Arc::new(SlowWriter::default());
+    let bench = start_kept(
+        &format!(
+            "read -r line; printf %s \"$line\" > '{0}.part'; mv '{0}.part' '{0}'; exec cat > /dev/null",
+            got.display()
+        ),
+        "",
+        Some(writer.clone()),
+    )
+    .unwrap();
+    bench.send(1);
+    let (pending, stored) = writer.notes.lock().unwrap().remove(0);
+    let pending: serde_json::Value = serde_json::from_str(&pending.unwrap()).unwrap();
+    // Nothing is to come, which no event can tell.
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(!got.exists());
+    stored(Ok(()));
+    wait_until(|| got.exists());
+    let line: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&got).unwrap()).unwrap();
+    assert_eq!(pending[0]["uuid"], line["uuid"]);
+    bench.session.kill();
+    bench.close();
 }

@@ -71,18 +71,44 @@ impl RecordWriter {
         let mut overwritten = false;
         // A turn may be stored while a write waits for the lock, and must not stay under older fields.
         for _ in 0..limits::STORE_CATCH_UPS {
-            let fields = session.record_fields();
+            let mut fields = session.record_fields();
             let revision = Some(fields.revision);
             let saved = *lock(&self.saved);
             if interactions.is_none() && !overwritten && saved >= revision {
                 break;
             }
             let first = saved.is_none() || (self.is_lost() && interactions.is_some());
+            if first {
+                // What was sent before there was a record. In a record that is taken over, what another left goes.
+                let pending = session.pending();
+                let news = pending.get() != "[]" || self.has_pending()?;
+                fields.pending = news.then_some(pending);
+            }
             self.write(first, &fields, interactions.take())?;
             overwritten = *lock(&self.saved) > revision;
             move_forward(&self.saved, fields.revision);
         }
         Ok(())
+    }
+
+    /// Adds turns that the record did not have when it was taken over.
+    ///
+    /// # Errors
+    /// `ERR_STORE`.
+    pub fn adopt(&self, interactions: Vec<Box<RawValue>>) -> Result<()> {
+        let turn = |interaction| Change::Turn {
+            name: self.options.name.clone(),
+            token: Some(self.token.clone()),
+            interaction,
+            fields: Record::new(),
+        };
+        let turns: Vec<_> = interactions.into_iter().map(turn).collect();
+        self.store.apply(turns).map(|_| ())
+    }
+
+    fn has_pending(&self) -> Result<bool> {
+        let before = self.store.head(&self.options.name)?;
+        Ok(before.is_some_and(|record| record.get_raw("pending").is_some()))
     }
 
     fn write(&self, first: bool, fields: &Fields, interactions: Option<&RawValue>) -> Result<()> {
@@ -164,6 +190,9 @@ impl RecordWriter {
         );
         record.set("timeout", options.timeout);
         record.set("tags", &options.tags);
+        if options.session_id.is_none() {
+            record.set("newSessionId", &options.new_session_id);
+        }
         record.set("owner", self.store.owner(&self.token)?);
         if let Some(parent) = &options.parent {
             record.set("parent", parent);
@@ -198,6 +227,24 @@ impl RecordWriter {
 }
 
 impl Writer for RecordWriter {
+    fn note(&self, pending: Option<Box<RawValue>>, stored: Stored) {
+        let change = match pending {
+            Some(pending) => {
+                let mut fields = Record::new();
+                fields.set_raw("pending", &pending);
+                Change::Note {
+                    name: self.options.name.clone(),
+                    fields,
+                    token: self.token.clone(),
+                }
+            }
+            // Does nothing, in its turn.
+            None => Change::DeleteMany(Vec::new()),
+        };
+        self.store
+            .apply_later(change, Box::new(move |applied| stored(applied.map(|_| ()))));
+    }
+
     fn save(&self, fields: Fields, stored: Stored) {
         self.store
             .apply_later(self.merge(&fields, None), self.when_stored(&fields, stored));
@@ -239,6 +286,9 @@ fn record_of(fields: &Fields) -> Record {
     record.set("claudeSessionId", &fields.session_id);
     record.set("status", fields.status.as_str());
     record.set("pid", fields.pid);
+    if let Some(pending) = &fields.pending {
+        record.set_raw("pending", pending);
+    }
     if let Some(totals) = &fields.totals {
         record.set("totalCostUsd", totals.cost_usd);
         record.set("totalTurns", totals.turns);

@@ -1,13 +1,16 @@
 //! The manager's decisions, for JavaScript.
 
-use super::error::{read, throw};
+use super::error::{envelope, read, throw};
 use super::host::{Host, HostQueue, Item, to_number};
 use super::session::{NativeSession, host_view};
 use super::store::NativeStore;
 use crate::engine::Engine;
+use crate::error::Error;
 use crate::manager::fork::{ForkRequest, Forked};
-use crate::manager::{Defaults, Manager, Overrides};
+use crate::manager::recovery::{Adoption, Lost, LostMessage};
+use crate::manager::{Defaults, Manager, Overrides, Resume};
 use crate::options::SessionOptions;
+use crate::session::turn;
 use napi::Result;
 use napi::bindgen_prelude::{Either, Undefined};
 use napi_derive::napi;
@@ -56,11 +59,40 @@ impl NativeManager {
     #[napi(catch_unwind)]
     pub fn plan_resume(&self, name: String, defaults: String) -> Result<String> {
         let defaults = read::<Defaults>(&defaults, "options")?;
-        let resume = self
-            .manager
-            .plan_resume(&name, defaults)
-            .map_err(|error| throw(&error))?;
-        Ok(json!({ "options": resume.options, "predecessor": resume.predecessor }).to_string())
+        resume_json(self.manager.plan_resume(&name, defaults))
+    }
+
+    /// Looks at the sessions of hosts that have ended; the number of the outcome to come, which is a JSON array.
+    #[napi(catch_unwind)]
+    pub fn recover(&self, defaults: String, env: Vec<String>, cwd: String) -> Result<f64> {
+        let defaults = read::<Defaults>(&defaults, "options")?;
+        let host = host_view(env, cwd);
+        let engine = Engine::get().map_err(|error| throw(&error))?;
+        let number = engine.next_number();
+        let (manager, queue) = (self.manager.clone(), Arc::clone(&self.queue));
+        let look = engine
+            .runtime()
+            .spawn_blocking(move || manager.lost(defaults.run(), &host));
+        engine.runtime().spawn(async move {
+            let lost = look.await.unwrap_or_else(|error| {
+                Err(Error::Internal {
+                    reason: format!("recovery failed: {error}"),
+                })
+            });
+            queue.push(Item::Done(number, lost.map(|lost| lost_json(&lost))));
+        });
+        Ok(to_number(number))
+    }
+
+    /// As `planResume`, for a session that `recover` has told of; `adoption` is JSON of what it said.
+    #[napi(catch_unwind)]
+    pub fn plan_recovery(&self, name: String, adoption: String, defaults: String) -> Result<String> {
+        let (adoption, defaults) = (
+            read::<Adoption>(&adoption, "adoption")?,
+            read::<Defaults>(&defaults, "options")?,
+        );
+        let resume = self.manager.plan_recovery(&name, &adoption, defaults);
+        resume_json(resume)
     }
 
     /// Starts a fork; the number of the outcome to come, which is JSON `{options, response, interaction, cost,
@@ -125,6 +157,22 @@ impl NativeManager {
     pub fn delete_stored(&self, name: String) -> Result<bool> {
         self.manager.delete_stored(&name).map_err(|error| throw(&error))
     }
+}
+
+fn resume_json(resume: std::result::Result<Resume, Error>) -> Result<String> {
+    let resume = resume.map_err(|error| throw(&error))?;
+    Ok(json!({ "options": resume.options, "predecessor": resume.predecessor }).to_string())
+}
+
+/// Each session with, beside what it says, why each of its messages cannot be sent again, or null.
+fn lost_json(lost: &[Lost]) -> String {
+    let refusal = |message: &LostMessage| {
+        let envelope = message.refusal.as_ref().map(envelope);
+        turn::raw(envelope.unwrap_or_else(|| "null".to_owned()))
+    };
+    let with_refusals = |lost| -> (_, Vec<_>) { (lost, Lost::messages(lost).map(refusal).collect()) };
+    let all: Vec<_> = lost.iter().map(with_refusals).collect();
+    serde_json::to_string(&all).unwrap_or_else(|_| "[]".to_owned())
 }
 
 fn options_json(options: &SessionOptions) -> String {

@@ -83,7 +83,11 @@ impl NativeSession {
             }
             Either::B(()) => None,
         };
-        let session = prepared.start().map_err(|error| throw(&error))?;
+        let hosts = match store {
+            Either::A(store) => Some(store.store.hosts_dir()),
+            Either::B(()) => None,
+        };
+        let session = prepared.start(hosts.as_deref()).map_err(|error| throw(&error))?;
         host.queue().add_session(&session);
         Ok(Self { session, writer })
     }
@@ -116,10 +120,17 @@ impl NativeSession {
         });
     }
 
-    /// Sends a message: JSON of its content, JSON of its text for the history if that is not the content, time in ms.
-    /// Returns what [`status_code`] makes of the status.
+    /// Sends a message: JSON of its content, JSON of its text for the history if that is not the content, time in ms,
+    /// and the uuid of one that is sent again. Returns what [`status_code`] makes of the status.
     #[napi(catch_unwind)]
-    pub fn send(&self, send: f64, content: String, prompt: Option<String>, timeout: f64) -> Result<f64> {
+    pub fn send(
+        &self,
+        send: f64,
+        content: String,
+        prompt: Option<String>,
+        timeout: f64,
+        uuid: Option<String>,
+    ) -> Result<f64> {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -132,6 +143,7 @@ impl NativeSession {
             send,
             content,
             prompt,
+            uuid,
             timeout,
         };
         self.session
@@ -187,6 +199,14 @@ impl NativeSession {
         // A record of another program may hold anything there: then nothing is known.
         let cli_totals = serde_json::from_str(&cli_totals).ok();
         self.session.restore(cost_usd.min(f64::MAX), turns, cli_totals);
+    }
+
+    /// Adds turns to the record that has just been taken over: a JSON array.
+    #[napi(catch_unwind)]
+    pub fn adopt(&self, interactions: String) -> Result<()> {
+        let interactions = read(&interactions, "interactions")?;
+        let Some(writer) = &self.writer else { return Ok(()) };
+        writer.adopt(interactions).map_err(|error| throw(&error))
     }
 
     /// Saves the session's present state, if it keeps a record. `interactions` is JSON that replaces the

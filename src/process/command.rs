@@ -53,6 +53,8 @@ pub fn session_arguments(options: &SessionOptions, prompt_file: Option<&str>) ->
     push_settings(&mut arguments, options, prompt_file);
     if let Some(id) = options.session_id.as_deref().filter(|id| !id.is_empty()) {
         arguments.extend(resume(id));
+    } else if let Some(id) = &options.new_session_id {
+        arguments.extend(pair("--session-id", id));
     }
     arguments
 }

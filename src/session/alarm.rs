@@ -42,3 +42,21 @@ impl Drop for Owed {
         self.release(Err(Error::Internal { reason }));
     }
 }
+
+/// A line that is written when this is dropped: whatever became of what it waited for, by a panic too.
+pub(super) struct OwedLine {
+    session: Session,
+    line: String,
+}
+
+impl OwedLine {
+    pub(super) fn new(session: Session, line: String) -> Self {
+        Self { session, line }
+    }
+}
+
+impl Drop for OwedLine {
+    fn drop(&mut self) {
+        self.session.write_now(std::mem::take(&mut self.line));
+    }
+}

@@ -14,6 +14,8 @@ pub struct Message {
     pub content: String,
     /// JSON string for the history.
     pub prompt: Box<RawValue>,
+    /// Uuid of a message that is sent again; else it gets a new one.
+    pub uuid: Option<String>,
     /// Time given, waiting in line included.
     pub timeout: Duration,
 }

@@ -3,7 +3,7 @@
 //! Every change goes through [`Session::apply`]: the state changes under its mutex and the effects are carried
 //! out before the mutex is released, so their order is the order of the changes. No effect blocks.
 
-use super::alarm::{Alarm, Owed};
+use super::alarm::{Alarm, Owed, OwedLine};
 use super::backlog::Backlog;
 use super::effect::{Effect, Message, Wants};
 use super::event::{Event, Turn};
@@ -12,10 +12,13 @@ use super::record::{Fields, Stored, Totals, Writer};
 use super::state::State;
 use super::status::Status;
 use crate::error::Result;
+use crate::lease::{Lease, LeftOver};
 use crate::options::{SavedTotals, SessionOptions};
 use crate::process::child::{Process, Started};
 use crate::process::input::InputPipe;
 use crate::process::keeper;
+use serde_json::value::RawValue;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
@@ -46,6 +49,11 @@ struct Shared {
     /// When the driver looks at the deadlines by itself; locked after the state.
     timer: Mutex<Option<Instant>>,
     failed: Notify,
+    /// Which version of the messages without an answer was given to the record's writer last.
+    noted: AtomicU64,
+    /// The right to write to the conversation, and where else it is to be had when the conversation changes.
+    lease: Mutex<Option<Lease>>,
+    hosts: OnceLock<Option<PathBuf>>,
 }
 
 /// For the task that drives the process.
@@ -89,6 +97,9 @@ impl Session {
             ended: watch::Sender::new(false),
             timer: Mutex::new(None),
             failed: Notify::new(),
+            noted: AtomicU64::new(0),
+            lease: Mutex::default(),
+            hosts: OnceLock::new(),
         };
         let session = Self {
             shared: Arc::new(shared),
@@ -121,10 +132,27 @@ impl Session {
         let _ = self.shared.writer.set(writer);
     }
 
-    /// What the record says of the session at this moment.
+    /// What the record says of the session at this moment. Messages without an answer have their own way into it, which
+    /// keeps their order.
     #[must_use]
     pub fn record_fields(&self) -> Fields {
         self.fields(&self.lock())
+    }
+
+    /// JSON of the messages without an answer.
+    #[must_use]
+    pub fn pending(&self) -> Box<RawValue> {
+        let state = self.lock();
+        let (_, list) = state.pending();
+        super::turn::raw(list())
+    }
+
+    /// The messages without an answer, if the record's writer was not given them as they are.
+    fn news_of_pending(&self, state: &State) -> Option<Box<RawValue>> {
+        let (version, list) = state.pending();
+        // In the order of the changes: the state is locked.
+        let before = self.shared.noted.swap(version, Ordering::Relaxed);
+        (before != version).then(|| super::turn::raw(list()))
     }
 
     fn fields(&self, state: &State) -> Fields {
@@ -139,7 +167,15 @@ impl Session {
             session_id: state.session_id().map(ToOwned::to_owned),
             totals: Some(totals).filter(|_| state.knows_totals()),
             pid: self.pid().filter(|_| !state.has_ended()),
+            pending: None,
             revision: state.revision(),
+        }
+    }
+
+    fn fields_with_pending(&self, state: &State) -> Fields {
+        Fields {
+            pending: self.news_of_pending(state),
+            ..self.fields(state)
         }
     }
 
@@ -262,7 +298,54 @@ impl Session {
     #[must_use]
     pub fn is_ending(&self, conversation: &str) -> bool {
         let state = self.lock();
-        state.session_id() == Some(conversation) && !state.is_alive() && !state.has_ended()
+        state.conversation() == Some(conversation) && !state.is_alive() && !state.has_ended()
+    }
+
+    /// Whether this session lives in this conversation.
+    #[must_use]
+    pub fn is_in(&self, conversation: &str, home: u64) -> bool {
+        let state = self.lock();
+        let is_home = self.lease().as_ref().is_some_and(|lease| lease.home() == home);
+        is_home && state.conversation() == Some(conversation) && state.is_alive()
+    }
+
+    /// Keeps the lease of the session's conversation until its process has ended.
+    pub(super) fn hold(&self, lease: Lease, hosts: Option<&Path>) {
+        // A session is started once.
+        let _ = self.shared.hosts.set(hosts.map(Path::to_owned));
+        *self.lease() = Some(lease);
+    }
+
+    /// Gives the conversation back.
+    pub(super) fn give_back(&self) {
+        *self.lease() = None;
+    }
+
+    /// After a `/clear` the process writes to another conversation, whose id nobody else can know yet.
+    fn follow(&self, state: &State) {
+        let mut lease = self.lease();
+        let (Some(held), Some(conversation)) = (lease.as_ref(), state.conversation()) else {
+            return;
+        };
+        if held.conversation() == conversation {
+            return;
+        }
+        let hosts = self.shared.hosts.get().and_then(Option::as_deref);
+        if let Ok(next) = Lease::take(conversation, held.home(), hosts) {
+            next.name(self.left_over());
+            *lease = Some(next);
+        }
+    }
+
+    fn left_over(&self) -> LeftOver {
+        LeftOver {
+            pid: self.pid().unwrap_or_default(),
+            mark: self.shared.mark.clone(),
+        }
+    }
+
+    fn lease(&self) -> MutexGuard<'_, Option<Lease>> {
+        self.shared.lease.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until the process has ended and all was told.
@@ -307,8 +390,11 @@ impl Session {
 
     fn perform(&self, effects: Vec<Effect>, state: &State) {
         for effect in effects {
+            if matches!(effect, Effect::Tell(Event::Init { .. })) {
+                self.follow(state);
+            }
             match effect {
-                Effect::Write(line) => self.input(|input| input.write(line)),
+                Effect::Write(line) => self.write(line, state),
                 Effect::EndInput => self.input(|input| input.end()),
                 Effect::Interrupt => self.order(Order::Interrupt),
                 Effect::KillTree => self.order(Order::KillTree),
@@ -317,8 +403,36 @@ impl Session {
                 Effect::Record(turn) => self.record_turn(turn, state),
             }
         }
+        self.note(state);
         if state.has_ended() {
+            self.give_back();
             self.shared.ended.send_replace(true);
+        }
+    }
+
+    /// Writes a message once the record has it: a host that ends in between has lost nothing.
+    fn write(&self, line: String, state: &State) {
+        match self.shared.writer.get() {
+            Some(writer) => {
+                // A store that cannot be written stops no message: its turn will say so, with the answer.
+                let owed = OwedLine::new(self.clone(), line);
+                writer.note(self.news_of_pending(state), Box::new(move |_| drop(owed)));
+            }
+            None => self.write_now(line),
+        }
+    }
+
+    pub(super) fn write_now(&self, line: String) {
+        self.input(|input| input.write(line));
+    }
+
+    /// Tells the record of messages that came or went without a line being written.
+    fn note(&self, state: &State) {
+        let Some(writer) = self.shared.writer.get() else {
+            return;
+        };
+        if let Some(pending) = self.news_of_pending(state) {
+            writer.note(Some(pending), Box::new(|_| {}));
         }
     }
 
@@ -327,7 +441,7 @@ impl Session {
             return;
         };
         let ticket = self.shared.outbox.hold(None);
-        writer.save(self.fields(state), self.release_when_stored(ticket));
+        writer.save(self.fields_with_pending(state), self.release_when_stored(ticket));
     }
 
     fn record_turn(&self, mut turn: Box<Turn>, state: &State) {
@@ -339,7 +453,8 @@ impl Session {
         let interaction = super::turn::raw(std::mem::take(&mut turn.interaction));
         self.shared.backlog.told(turn.backlog_bytes());
         let ticket = self.shared.outbox.hold(Some(turn));
-        writer.add_turn(interaction, self.fields(state), self.release_when_stored(ticket));
+        let fields = self.fields_with_pending(state);
+        writer.add_turn(interaction, fields, self.release_when_stored(ticket));
     }
 
     fn release_when_stored(&self, ticket: Ticket) -> Stored {
@@ -408,6 +523,9 @@ impl Session {
         let Some(effects) = state.started() else {
             return false;
         };
+        if let Some(lease) = &*self.lease() {
+            lease.name(self.left_over());
+        }
         // A session has one process in its life.
         let _ = self.shared.process.set(Arc::clone(process));
         let _ = self.shared.input.set(Arc::clone(&started.stdin));

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 pub type Stored = Box<dyn FnOnce(Result<()>) + Send>;
 
 /// The part of a record that changes while the session lives.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Fields {
     /// Status.
     pub status: Status,
@@ -19,6 +19,8 @@ pub struct Fields {
     pub totals: Option<Totals>,
     /// Pid of the process, while there is one.
     pub pid: Option<u32>,
+    /// JSON of the messages without an answer, if they are not what was last saved.
+    pub pending: Option<Box<RawValue>>,
     /// Count of changes up to these fields.
     pub revision: u64,
 }
@@ -38,6 +40,9 @@ pub struct Totals {
 pub trait Writer: Send + Sync {
     /// Saves the fields.
     fn save(&self, fields: Fields, stored: Stored);
+
+    /// Saves the messages without an answer, if they are given. `stored` is called after all that was saved before.
+    fn note(&self, pending: Option<Box<RawValue>>, stored: Stored);
 
     /// Adds an interaction and saves the fields.
     fn add_turn(&self, interaction: Box<RawValue>, fields: Fields, stored: Stored);

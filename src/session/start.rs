@@ -5,10 +5,14 @@ use super::handle::{Mailbox, Session};
 use super::outbox::Owner;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::lease::Lease;
 use crate::options::{Host, SessionOptions};
 use crate::process::child::Launch;
-use crate::process::{command, left_over, locate};
+use crate::process::{command, left_over, locate, transcript, tree};
+use std::collections::BTreeSet;
 use std::io::Write;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use tempfile::NamedTempFile;
 
 /// A session that has everything it needs to be started.
@@ -19,6 +23,8 @@ pub struct Prepared {
     prompt_file: Option<NamedTempFile>,
     /// Mark of what another host left behind in the same conversation.
     left_over: Option<String>,
+    /// Tells apart where the CLI keeps its conversations.
+    home: u64,
 }
 
 /// What must be gone from a conversation before a process may go on with it.
@@ -44,13 +50,17 @@ impl Prepared {
     ///
     /// # Errors
     /// `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_START_FAILED` (the system prompt's file).
-    pub fn new(number: u64, options: SessionOptions, host: &Host, owner: Box<dyn Owner>) -> Result<Self> {
+    pub fn new(number: u64, mut options: SessionOptions, host: &Host, owner: Box<dyn Owner>) -> Result<Self> {
         let work_dir = locate::check_work_dir(&options.work_dir, host)?;
         let program = locate::locate(&options.run, host)?;
         let prompt_file = prompt_file(&options)?;
+        if options.conversation().is_none() {
+            options.new_session_id = Some(uuid::Uuid::new_v4().to_string());
+        }
         let file_path = prompt_file
             .as_ref()
             .map(|file| file.path().to_string_lossy().into_owned());
+        let home = transcript::home(&options.run, host);
         let mark = uuid::Uuid::new_v4().to_string();
         let launch = Launch {
             program,
@@ -67,6 +77,7 @@ impl Prepared {
             launch,
             prompt_file,
             left_over: None,
+            home,
         })
     }
 
@@ -82,27 +93,25 @@ impl Prepared {
     }
 
     /// Starts the process on the calling thread; if another process is just leaving the same conversation, as soon
-    /// as that one has ended.
+    /// as that one has ended. `hosts` is where the hosts of the session's data directory are.
     ///
     /// # Errors
-    /// `ERR_CLI_NOT_FOUND`, `ERR_START_FAILED`.
-    pub fn start(self) -> Result<Session> {
+    /// `ERR_SESSION_HELD`, `ERR_CLI_NOT_FOUND`, `ERR_START_FAILED`.
+    pub fn start(self, hosts: Option<&Path>) -> Result<Session> {
         let engine = Engine::get()?;
         let session = self.session.clone();
-        let conversation = session.options().session_id.clone();
-        let ending = conversation.map(|id| engine.ending(&id)).unwrap_or_default();
-        let before: Vec<Before> = ending
-            .into_iter()
-            .map(Before::Session)
-            .chain(self.left_over.clone().map(Before::LeftOver))
-            .collect();
+        let before = enter_conversation(engine, &session, &self, hosts)?;
         let _context = engine.runtime().enter();
         let started = if before.is_empty() {
-            Some(self.launch.start()?)
+            let started = self.launch.start();
+            if started.is_err() {
+                engine.remove(session.number());
+                session.give_back();
+            }
+            Some(started?)
         } else {
             None
         };
-        engine.add(&session);
         if let Some(started) = &started {
             // Nobody else knows the session yet, so it cannot have been ended.
             session.has_process(started);
@@ -114,6 +123,42 @@ impl Prepared {
     pub(super) fn into_parts(self) -> (Session, Mailbox, Launch, Option<NamedTempFile>) {
         (self.session, self.mailbox, self.launch, self.prompt_file)
     }
+}
+
+/// Lists the session and takes its conversation, which no other one may have. Returns what is about to leave it.
+fn enter_conversation(
+    engine: &Engine,
+    session: &Session,
+    prepared: &Prepared,
+    hosts: Option<&Path>,
+) -> Result<Vec<Before>> {
+    static ENTERING: Mutex<()> = Mutex::new(());
+    let options = session.options();
+    let conversation = options.conversation().unwrap_or_default();
+    let held = |holder_pid: Option<u32>| Error::SessionHeld {
+        name: options.name.clone(),
+        session_id: conversation.to_owned(),
+        holder_pid,
+    };
+    // The sessions of this process share their lock.
+    let entering = ENTERING.lock().unwrap_or_else(PoisonError::into_inner);
+    if engine.has(conversation, prepared.home) {
+        return Err(held(Some(std::process::id())));
+    }
+    let ending = engine.ending(conversation);
+    let lease = Lease::take(conversation, prepared.home, hosts).map_err(|other| held(other.pid))?;
+    let mut marks: BTreeSet<String> = prepared.left_over.iter().cloned().collect();
+    let left_over = lease.left_over.as_ref();
+    marks.extend(
+        left_over
+            .filter(|cli| tree::carries(cli.pid, &cli.mark))
+            .map(|cli| cli.mark.clone()),
+    );
+    session.hold(lease, hosts);
+    engine.add(session);
+    drop(entering);
+    let sessions = ending.into_iter().map(Before::Session);
+    Ok(sessions.chain(marks.into_iter().map(Before::LeftOver)).collect())
 }
 
 /// A private file with the system prompt, where it is too long for an argument. The CLI reads it at its start.

@@ -13,7 +13,9 @@ use super::effect::{Effect, Message};
 use super::event::Event;
 use super::ladder::Ladder;
 use super::ledger::Ledger;
+use super::pending;
 use super::status::Status;
+use crate::clock;
 use crate::error::Error;
 use crate::faults;
 use crate::options::{SavedTotals, SessionOptions};
@@ -32,6 +34,9 @@ struct Deadline {
 #[derive(Debug)]
 struct Waiting {
     message: Message,
+    uuid: String,
+    /// As the record keeps it.
+    entry: String,
     deadline: Deadline,
 }
 
@@ -40,6 +45,8 @@ struct InFlight {
     send: u64,
     uuid: String,
     prompt: Box<RawValue>,
+    /// As the record keeps it.
+    entry: String,
     deadline: Deadline,
     /// Its promise was rejected by the timeout; the answer goes into the history alone.
     abandoned: bool,
@@ -68,6 +75,8 @@ pub struct State {
     paused: bool,
     waiting: VecDeque<Waiting>,
     in_flight: Option<InFlight>,
+    /// Counts changes of the messages without an answer.
+    pending_version: u64,
     /// Uuid of the message answered last: a second result for it answers nobody.
     answered: Option<String>,
     /// A turn that nobody here asked for runs.
@@ -102,6 +111,7 @@ impl State {
             paused: false,
             waiting: VecDeque::new(),
             in_flight: None,
+            pending_version: 0,
             answered: None,
             foreign_turn: false,
             foreign_deadline: None,
@@ -152,6 +162,12 @@ impl State {
         self.session_id.as_deref()
     }
 
+    /// The id of the conversation, also before the CLI has told it.
+    #[must_use]
+    pub fn conversation(&self) -> Option<&str> {
+        self.session_id().or_else(|| self.options.conversation())
+    }
+
     /// Cost and turns over all processes of the session.
     #[must_use]
     pub fn totals(&self) -> (f64, u64) {
@@ -186,6 +202,16 @@ impl State {
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// JSON of the messages that have no answer, and the count of changes up to it.
+    pub fn pending(&self) -> (u64, impl FnOnce() -> String) {
+        (self.pending_version, || pending::list(self.entries()))
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &str> + Clone {
+        let in_flight = self.in_flight.iter().map(|turn| turn.entry.as_str());
+        in_flight.chain(self.waiting.iter().map(|waiting| waiting.entry.as_str()))
     }
 
     /// What turns cost.
@@ -241,7 +267,16 @@ impl State {
                 at: now + message.timeout,
                 given: message.timeout,
             };
-            state.waiting.push_back(Waiting { message, deadline });
+            let uuid = message.uuid.clone();
+            let uuid = uuid.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+            let entry = pending::entry(&uuid, &clock::timestamp(), &message.content, &message.prompt);
+            state.waiting.push_back(Waiting {
+                message,
+                uuid,
+                entry,
+                deadline,
+            });
+            state.pending_version += u64::from(pending::keeps_last(state.entries()));
             faults::place("send", &state.options);
             state.pump(effects);
         }))
@@ -332,13 +367,19 @@ impl State {
         if self.phase != Phase::Running || self.paused || self.foreign_turn || self.in_flight.is_some() {
             return;
         }
-        if let Some(Waiting { message, deadline }) = self.waiting.pop_front() {
-            let uuid = uuid::Uuid::new_v4().to_string();
+        if let Some(Waiting {
+            message,
+            uuid,
+            entry,
+            deadline,
+        }) = self.waiting.pop_front()
+        {
             effects.push(Effect::Write(outbound::user_message(&message.content, &uuid)));
             self.in_flight = Some(InFlight {
                 send: message.send,
                 uuid,
                 prompt: message.prompt,
+                entry,
                 deadline,
                 abandoned: false,
             });
@@ -356,6 +397,7 @@ impl State {
     }
 
     fn reject_waiting(&mut self, error: &Error, effects: &mut Effects) {
+        self.pending_version += 1;
         for waiting in self.waiting.drain(..) {
             effects.push(Effect::Tell(Event::Failed {
                 send: waiting.message.send,

@@ -109,6 +109,7 @@ impl<'a> Run<'a> {
                 token,
                 create,
             } => Ok(self.merge(name, fields, token.as_deref(), *create)),
+            Change::Note { name, fields, token } => Ok(self.merge(name, fields, Some(token), false)),
             Change::Turn {
                 name,
                 token,

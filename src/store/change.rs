@@ -33,6 +33,15 @@ pub enum Change {
         /// Creates an absent record. Otherwise nothing is done then.
         create: bool,
     },
+    /// Sets fields of a record that only the next host needs: `sessions.json` follows when it suits.
+    Note {
+        /// Name of the session.
+        name: String,
+        /// The fields to set.
+        fields: Record,
+        /// Does nothing unless the record's `owner.token` is this one.
+        token: String,
+    },
     /// Appends one interaction to a record and sets fields. Does nothing if the record is absent.
     Turn {
         /// Name of the session.
@@ -78,14 +87,21 @@ impl Change {
     /// Whether the change is kept for a later try if it was queued and could not be written. It records what
     /// happened and cannot be refused later; of the others the caller decides again.
     pub(super) fn outlives_failure(&self) -> bool {
-        matches!(self, Self::Turn { .. } | Self::Merge { .. })
+        matches!(self, Self::Turn { .. } | Self::Merge { .. } | Self::Note { .. })
+    }
+
+    /// Whether a small `sessions.json` must have the change before the call returns.
+    pub(super) fn is_for_others(&self) -> bool {
+        !matches!(self, Self::Note { .. })
     }
 
     /// About how many bytes the change occupies.
     pub(super) fn weight(&self) -> usize {
         let data = match self {
             Self::Put { name, record, .. } => name.len() + record.weight(),
-            Self::Merge { name, fields, .. } => name.len() + fields.weight(),
+            Self::Merge { name, fields, .. } | Self::Note { name, fields, .. } => {
+                name.len() + fields.weight()
+            }
             Self::Turn {
                 name,
                 interaction,

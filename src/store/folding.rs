@@ -53,9 +53,10 @@ enum Folded {
 }
 
 impl Shared {
-    /// Rewrites a small file at once, or plans it.
-    pub(super) fn fold_small(&self, lock: &StoreLock, cache: &mut Cache) {
-        let rewrite = cache.size() < limits::STORE_SMALL_BYTES
+    /// Rewrites a small file at once, if it is urgent, or plans it.
+    pub(super) fn fold_small(&self, lock: &StoreLock, cache: &mut Cache, urgent: bool) {
+        let rewrite = urgent
+            && cache.size() < limits::STORE_SMALL_BYTES
             && self.pace.lock().unwrap_or_else(PoisonError::into_inner).take();
         if rewrite {
             // The changes are in the journal, so the call has succeeded whatever becomes of this.

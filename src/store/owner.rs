@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::file::{create_dir, create_new, store_error};
 use super::record::Record;
 use crate::error::Result;
-use crate::limits;
+use crate::{lease, limits};
 
 /// What a record's `owner` field holds: `{"host":"<uuid>","pid":4711,"token":"..."}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -149,6 +149,7 @@ pub(super) fn this_host(dir: &Path) -> Result<String> {
     drop(hosts);
     if fresh {
         remove_dead_hosts(dir);
+        lease::remove_dead(&dir.join("hosts"));
     }
     Ok(id)
 }

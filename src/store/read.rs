@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::contents::{Entry, INTERACTIONS, Stored};
 use super::entries;
 use super::file::store_error;
+use super::object::Key;
 use super::owner::{OwnerState, Ownership, StoredOwner};
 use super::record::Record;
 use super::source::History;
@@ -189,6 +190,34 @@ impl Store {
             (liveness.of(&owner) == OwnerState::Dead).then_some(token)
         });
         Ok(lost.collect())
+    }
+
+    /// The records of hosts that have ended whose sessions had not: neither by their status, nor, with a host that ended in
+    /// order, by a message without an answer.
+    pub fn left_by_dead(&self) -> Result<Vec<(String, Ownership)>> {
+        let cache = self.shared.current()?;
+        let named = cache.contents.records().filter_map(|(key, stored)| match key {
+            Key::Text(name) => Some((name.to_string(), Arc::clone(&stored.head))),
+            Key::Odd(_) => None,
+        });
+        let named: Vec<_> = named.collect();
+        drop(cache);
+        let mut liveness = self.liveness();
+        let mut ownership = |record: &Arc<Record>| {
+            let owner = StoredOwner::of(record);
+            let state = liveness.of(&owner);
+            (state == OwnerState::Dead && view::had_work(record)).then(|| Ownership {
+                state,
+                host_pid: owner.pid,
+                cli_pid: record.get("pid"),
+                token: owner.token,
+                record: Arc::clone(record),
+            })
+        };
+        Ok(named
+            .into_iter()
+            .filter_map(|(name, record)| Some((name, ownership(&record)?)))
+            .collect())
     }
 
     fn look_up(&self, name: &str) -> Result<Option<(Arc<Record>, Stored)>> {

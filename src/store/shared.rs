@@ -218,7 +218,8 @@ impl Shared {
         if self.is_durable() {
             self.queue().unsynced = true;
         }
-        self.fold_small(lock, cache);
+        let all = batch.unsaved().chain(batch.changes()).chain(own);
+        self.fold_small(lock, cache, all.into_iter().any(Change::is_for_others));
         Ok(outcome)
     }
 

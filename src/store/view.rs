@@ -36,6 +36,13 @@ fn is_lost(record: &Record, liveness: &mut Liveness<'_>) -> bool {
         && liveness.of(&StoredOwner::of(record)) == OwnerState::Dead
 }
 
+/// Whether a session was alive, or had a message in flight, when its record was last saved.
+pub(super) fn had_work(record: &Record) -> bool {
+    let status = record.get_str("status");
+    let has_pending = record.get_raw("pending").is_some_and(|list| list != "[]");
+    !is_over(status.as_deref()) || (has_pending && status.as_deref() == Some("stopped"))
+}
+
 /// Whether a living process works with the record.
 pub(super) fn is_in_use(record: &Record, liveness: &mut Liveness<'_>) -> bool {
     let alive = matches!(

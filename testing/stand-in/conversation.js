@@ -61,8 +61,7 @@ class Conversation {
   load(file) {
     for (const line of fs.readFileSync(file, 'utf8').split('\n')) this.take(line)
     const last = this.entries.at(-1)
-    if (last && last.type === 'user' && !last.interrupted)
-      this.entries.push(entry('assistant', NO_ANSWER, { synthetic: true }))
+    if (last && last.type === 'user' && !last.interrupted) this.entries.push(answer(NO_ANSWER, { synthetic: true }))
   }
 
   take(line) {
@@ -90,7 +89,7 @@ class Conversation {
   }
 
   addAssistant(text, details) {
-    this.add(entry('assistant', text, details))
+    this.add(answer(text, details))
   }
 
   add(item) {
@@ -145,9 +144,18 @@ class Conversation {
   }
 }
 
+/** As the CLI writes it: blocks, and a reason that tells an end from a call of a tool. */
+const answer = (text, { stop = 'end_turn', synthetic = false, ...details } = {}) => {
+  const item = entry('assistant', [{ type: 'text', text }], synthetic ? { synthetic, ...details } : details)
+  const model = synthetic ? '<synthetic>' : 'stand-in'
+  Object.assign(item.message, { model, stop_reason: synthetic ? 'stop_sequence' : stop })
+  return item
+}
+
+// The CLI writes a message of the user under the uuid that the client gave it.
 const entry = (type, text, details) => ({
   type,
-  uuid: uuid(),
+  uuid: details?.uuids?.at(-1) ?? uuid(),
   timestamp: new Date().toISOString(),
   message: { role: type, content: text },
   ...details,

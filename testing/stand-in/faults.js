@@ -49,7 +49,7 @@ const fail = (turn, text, outcome, extra) => {
   const { session } = turn
   turn.open()
   session.write(lines.syntheticAssistant(session, text, { stopReason: outcome.stopReason, extra }))
-  session.conversation.addAssistant(text, { synthetic: true })
+  session.conversation.addAssistant(text, { synthetic: true, isApiErrorMessage: true })
   turn.outcome = { text, isError: true, ...outcome }
 }
 

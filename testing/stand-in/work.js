@@ -83,7 +83,7 @@ const writeToolResult = (turn, toolUseId, result) => {
   const { session } = turn
   session.write(lines.toolResult(session, toolUseId, { meta: ALLOWED_META, ...result }))
   turn.toolResults.push(result.content)
-  session.conversation.addUser(String(result.content), { hidden: true })
+  session.conversation.addUser([{ type: 'tool_result', content: String(result.content) }], { hidden: true })
 }
 
 /** A tool call from its tool_use block to its result and the tool boundary after it. */
@@ -91,7 +91,7 @@ const callTool = async (turn, name, input, perform) => {
   const { session } = turn
   const call = modelCall()
   turn.writeBlock(call, { type: 'tool_use', id: call.toolUseId, name, input })
-  session.conversation.addAssistant(`[${name}]`)
+  session.conversation.addAssistant(`[${name}]`, { stop: 'tool_use' })
   turn.charge(CALL_USAGE)
   turn.doing = 'tool'
   try {

@@ -82,6 +82,10 @@ impl SlowStore {
 }
 
 impl Writer for SlowStore {
+    fn note(&self, _: Option<Box<RawValue>>, stored: Stored) {
+        self.keep(None, stored);
+    }
+
     fn save(&self, _: Fields, stored: Stored) {
         self.keep(None, stored);
     }
@@ -250,6 +254,7 @@ impl Stage {
             send,
             content: format!("\"m{send}\""),
             prompt: turn::raw(format!("\"{send}\"")),
+            uuid: None,
             timeout,
         };
         let mut refusal = None;

@@ -56,6 +56,7 @@ impl State {
         };
         if let Some(turn) = &answered {
             self.answered = Some(turn.uuid.clone());
+            self.pending_version += 1;
         }
         self.foreign_turn = false;
         self.foreign_deadline = None;

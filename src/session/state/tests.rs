@@ -36,6 +36,7 @@ impl Bench {
             send,
             content: format!("\"m{send}\""),
             prompt,
+            uuid: None,
             timeout: 10 * SECOND,
         };
         self.state.send(message, self.now).expect("the session is alive")
@@ -397,6 +398,7 @@ fn message(send: u64) -> Message {
         send,
         content: String::new(),
         prompt: turn::raw("\"\""),
+        uuid: None,
         timeout: SECOND,
     }
 }

@@ -46,6 +46,7 @@ impl State {
 
     fn expire_waiting(&mut self, now: Instant, effects: &mut Effects) {
         let name = &self.options.name;
+        let before = self.waiting.len();
         self.waiting.retain(|waiting| {
             let expired = waiting.deadline.at <= now;
             if expired {
@@ -57,6 +58,7 @@ impl State {
             }
             !expired
         });
+        self.pending_version += u64::from(self.waiting.len() < before);
     }
 
     fn expire_in_flight(&mut self, now: Instant, effects: &mut Effects) {
