@@ -26,6 +26,10 @@ await main(async () => {
     const env = { CLEARCTX_SEED: seed, CLEARCTX_SCHEDULES: '500000', CLEARCTX_MUTATIONS: '100000' }
     run('cargo', args, { env })
   })
+  await step('the store: 500 kills, eight processes for a minute', () => {
+    const args = ['test', '--locked', '--no-default-features', '--release', '--test', 'store', '--', 'crash', 'crowd']
+    run('cargo', args, { env: { CLEARCTX_STORE_ROUNDS: '500', CLEARCTX_STORE_SECONDS: '60' } })
+  })
   await step(`schedules on real processes, from seed ${seed} on`, () => {
     const env = { CLEARCTX_SEED: seed, CLEARCTX_PROCESS_SCHEDULES: '3000' }
     runNode(['--test', '--test-reporter=dot', '__test__/schedules.spec.mjs'], { env })
