@@ -56,7 +56,7 @@ fn output(launch: &Launch) -> (String, Exit) {
         let Started {
             process,
             stdin,
-            stdout,
+            mut stdout,
             stderr: _,
         } = started;
         drop(stdin);
@@ -78,7 +78,7 @@ fn a_kill_takes_the_descendants_along() {
     // The inner shell waits for a key that never comes, and holds the output open.
     let launch = launch(&shell(), &["/d", "/c", "cmd /d /c pause"], &home);
     let runtime = Engine::get().unwrap().runtime();
-    let started = {
+    let mut started = {
         let _context = runtime.enter();
         launch.start().unwrap()
     };

@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 /// What a local command (`/cost`) wrote is between these.
 const LOCAL_OUTPUT: (&str, &str) = ("<local-command-stdout>", "</local-command-stdout>");
 
+/// Names the user's directory.
+const HOME: &str = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+
 /// What became of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
@@ -78,9 +81,8 @@ fn config_dir(run: &RunOptions, host: &Host) -> Option<PathBuf> {
         };
         value.filter(|value| !value.is_empty()).map(PathBuf::from)
     };
-    let home = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
     variable("CLAUDE_CONFIG_DIR")
-        .or_else(|| Some(variable(home).or_else(std::env::home_dir)?.join(".claude")))
+        .or_else(|| Some(variable(HOME).or_else(std::env::home_dir)?.join(".claude")))
 }
 
 /// The CLI's name for a working directory: all but letters and digits becomes `-`.
@@ -344,7 +346,7 @@ mod tests {
         fs::create_dir_all(&at).unwrap();
         fs::write(at.join(format!("{id}.jsonl")), "").unwrap();
         let host = Host {
-            env: BTreeMap::from([("HOME".to_owned(), home.path().to_string_lossy().into_owned())]),
+            env: BTreeMap::from([(HOME.to_owned(), home.path().to_string_lossy().into_owned())]),
             cwd: "/".to_owned(),
         };
         let run = RunOptions::default();
