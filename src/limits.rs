@@ -5,9 +5,6 @@ use std::time::Duration;
 /// Longest wait for the store's lock. A synchronous call blocks the JavaScript thread that long at most.
 pub const STORE_LOCK_WAIT: Duration = Duration::from_secs(1);
 
-/// Age in days at which `cleanup()` removes a record, unless told otherwise.
-pub const CLEANUP_DAYS: f64 = 7.0;
-
 /// How much of the end of a process's standard error is kept for error messages.
 pub const STDERR_TAIL_BYTES: usize = 8 * 1024;
 

@@ -79,11 +79,6 @@ impl Store {
         Ok(self.look_up(name)?.map(|(head, _)| head))
     }
 
-    /// The JSON text of [`Store::get`].
-    pub fn get_json(&self, name: &str) -> Result<Option<String>> {
-        Ok(self.get(name)?.map(|record| record.to_json()))
-    }
-
     /// JSON array of the interactions of a name. `None` if there is no record, or none in it.
     pub fn interactions_json(&self, name: &str) -> Result<Option<String>> {
         self.try_read(|| {
@@ -105,22 +100,10 @@ impl Store {
         }))
     }
 
-    /// A JSON array of all records, in read view and in the file's order.
+    /// All records, in read view and in the file's order, their interactions to be read later.
     ///
     /// A record without a `name` field gets its name as first field here (and only here): nothing else would tell
     /// whose it is. A `name` that differs from the record's key is left alone.
-    pub fn list_json(&self) -> Result<String> {
-        self.try_read(|| {
-            let listed = self.look_at_all()?;
-            let whole = |(name, head, stored): &(String, Arc<Record>, Stored)| {
-                Ok((name.clone(), stored.whole(head)?))
-            };
-            let whole: io::Result<Vec<_>> = listed.iter().map(whole).collect();
-            Ok(whole.map(|whole| list_text(whole.iter().map(|(name, record)| (name, record)))))
-        })
-    }
-
-    /// [`Store::list_json`], the interactions to be read later.
     pub fn list_later(&self) -> Result<Heads> {
         let listed = self.look_at_all()?;
         let json = list_text(listed.iter().map(|(name, head, _)| (name, head)));

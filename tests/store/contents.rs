@@ -51,8 +51,9 @@ fn unknown_fields_and_odd_values_survive_byte_for_byte() {
     assert!(
         fixture
             .store
-            .list_json()
+            .list_later()
             .unwrap()
+            .json
             .starts_with(r#"[{"name":"__proto__","status""#)
     );
 }
@@ -182,8 +183,8 @@ fn cleanup_removes_what_is_old_and_nothing_else() {
 fn a_list_names_every_record_that_does_not_name_itself() {
     let fixture = Fixture::with_file(r#"{"a":{"x":1},"b":{"name":"other"},"c":"no record"}"#);
     assert_eq!(
-        fixture.store.list_json().unwrap(),
+        fixture.store.list_later().unwrap().json,
         r#"[{"name":"a","x":1},{"name":"other"}]"#
     );
-    assert_eq!(fixture.store.get_json("a").unwrap().unwrap(), r#"{"x":1}"#);
+    assert_eq!(fixture.store.get("a").unwrap().unwrap().to_json(), r#"{"x":1}"#);
 }

@@ -89,7 +89,7 @@ fn check(fixture: &Fixture, model: &mut Model, next: &mut u64, length: usize) {
         );
     }
     for name in model.0.keys() {
-        let one = fixture.store.get_json(name).unwrap().unwrap();
+        let one = fixture.store.get(name).unwrap().unwrap().to_json();
         assert_eq!(Model::of(&format!("{{\"s\":{one}}}")).0["s"], model.0[name]);
     }
     assert!(fixture.store.take_warnings().is_empty());

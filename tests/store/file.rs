@@ -17,7 +17,7 @@ use crate::helper::Helper;
 #[test]
 fn a_missing_file_is_an_empty_store_and_reading_creates_none() {
     let fixture = Fixture::new();
-    assert_eq!(fixture.store.list_json().unwrap(), "[]");
+    assert_eq!(fixture.store.list_later().unwrap().json, "[]");
     assert_eq!(fixture.store.load_all_json().unwrap(), "{}");
     assert!(!fixture.has("a"));
     assert!(fixture.files().is_empty());
@@ -27,7 +27,7 @@ fn a_missing_file_is_an_empty_store_and_reading_creates_none() {
 fn a_blank_file_is_an_empty_store_without_a_warning() {
     for text in ["", " \n"] {
         let fixture = Fixture::with_file(text);
-        assert_eq!(fixture.store.list_json().unwrap(), "[]");
+        assert_eq!(fixture.store.list_later().unwrap().json, "[]");
         fixture.store.apply([put("a", &json!({}))]).unwrap();
         assert!(fixture.has("a"));
         assert!(fixture.store.take_warnings().is_empty());
@@ -38,7 +38,7 @@ fn a_blank_file_is_an_empty_store_without_a_warning() {
 fn a_broken_file_is_moved_aside_and_reported_once() {
     let broken = "{\"a\": {\"status\": \"ready\"";
     let fixture = Fixture::with_file(broken);
-    assert_eq!(fixture.store.list_json().unwrap(), "[]");
+    assert_eq!(fixture.store.list_later().unwrap().json, "[]");
     fixture.store.apply([put("b", &json!({}))]).unwrap();
     let warnings = fixture.store.take_warnings();
     assert_eq!(warnings.len(), 1);
@@ -205,7 +205,7 @@ fn a_symbolic_link_survives_and_its_target_is_written() {
     assert!(fs::symlink_metadata(fixture.file()).unwrap().is_symlink());
     assert!(fs::read_to_string(&target).unwrap().contains("\"a\""));
     fs::write(&target, "broken").unwrap();
-    assert_eq!(fixture.store.list_json().unwrap(), "[]");
+    assert_eq!(fixture.store.list_later().unwrap().json, "[]");
     fixture.store.apply([put("b", &json!({}))]).unwrap();
     assert!(fs::symlink_metadata(fixture.file()).unwrap().is_symlink());
     assert!(fs::read_to_string(&target).unwrap().contains("\"b\""));

@@ -72,7 +72,7 @@ impl Fixture {
     }
 
     pub(crate) fn record(&self, name: &str) -> Value {
-        serde_json::from_str(&self.store.get_json(name).unwrap().unwrap()).unwrap()
+        serde_json::from_str(&self.store.get(name).unwrap().unwrap().to_json()).unwrap()
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {

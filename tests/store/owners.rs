@@ -41,7 +41,7 @@ fn a_record_of_a_killed_host_reads_as_stopped_and_its_name_is_free() {
         (&json!("stopped"), &stored["lastSaved"])
     );
     assert_eq!(stored["status"], "busy");
-    let listed: Value = serde_json::from_str(&fixture.store.list_json().unwrap()).unwrap();
+    let listed: Value = serde_json::from_str(&fixture.store.list_later().unwrap().json).unwrap();
     assert_eq!(listed, json!([read]));
     assert_eq!(
         fixture.store.owner_of("s").unwrap().unwrap().state,

@@ -86,7 +86,7 @@ fn a_big_file_is_read_as_a_small_one_is() {
         assert_eq!((list.len(), list.pop()), (3, Some(json!({ "n": 1 }))));
         assert_eq!(stored["r298"], all["r298"]);
         let broken = Fixture::with_file(&text[..text.len() - 30]);
-        assert_eq!(broken.store.list_json().unwrap(), "[]");
+        assert_eq!(broken.store.list_later().unwrap().json, "[]");
         assert_eq!(broken.store.take_warnings().len(), 1);
     }
 }
