@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::options::{Host, RunOptions};
 use crate::process::left_over;
 use crate::process::transcript::{self, Answer, Fate};
-use crate::session::turn;
+use crate::protocol::inbound::TurnResult;
+use crate::session::turn::{self, TurnKind, TurnTexts};
 use crate::store::{Ownership, Record};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -109,24 +110,6 @@ struct Pending {
     cut: bool,
 }
 
-/// The response of a turn that only the transcript has.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Response<'a> {
-    text: &'a str,
-    cost: f64,
-    turns: u64,
-    duration: f64,
-    session_id: Option<&'a str>,
-    is_error: bool,
-    subtype: Option<&'a str>,
-    usage: Option<()>,
-    permission_denials: [(); 0],
-    stop_reason: Option<()>,
-    errors: [(); 0],
-    recovered: bool,
-}
-
 impl Manager {
     /// Each session of a host that has ended which was alive then, or had a message in flight. Takes a while:
     /// for a thread of the runtime that may block.
@@ -171,10 +154,13 @@ impl Manager {
         };
         let mut messages = Vec::new();
         for (message, fate) in pending.into_iter().zip(fates) {
+            let mut message = judge(&name, message, &fate);
             if let Fate::Answered(answer) = &fate {
-                adoption.interactions.push(interaction(&message.prompt, answer));
+                let texts = recovered(&message.prompt, answer, id.as_deref());
+                adoption.interactions.push(turn::raw(texts.interaction));
+                message.response = Some(turn::raw(texts.response));
             }
-            messages.push(judge(&name, id.as_deref(), message, fate));
+            messages.push(message);
         }
         let unanswered = messages
             .iter()
@@ -234,65 +220,44 @@ fn fates(path: Option<&PathBuf>, pending: &[Pending]) -> Result<Vec<Fate>> {
     })
 }
 
-fn judge(name: &str, session_id: Option<&str>, message: Pending, fate: Fate) -> LostMessage {
+/// What became of the message, but for the answer.
+fn judge(name: &str, message: Pending, fate: &Fate) -> LostMessage {
     let refuse = |reason: &str| {
         Some(Error::NotResent {
             name: name.to_owned(),
             reason: reason.to_owned(),
         })
     };
-    let (verdict, response, refusal) = match fate {
-        Fate::Unsent if message.cut => (Verdict::Unsent, None, refuse("it is too long to have been kept")),
-        Fate::Unsent => (Verdict::Unsent, None, None),
+    let (verdict, refusal) = match fate {
+        Fate::Unsent if message.cut => (Verdict::Unsent, refuse("it is too long to have been kept")),
+        Fate::Unsent => (Verdict::Unsent, None),
         // Measured: it drops a uuid that it knows without a word.
         Fate::Unanswered => (
             Verdict::Unanswered,
-            None,
             refuse("the CLI has read it already and would drop it"),
         ),
-        Fate::Answered(answer) => (Verdict::Answered, Some(response(&answer, session_id)), None),
+        Fate::Answered(_) => (Verdict::Answered, None),
     };
     LostMessage {
         uuid: message.uuid,
         prompt: message.prompt,
         sent_at: message.sent_at,
         verdict,
-        response,
+        response: None,
         content: message.content,
         refusal,
     }
 }
 
-fn response(answer: &Answer, session_id: Option<&str>) -> Box<RawValue> {
-    let response = Response {
-        text: &answer.text,
-        cost: 0.0,
-        turns: 0,
-        duration: 0.0,
-        session_id,
-        is_error: answer.is_error,
-        subtype: None,
-        usage: None,
-        permission_denials: [],
-        stop_reason: None,
-        errors: [],
-        recovered: true,
-    };
-    turn::raw(serde_json::to_string(&response).unwrap_or_default())
-}
-
 /// Its cost is not known: no result told it.
-fn interaction(prompt: &RawValue, answer: &Answer) -> Box<RawValue> {
-    let mut interaction = Record::new();
-    interaction.set_raw("prompt", prompt);
-    interaction.set("response", &answer.text);
-    interaction.set("cost", 0);
-    interaction.set("turns", 0);
-    interaction.set("duration", 0);
-    interaction.set("timestamp", answer.at.clone().unwrap_or_else(clock::timestamp));
-    if answer.is_error {
-        interaction.set("isError", true);
-    }
-    interaction.set("recovered", true);
-    turn::raw(interaction.to_json())
+fn recovered(prompt: &RawValue, answer: &Answer, session_id: Option<&str>) -> TurnTexts {
+    let text = serde_json::to_string(&answer.text).unwrap_or_default();
+    let result = TurnResult {
+        is_error: answer.is_error,
+        text: Some(turn::raw(text)),
+        session_id: session_id.map(str::to_owned),
+        ..TurnResult::default()
+    };
+    let timestamp = answer.at.clone().unwrap_or_else(clock::timestamp);
+    turn::describe(&result, TurnKind::Recovered, prompt, 0.0, &timestamp)
 }

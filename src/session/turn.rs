@@ -15,6 +15,8 @@ pub enum TurnKind {
     Background,
     /// The first turn of a fork.
     Fork,
+    /// A turn whose result nobody heard, told by the transcript alone.
+    Recovered,
 }
 
 /// One entry of the history.
@@ -43,6 +45,8 @@ pub struct Marks {
     is_error: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     late: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    recovered: bool,
 }
 
 impl Marks {
@@ -51,10 +55,11 @@ impl Marks {
             kind: match kind {
                 TurnKind::Background => Some("background"),
                 TurnKind::Fork => Some("fork"),
-                TurnKind::Answer | TurnKind::Late => None,
+                TurnKind::Answer | TurnKind::Late | TurnKind::Recovered => None,
             },
             is_error,
             late: kind == TurnKind::Late,
+            recovered: kind == TurnKind::Recovered,
         }
     }
 
@@ -80,6 +85,8 @@ struct Response<'a> {
     permission_denials: &'a RawValue,
     stop_reason: Option<&'a RawValue>,
     errors: &'a RawValue,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    recovered: bool,
 }
 
 /// The interaction and the response of one result.
@@ -126,6 +133,7 @@ pub fn describe(
         permission_denials: result.permission_denials.as_deref().unwrap_or(&empty_list),
         stop_reason: result.stop_reason.as_deref(),
         errors: result.errors.as_deref().unwrap_or(&empty_list),
+        recovered: marks.recovered,
     };
     TurnTexts {
         interaction: to_json(&interaction),
