@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 
 import { standInEnv } from '../testing/index.js'
+import { dice } from './support/dice.mjs'
 import { isAlive, world } from './support/sessions.mjs'
 import { HABITS, near, standInLog } from './support/turns.mjs'
 
@@ -11,17 +12,6 @@ const EXPECTED = new Set([
   ...['ERR_PROCESS_EXITED', 'ERR_TURN_TIMEOUT', 'ERR_SESSION_STOPPED', 'ERR_SESSION_KILLED', 'ERR_SESSION_NOT_ALIVE'],
   ...['ERR_SESSION_NOT_FOUND', 'ERR_NO_SESSION_ID', 'ERR_SESSION_EXISTS', 'ERR_START_FAILED', 'ERR_FORK_FAILED'],
 ])
-
-/** Numbers from 0 to below `n`, the same for each seed (mulberry32). */
-function dice(seed) {
-  let state = seed
-  return (n) => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296) * n)
-  }
-}
 
 /** One random life of a name: a series of calls, some awaited, some not. Collects what each send came to. */
 async function live(m, name, roll, outcomes) {

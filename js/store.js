@@ -97,7 +97,7 @@ function removeOld(store, days, keep) {
 
 /** Brings `sessions.json` up to date, unless it is so big that this would take time. */
 function settle(store) {
-  call(() => nativeOf(store).settle(STOP_ALL_BYTES))
+  storeCall(store, (native) => native.settle(STOP_ALL_BYTES))
 }
 
 /** Records, each history of which is read at the first access, as it was when the records were. */

@@ -7,22 +7,14 @@
 # source and Debian's rustc-web, being of the same version, builds it. It only checks: nothing is linked, nothing runs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source scripts/debian-packages.sh
 
 if (($# > 0)); then
   targets=("$@")
 else
   targets=(x86_64-pc-windows-gnu aarch64-apple-darwin aarch64-unknown-linux-gnu)
 fi
-packages=(rustc-web rust-web-src gcc-mingw-w64-x86-64)
-
-if ! dpkg -s "${packages[@]}" >/dev/null 2>&1; then
-  if ! command -v apt-get >/dev/null || [[ "$(id -u)" != 0 ]]; then
-    echo "skipped: this check needs the Debian packages ${packages[*]}, and they can only be installed by root with apt-get"
-    exit 0
-  fi
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
-fi
+need_debian_packages rustc-web rust-web-src gcc-mingw-w64-x86-64
 
 # For windows-gnu, napi-build looks for a libnode.dll to link with; a check is content with an empty one.
 stub=$(mktemp -d)

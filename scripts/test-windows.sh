@@ -7,22 +7,15 @@
 # where it may, and skips where something cannot be had. On Windows itself: cargo test --no-default-features.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source scripts/debian-packages.sh
 
 target=x86_64-pc-windows-gnu
-packages=(gcc-mingw-w64-x86-64 wine wine64)
 
 if [[ ! -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ]] && ! rustup target add "$target"; then
   echo "skipped: there is no standard library for $target"
   exit 0
 fi
-if ! dpkg -s "${packages[@]}" >/dev/null 2>&1; then
-  if ! command -v apt-get >/dev/null || [[ "$(id -u)" != 0 ]]; then
-    echo "skipped: this needs the Debian packages ${packages[*]}, and they can only be installed by root with apt-get"
-    exit 0
-  fi
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
-fi
+need_debian_packages gcc-mingw-w64-x86-64 wine wine64
 
 folder=$PWD/target/test-windows
 mkdir -p "$folder"

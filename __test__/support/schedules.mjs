@@ -5,6 +5,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+import { dice } from './dice.mjs'
+
 export const quickCli = fileURLToPath(new URL('./quick-cli.sh', import.meta.url))
 
 /** Messages that are answered, and those after which no answer can come; see `quick-cli.sh`. */
@@ -16,17 +18,6 @@ const OUTLIVING = new Set(['deaf', 'close', 'stubborn', 'child'])
 
 /** Longest time until a promise is settled, whatever happens: a time-out, the steps of the ladder, a busy machine. */
 const PATIENCE_MS = 20_000
-
-/** Numbers from 0 to below `n`, the same for each seed (mulberry32). */
-export function dice(seed) {
-  let state = seed
-  return (n) => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296) * n)
-  }
-}
 
 /** What the CLIs of a log received: pid and message each. */
 export function received(file) {

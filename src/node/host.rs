@@ -78,7 +78,7 @@ impl HostQueue {
         let mut items = lock(&self.items);
         let Some(queue) = items.as_mut() else {
             drop(items);
-            self.discard(item);
+            self.leaves(&item);
             return;
         };
         if queue.push(item) {
@@ -164,23 +164,12 @@ impl HostQueue {
         }
     }
 
-    /// JavaScript takes the item.
-    fn hand_over(&self, item: Item, rows: &mut Rows) {
-        if let Item::Session(number, event) = &item {
+    /// The item waits no more: JavaScript takes it, or nobody does.
+    fn leaves(&self, item: &Item) {
+        if let Item::Session(number, event) = item {
             self.taken(*number, event.backlog_bytes());
             if matches!(event, Event::Close { .. }) {
                 lock(&self.sessions).remove(number);
-            }
-        }
-        rows.push(item);
-    }
-
-    /// Nobody takes the item any more.
-    fn discard(&self, item: Item) {
-        if let Item::Session(number, event) = item {
-            self.taken(number, event.backlog_bytes());
-            if matches!(event, Event::Close { .. }) {
-                lock(&self.sessions).remove(&number);
             }
         }
     }
@@ -189,7 +178,7 @@ impl HostQueue {
     fn end(&self) {
         let mut dropped = lock(&self.items).take().unwrap_or_default();
         while let Some(item) = dropped.pop() {
-            self.discard(item);
+            self.leaves(&item);
         }
         self.stop_all();
         self.write_stores();
@@ -306,7 +295,8 @@ impl Host {
         }
         let mut rows = Rows::default();
         for item in items {
-            self.queue.hand_over(item, &mut rows);
+            self.queue.leaves(&item);
+            rows.push(item);
         }
         rows.finish()
     }

@@ -390,15 +390,17 @@ impl Session {
 
     fn perform(&self, effects: Vec<Effect>, state: &State) {
         for effect in effects {
-            if matches!(effect, Effect::Tell(Event::Init { .. })) {
-                self.follow(state);
-            }
             match effect {
                 Effect::Write(line) => self.write(line, state),
                 Effect::EndInput => self.input(|input| input.end()),
                 Effect::Interrupt => self.order(Order::Interrupt),
                 Effect::KillTree => self.order(Order::KillTree),
-                Effect::Tell(event) => self.tell(event),
+                Effect::Tell(event) => {
+                    if matches!(event, Event::Init { .. }) {
+                        self.follow(state);
+                    }
+                    self.tell(event);
+                }
                 Effect::Save => self.save_fields(state),
                 Effect::Record(turn) => self.record_turn(turn, state),
             }
