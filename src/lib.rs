@@ -7,7 +7,10 @@
 //! - [`session`]: the rules of one session, without I/O, and the task that moves its bytes
 //! - [`store`]: records of sessions on disk, shared by threads and processes
 //! - [`manager`]: names, and what a spawn, a resume or a fork is made of
-//! - [`engine`]: the one I/O thread of the process; [`batch`]: its wakes, put together
+//! - [`lease`]: one writer for each conversation, across programs
+//! - [`engine`]: the one I/O thread of the process; [`batch`]: its wakes, put together; [`wakefulness`]: what others do
+//!   for it while it sleeps
+//! - [`faults`], `fuzzing`: what tests put in, and what they put through
 //! - `node` (feature `node`): the binding; the JavaScript on top of it is in `js/`
 //!
 //! # Theory of operation
