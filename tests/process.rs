@@ -254,8 +254,8 @@ impl Writer for SlowWriter {
     }
 }
 
-#[test]
-fn a_message_is_written_once_the_record_has_it_and_not_before() {
+/// Sends a message whose note `answer` decides about; the process must get it then, and not before.
+fn send_with_note(answer: impl FnOnce(Stored)) {
     let dir = tempfile::tempdir().unwrap();
     let got = dir.path().join("got");
     let writer = Arc::new(SlowWriter::default());
@@ -274,10 +274,25 @@ fn a_message_is_written_once_the_record_has_it_and_not_before() {
     // Nothing is to come, which no event can tell.
     std::thread::sleep(Duration::from_millis(100));
     assert!(!got.exists());
-    stored(Ok(()));
+    answer(stored);
     wait_until(|| got.exists());
     let line: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&got).unwrap()).unwrap();
     assert_eq!(pending[0]["uuid"], line["uuid"]);
     bench.session.kill();
     bench.close();
+}
+
+#[test]
+fn a_message_is_written_once_the_record_has_it_and_not_before() {
+    send_with_note(|stored| stored(Ok(())));
+}
+
+#[test]
+fn a_message_is_written_also_if_the_record_could_not_be_or_its_answer_got_lost() {
+    send_with_note(|stored| {
+        stored(Err(Error::Internal {
+            reason: "a test".to_owned(),
+        }));
+    });
+    send_with_note(drop);
 }
