@@ -11,6 +11,7 @@
 //! takes no files, a file system without locks), the other one has to do.
 
 use crate::limits;
+use crate::locked_file;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -193,7 +194,7 @@ fn remove_dead_in(dir: &Path, age: Duration) {
 
 fn remove_if_dead(path: &Path) -> io::Result<()> {
     let file = File::open(path)?;
-    if file.try_lock().is_ok() && is_still_at(&file, path) {
+    if file.try_lock().is_ok() && locked_file::is_still_at(&file, path) {
         fs::remove_file(path)?;
         file.unlock()?;
     }
@@ -213,7 +214,7 @@ fn lock(held: &mut BTreeMap<PathBuf, Locked>, path: &Path) -> io::Result<Result<
     for _ in 0..TRIES {
         let mut file = open(path)?;
         match file.try_lock() {
-            Ok(()) if !is_still_at(&file, path) => {}
+            Ok(()) if !locked_file::is_still_at(&file, path) => {}
             Ok(()) => {
                 let before = read(&mut file).unwrap_or_default();
                 let content = Content {
@@ -225,7 +226,7 @@ fn lock(held: &mut BTreeMap<PathBuf, Locked>, path: &Path) -> io::Result<Result<
                 return Ok(Ok(before));
             }
             Err(TryLockError::WouldBlock) => {
-                let pid = read(&mut file).map(|content| content.pid);
+                let pid = locked_file::holder(path).or_else(|| read(&mut file).map(|content| content.pid));
                 return Ok(Err(Held { pid }));
             }
             Err(TryLockError::Error(error)) => return Err(error),
@@ -275,19 +276,6 @@ fn write(file: &mut File, content: &Content) {
     let _ = file
         .rewind()
         .and_then(|()| file.write_all(format!("{text:<160}\n").as_bytes()));
-}
-
-/// Whether the locked file is the one that others will lock.
-#[cfg(unix)]
-fn is_still_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let identity = |metadata: &fs::Metadata| (metadata.dev(), metadata.ino());
-    matches!((file.metadata(), fs::metadata(path)), (Ok(locked), Ok(current)) if identity(&locked) == identity(&current))
-}
-
-#[cfg(not(unix))]
-fn is_still_at(_file: &File, path: &Path) -> bool {
-    path.exists()
 }
 
 /// A directory of this user alone that is the same for all processes of the user, whatever their environment.
@@ -342,7 +330,13 @@ mod tests {
         let mut other = open(&file(dir.path())).unwrap();
         other.try_lock().unwrap();
         write(&mut other, &Content { pid: 7, cli: None });
-        assert_eq!(take(dir.path()).unwrap_err(), Held { pid: Some(7) });
+        // The kernel knows better than the file, where it tells.
+        let pid = if cfg!(target_os = "linux") {
+            process::id()
+        } else {
+            7
+        };
+        assert_eq!(take(dir.path()).unwrap_err(), Held { pid: Some(pid) });
         remove_dead_in(dir.path(), Duration::ZERO);
         assert!(file(dir.path()).exists());
         drop(other);

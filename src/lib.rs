@@ -28,6 +28,7 @@ pub mod faults;
 pub mod fuzzing;
 pub mod lease;
 pub mod limits;
+mod locked_file;
 pub mod manager;
 #[cfg(feature = "node")]
 mod node;

@@ -1,7 +1,5 @@
 //! The two locks of a commit: one between the threads of this process, one between processes.
 
-#[cfg(unix)]
-use std::fs::Metadata;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -14,6 +12,7 @@ use super::file::{create_dir, open_or_create, store_error};
 use super::files::Files;
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::locked_file;
 
 /// Lets one thread of this process commit at a time. Unlike a mutex it can be waited for with a deadline.
 #[derive(Default)]
@@ -62,7 +61,8 @@ impl Drop for Passage<'_> {
 
 /// The lock between processes: `sessions.lock` in the data directory, held until dropped.
 ///
-/// The holder's process id is in the file, for the error message of those who wait in vain. Only this file is
+/// The holder's process id is in the file, for the error message of those who wait in vain and whose kernel does not
+/// tell. Only this file is
 /// ever locked: where locks are mandatory (Windows), a locked `sessions.json` could not be read by others.
 ///
 /// Those who wait poll, since a wait in the kernel has no deadline. So that a process which commits all the time does
@@ -118,7 +118,7 @@ pub(super) fn nobody_folds(dir: &Path) -> bool {
 /// The error for a lock that another commit holds.
 pub(super) fn busy(dir: &Path) -> Error {
     let path = dir.join("sessions.lock");
-    let holder_pid = read_holder(&path);
+    let holder_pid = locked_file::holder(&path).or_else(|| read_holder(&path));
     let holder = holder_pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
     Error::Store {
         path: path.display().to_string(),
@@ -158,7 +158,7 @@ fn try_once(path: &Path, files: &dyn Files) -> io::Result<Option<File>> {
         Err(TryLockError::WouldBlock) => return Ok(None),
         Err(TryLockError::Error(error)) => return Err(error),
     }
-    if !is_still_at(&file, path) {
+    if !locked_file::is_still_at(&file, path) {
         return Ok(None);
     }
     // Only a message depends on it; a full disk must show where it matters.
@@ -166,19 +166,6 @@ fn try_once(path: &Path, files: &dyn Files) -> io::Result<Option<File>> {
         .rewind()
         .and_then(|()| file.write_all(format!("{:<10}\n", process::id()).as_bytes()));
     Ok(Some(file))
-}
-
-/// Whether the locked file is still the one that others will lock: somebody may have deleted it meanwhile.
-#[cfg(unix)]
-fn is_still_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
-    matches!((file.metadata(), fs::metadata(path)), (Ok(locked), Ok(current)) if identity(&locked) == identity(&current))
-}
-
-#[cfg(not(unix))]
-fn is_still_at(_file: &File, path: &Path) -> bool {
-    path.exists()
 }
 
 /// The process id in the lock file. `None` on Windows, where a locked file cannot be read.
@@ -200,5 +187,18 @@ mod tests {
         drop(passage);
         assert!(gate.enter_until(Instant::now()).is_some());
         drop(gate.enter());
+    }
+
+    /// A holder may be stopped between its lock and its note.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_holder_is_named_though_the_file_still_names_its_predecessor() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("sessions.lock");
+        fs::write(&path, "1         \n").expect("a file");
+        let file = File::open(&path).expect("the file");
+        file.lock().expect("a lock");
+        let pid = process::id();
+        assert!(matches!(busy(dir.path()), Error::Store { holder_pid: Some(holder), .. } if holder == pid));
     }
 }
