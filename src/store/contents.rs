@@ -1,17 +1,21 @@
 //! What the store holds, in memory: of each record all fields but its interactions, of those only where they are.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde_json::value::RawValue;
 
-use super::object::{Key, Object};
+use super::object::{Key, Members, Object};
 use super::record::Record;
 use super::source::{History, Place};
 
 /// The field that holds a record's history.
 pub(super) const INTERACTIONS: &str = "interactions";
+
+/// Its name as JSON.
+pub(super) const INTERACTIONS_JSON: &str = "\"interactions\"";
 
 /// Names and what they hold, in the file's order.
 #[derive(Debug, Clone, Default)]
@@ -58,19 +62,10 @@ impl Entry {
 impl Stored {
     /// Reads an object, which must be a part of `place`.
     pub(super) fn parse(json: &str, place: &Place<'_>) -> Option<Self> {
-        let members = serde_json::from_str::<IndexMap<Key, &RawValue>>(json).ok()?;
-        let mut stored = Self::default();
-        let mut head = Object::default();
-        for (key, value) in members {
-            if key.is(INTERACTIONS) && value.get().starts_with('[') {
-                stored.history = History::of_array(value.get(), place);
-                head.insert(key, "[]".to_owned());
-            } else {
-                head.insert(key, value.get().to_owned());
-            }
-        }
-        stored.head = Arc::new(head.into());
-        Some(stored)
+        let Members(mut members) = serde_json::from_str(json).ok()?;
+        let history = take_history(&mut members, place).unwrap_or_default();
+        let head = Arc::new(members.into_iter().collect::<Object>().into());
+        Some(Self { head, history })
     }
 
     /// The record with its interactions. `head` may be another view of it.
@@ -79,29 +74,47 @@ impl Stored {
             return Ok(Arc::clone(head));
         }
         let mut record = Record::clone(head);
-        record.set_text(INTERACTIONS, self.history.text()?);
+        record.set_text(INTERACTIONS, &self.history.text()?);
         Ok(Arc::new(record))
     }
 
     /// Sets the fields of an object, which must be a part of `place`. False if it is none.
     fn merge(&mut self, json: &str, place: &Place<'_>) -> bool {
-        let Some(fields) = Self::parse(json, place) else {
+        let Ok(Members(mut members)) = serde_json::from_str(json) else {
             return false;
         };
-        if fields.head.get_raw(INTERACTIONS).is_some() {
-            self.history = fields.history;
+        if let Some(history) = take_history(&mut members, place) {
+            self.history = history;
         }
-        Arc::make_mut(&mut self.head).merge(&fields.head);
+        let head = Arc::make_mut(&mut self.head).fields_mut();
+        for (name, value) in members {
+            head.put(&name, value);
+        }
         true
     }
 
     fn add(&mut self, interaction: &str, place: &Place<'_>, keep: Option<usize>) {
         let is_list = |json: &str| json.starts_with('[');
         if !self.head.get_raw(INTERACTIONS).is_some_and(is_list) {
-            Arc::make_mut(&mut self.head).set_text(INTERACTIONS, "[]".to_owned());
+            Arc::make_mut(&mut self.head).set_text(INTERACTIONS, "[]");
         }
         self.history.push(interaction, place, keep);
     }
+}
+
+/// Takes the interactions out of members; an empty list stays in their place. `None` if there is no such field.
+fn take_history(members: &mut [(Cow<'_, str>, &str)], place: &Place<'_>) -> Option<History> {
+    let mut history = None;
+    for (_, value) in members.iter_mut().filter(|(name, _)| name == INTERACTIONS_JSON) {
+        // Of several the last one counts.
+        if value.starts_with('[') {
+            history = Some(History::of_array(value, place));
+            *value = "[]";
+        } else {
+            history = Some(History::default());
+        }
+    }
+    history
 }
 
 impl Contents {

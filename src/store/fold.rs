@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::contents::{Contents, Entry, INTERACTIONS, Stored};
+use super::contents::{Contents, Entry, INTERACTIONS_JSON, Stored};
 use super::draft::Draft;
 use super::file::Stamp;
 use super::files::Files;
@@ -43,12 +43,12 @@ fn write_record(
 ) -> io::Result<(u64, usize)> {
     let mut range = (0, 0);
     let mut separator = '{';
-    for (key, json) in stored.head.fields().members() {
+    for (name, json) in stored.head.fields().members() {
         text.push(separator);
         separator = ',';
-        key.write_json(text);
+        text.push_str(name);
         text.push(':');
-        if !key.is(INTERACTIONS) || stored.history.is_empty() {
+        if name != INTERACTIONS_JSON || stored.history.is_empty() {
             text.push_str(json);
             continue;
         }

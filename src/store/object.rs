@@ -1,14 +1,19 @@
-//! An ordered JSON object whose values stay text.
+//! An ordered JSON object that stays text.
 //!
 //! Values are never decoded and come out byte for byte: numbers such as `1e400`, lone surrogate escapes and
-//! whatever a later version adds survive every rewrite. Used for records and for the whole file.
+//! whatever a later version adds survive every rewrite. It is one text and the places of the members in it: a record
+//! has some 25 short ones, is copied at each change, and is searched from its beginning faster than by hashing.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use indexmap::{Equivalent, IndexMap};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+/// From how many members on two with one name are looked for by hashing.
+const MANY_MEMBERS: usize = 64;
 
 /// Name of a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,11 +34,6 @@ impl Key {
             Ok(text) => Self::Text(text.into()),
             Err(_) => Self::Odd(literal.into()),
         }
-    }
-
-    /// Whether the name is this text.
-    pub(super) fn is(&self, text: &str) -> bool {
-        matches!(self, Self::Text(name) if **name == *text)
     }
 
     /// Appends the name as a JSON string.
@@ -71,54 +71,92 @@ impl<'de> Deserialize<'de> for Key {
     }
 }
 
-/// The members of a JSON object in their order, each value as its JSON text.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// The members of a JSON object in their order.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Object {
-    members: IndexMap<Key, String>,
+    /// The members as JSON, each name as [`Key::write_json`] writes it: `"a":1,"b":[2]`.
+    text: String,
+    members: Vec<Member>,
+}
+
+/// Where in the text a member is. It begins after the comma of the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Member {
+    name_end: usize,
+    end: usize,
 }
 
 impl Object {
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.members.get(name).map(String::as_str)
+        self.find(&literal(name)).map(|index| self.value(index))
     }
 
     /// Sets a member to a text that the caller knows to be one JSON value without white space around it.
-    pub(super) fn set(&mut self, name: &str, json: String) {
-        match self.members.get_mut(name) {
-            Some(value) => *value = json,
-            None => {
-                self.members.insert(name.into(), json);
+    pub(super) fn set(&mut self, name: &str, json: &str) {
+        self.put(&literal(name), json);
+    }
+
+    /// Sets a member by its name as JSON, in the form that [`Members`] has.
+    pub(super) fn put(&mut self, name: &str, json: &str) {
+        match self.find(name) {
+            Some(index) => self.replace(index, json),
+            None => self.push(name, json),
+        }
+    }
+
+    fn push(&mut self, name: &str, json: &str) {
+        if !self.text.is_empty() {
+            self.text.push(',');
+        }
+        self.text.push_str(name);
+        let name_end = self.text.len();
+        self.text.push(':');
+        self.text.push_str(json);
+        let end = self.text.len();
+        self.members.push(Member { name_end, end });
+    }
+
+    fn replace(&mut self, index: usize, json: &str) {
+        let Member { name_end, end } = self.members[index];
+        self.text.replace_range(name_end + 1..end, json);
+        let new_end = name_end + 1 + json.len();
+        if new_end != end {
+            self.members[index].end = new_end;
+            for member in &mut self.members[index + 1..] {
+                member.name_end = member.name_end - end + new_end;
+                member.end = member.end - end + new_end;
             }
         }
     }
 
-    /// The text of a member, which is created with `initial` if absent.
-    pub(super) fn text_mut(&mut self, name: &str, initial: &str) -> &mut String {
-        let index = match self.members.get_index_of(name) {
-            Some(index) => index,
-            None => self.members.insert_full(name.into(), initial.to_owned()).0,
-        };
-        &mut self.members[index]
-    }
-
-    /// Sets a member by its key.
-    pub(super) fn insert(&mut self, key: Key, json: String) {
-        self.members.insert(key, json);
-    }
-
-    /// The members in their order.
-    pub(super) fn members(&self) -> impl Iterator<Item = (&Key, &str)> {
-        self.members.iter().map(|(key, json)| (key, json.as_str()))
-    }
-
     pub(super) fn remove(&mut self, name: &str) -> bool {
-        self.members.shift_remove(name).is_some()
+        let Some(index) = self.find(&literal(name)) else {
+            return false;
+        };
+        let (start, removed) = (self.start(index), self.members.remove(index));
+        // Its comma goes too: the one behind it, or, of the last one, the one before.
+        let gap = if index == self.members.len() {
+            start.saturating_sub(1)..removed.end
+        } else {
+            start..removed.end + 1
+        };
+        self.text.replace_range(gap.clone(), "");
+        for member in &mut self.members[index..] {
+            member.name_end -= gap.len();
+            member.end -= gap.len();
+        }
+        true
+    }
+
+    /// The members in their order: their names as JSON, and their values.
+    pub(super) fn members(&self) -> impl Iterator<Item = (&str, &str)> {
+        (0..self.members.len()).map(|index| (self.name(index), self.value(index)))
     }
 
     /// Sets every member of `other`, new ones at the end.
     pub(super) fn merge(&mut self, other: &Self) {
-        for (key, value) in &other.members {
-            self.members.insert(key.clone(), value.clone());
+        for (name, json) in other.members() {
+            self.put(name, json);
         }
     }
 
@@ -126,52 +164,125 @@ impl Object {
         self.members.is_empty()
     }
 
-    /// About the length of the JSON text.
+    /// The length of the JSON text.
     pub(super) fn weight(&self) -> usize {
-        self.members
-            .iter()
-            .map(|(Key::Text(name) | Key::Odd(name), value)| name.len() + value.len() + 4)
-            .sum()
+        self.text.len() + 2
     }
 
     /// Appends the object as JSON on one line, apart from line breaks that its values bring along.
     pub(super) fn write_json(&self, out: &mut String) {
         out.push('{');
-        for (index, (key, value)) in self.members.iter().enumerate() {
-            if index > 0 {
-                out.push(',');
-            }
-            key.write_json(out);
-            out.push(':');
-            out.push_str(value);
-        }
+        out.push_str(&self.text);
         out.push('}');
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        let mut start = 0;
+        self.members.iter().position(|member| {
+            let found = self.text[start..member.name_end] == *name;
+            start = member.end + 1;
+            found
+        })
+    }
+
+    fn start(&self, index: usize) -> usize {
+        match index {
+            0 => 0,
+            _ => self.members[index - 1].end + 1,
+        }
+    }
+
+    fn name(&self, index: usize) -> &str {
+        &self.text[self.start(index)..self.members[index].name_end]
+    }
+
+    fn value(&self, index: usize) -> &str {
+        &self.text[self.members[index].name_end + 1..self.members[index].end]
+    }
+}
+
+impl fmt::Debug for Object {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{{{}}}", self.text)
+    }
+}
+
+// Of two members with one name the last wins and keeps the first one's place, as in JavaScript.
+impl<'a> FromIterator<(Cow<'a, str>, &'a str)> for Object {
+    fn from_iter<I: IntoIterator<Item = (Cow<'a, str>, &'a str)>>(members: I) -> Self {
+        let members: Vec<_> = members.into_iter().collect();
+        let mut object = Self {
+            text: String::with_capacity(
+                members
+                    .iter()
+                    .map(|(name, json)| name.len() + json.len() + 2)
+                    .sum(),
+            ),
+            members: Vec::with_capacity(members.len()),
+        };
+        if members.len() < MANY_MEMBERS {
+            for (name, json) in members {
+                object.put(&name, json);
+            }
+        } else {
+            let unique: IndexMap<_, _> = members.into_iter().collect();
+            for (name, json) in unique {
+                object.push(&name, json);
+            }
+        }
+        object
     }
 }
 
 impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ObjectVisitor)
+        Members::deserialize(deserializer).map(|members| members.0.into_iter().collect())
     }
 }
 
-struct ObjectVisitor;
+/// The members of an object as they stand there: names as JSON, in the form in which an [`Object`] keeps them.
+pub(super) struct Members<'a>(pub(super) Vec<(Cow<'a, str>, &'a str)>);
 
-impl<'de> Visitor<'de> for ObjectVisitor {
-    type Value = Object;
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a JSON object")
     }
 
-    // Of two members with one name the last wins and keeps the first one's place, as in JavaScript.
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-        let mut members = IndexMap::new();
-        while let Some((key, value)) = map.next_entry::<Key, Box<RawValue>>()? {
-            members.insert(key, Box::<str>::from(value).into_string());
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+        let mut members = Vec::new();
+        while let Some((name, json)) = map.next_entry::<&RawValue, &RawValue>()? {
+            members.push((canonical(name.get()), json.get()));
         }
-        Ok(Object { members })
+        Ok(Members(members))
     }
+}
+
+/// A name in JSON as an [`Object`] keeps it.
+fn canonical(name: &str) -> Cow<'_, str> {
+    // JSON has no control characters in a string, and no quotes without a backslash.
+    if !name.contains('\\') {
+        return Cow::Borrowed(name);
+    }
+    let mut out = String::new();
+    Key::from_literal(name).write_json(&mut out);
+    Cow::Owned(out)
+}
+
+/// A name as JSON.
+pub(super) fn literal(name: &str) -> String {
+    let mut out = String::with_capacity(name.len() + 2);
+    write_string(name, &mut out);
+    out
 }
 
 /// Appends `text` as a JSON string.
@@ -228,6 +339,42 @@ mod tests {
     #[test]
     fn the_last_of_two_members_with_one_name_wins() {
         assert_eq!(round_trip(r#"{"a":1,"b":2,"a":3}"#), r#"{"a":3,"b":2}"#);
+    }
+
+    #[test]
+    fn the_last_of_two_among_many_wins_too() {
+        let members = |last: usize| {
+            let members = (0..MANY_MEMBERS).map(|n| format!("\"m{n}\":{}", if n == 5 { last } else { n }));
+            members.collect::<Vec<_>>().join(",")
+        };
+        let json = format!("{{{},\"m5\":77}}", members(5));
+        assert_eq!(round_trip(&json), format!("{{{}}}", members(77)));
+    }
+
+    #[test]
+    fn members_are_set_and_removed_at_every_place() {
+        let object = |json: &str| serde_json::from_str::<Object>(json).unwrap();
+        for index in 0..3 {
+            let name = ["a", "b", "c"][index];
+            for value in ["2", "\"longer\"", ""] {
+                let mut changed = object(r#"{"a":10,"b":10,"c":10}"#);
+                changed.set(name, value);
+                let values: Vec<_> = changed.members().map(|(_, value)| value.to_owned()).collect();
+                let expected: Vec<_> = (0..3).map(|n| if n == index { value } else { "10" }).collect();
+                assert_eq!(values, expected);
+                assert!(changed.remove(name));
+                assert!(!changed.remove(name));
+                let others = r#"{"a":10,"b":10,"c":10}"#.replace(&format!("\"{name}\":10"), "");
+                assert_eq!(
+                    changed,
+                    object(&others.replace(",,", ",").replace("{,", "{").replace(",}", "}"))
+                );
+            }
+        }
+        let mut alone = object(r#"{"a":1}"#);
+        assert!(alone.remove("a") && alone.is_empty());
+        alone.set("z", "1");
+        assert_eq!(alone, object(r#"{"z":1}"#));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One session's saved form: its fields in their order, each as JSON text.
+//! One session's saved form: its fields in their order, as JSON text.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -60,29 +60,33 @@ impl Record {
     /// Sets a field, a new one at the end. What JSON cannot express becomes `null`, as with `JSON.stringify`.
     pub fn set(&mut self, field: &str, value: impl Serialize) {
         let json = serde_json::to_string(&value).unwrap_or_else(|_| "null".to_owned());
-        self.fields.set(field, json);
+        self.fields.set(field, &json);
     }
 
     /// Sets a field to a JSON text.
     pub fn set_raw(&mut self, field: &str, value: &RawValue) {
-        self.fields.set(field, value.get().to_owned());
+        self.fields.set(field, value.get());
     }
 
     /// Copies the text of one field into another. Does nothing if `from` is absent.
     pub(super) fn copy_field(&mut self, from: &str, to: &str) {
         if let Some(json) = self.fields.get(from).map(str::to_owned) {
-            self.fields.set(to, json);
+            self.fields.set(to, &json);
         }
     }
 
     /// Sets a field to a text that is known to be one JSON value.
-    pub(super) fn set_text(&mut self, field: &str, json: String) {
+    pub(super) fn set_text(&mut self, field: &str, json: &str) {
         self.fields.set(field, json);
     }
 
     /// The fields in their order.
     pub(super) fn fields(&self) -> &Object {
         &self.fields
+    }
+
+    pub(super) fn fields_mut(&mut self) -> &mut Object {
+        &mut self.fields
     }
 
     /// Removes a field; false if there was none.
@@ -93,24 +97,6 @@ impl Record {
     /// Sets every field of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.fields.merge(&other.fields);
-    }
-
-    /// Appends to `interactions`, which is created if it is absent or not an array.
-    ///
-    /// The text is spliced before the closing bracket: the cost does not depend on the array's length.
-    pub fn append_interaction(&mut self, interaction: &RawValue) {
-        let list = self.fields.text_mut("interactions", "[]");
-        if !list.starts_with('[') {
-            "[]".clone_into(list);
-        }
-        list.pop();
-        list.truncate(list.trim_end().len());
-        // No JSON value ends with an opening bracket, so this one is the array's own.
-        if !list.ends_with('[') {
-            list.push(',');
-        }
-        list.push_str(interaction.get());
-        list.push(']');
     }
 
     /// Whether there are no fields.
@@ -132,7 +118,7 @@ impl Record {
         self.fields.write_json(out);
     }
 
-    /// About the length of the JSON text.
+    /// The length of the JSON text.
     pub(super) fn weight(&self) -> usize {
         self.fields.weight() + 2
     }
@@ -155,30 +141,6 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
     use super::*;
-
-    fn appended(json: &str) -> String {
-        let mut record = Record::from_json(json).unwrap();
-        record.append_interaction(&RawValue::from_string(r#"{"n":9}"#.to_owned()).unwrap());
-        record.get_raw("interactions").unwrap().to_owned()
-    }
-
-    #[test]
-    fn an_interaction_goes_before_the_closing_bracket() {
-        assert_eq!(appended(r#"{"interactions":[]}"#), r#"[{"n":9}]"#);
-        assert_eq!(appended(r#"{"interactions":[ ]}"#), r#"[{"n":9}]"#);
-        assert_eq!(appended(r#"{"interactions": [1,"]"] }"#), r#"[1,"]",{"n":9}]"#);
-        assert_eq!(
-            appended("{\"interactions\":[\n  [\n  ]\n]}"),
-            "[\n  [\n  ],{\"n\":9}]"
-        );
-    }
-
-    #[test]
-    fn interactions_that_are_no_array_are_replaced() {
-        assert_eq!(appended("{}"), r#"[{"n":9}]"#);
-        assert_eq!(appended(r#"{"interactions":"[1]"}"#), r#"[{"n":9}]"#);
-        assert_eq!(appended(r#"{"interactions":null}"#), r#"[{"n":9}]"#);
-    }
 
     #[test]
     fn a_field_of_the_wrong_type_reads_as_absent() {
