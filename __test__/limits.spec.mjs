@@ -98,7 +98,8 @@ test('a kill without file descriptors still ends the CLI', { skip }, async (t) =
   await ask('spawn', 'a', { prompt: 'hello' })
   const { text: pid } = await ask('pid', 'a')
   limit(host.pid, 'nofile', openFiles(host.pid))
-  assert.deepEqual(await ask('kill', 'a'), { text: null })
+  // Whether one was left for the record depends on what else the program was at.
+  assert.ok([undefined, 'ERR_STORE'].includes((await ask('kill', 'a')).code))
   await until(() => !isAlive(pid), 'the CLI is gone')
   limit(host.pid, 'nofile', 1024)
   await end()

@@ -6,6 +6,7 @@
 
 use crate::limits;
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,7 +20,7 @@ pub trait Sleeper: Send + Sync {
 struct Batch {
     /// How many reasons there are to collect.
     depth: usize,
-    sleepers: Vec<Arc<dyn Sleeper>>,
+    sleepers: VecDeque<Arc<dyn Sleeper>>,
     since: Option<Instant>,
 }
 
@@ -53,6 +54,15 @@ pub fn together<T>(work: impl FnOnce() -> T) -> T {
 
 /// Wakes `sleeper`: now, or with the batch.
 pub fn wake(sleeper: &Arc<impl Sleeper + 'static>) {
+    collect(sleeper, false);
+}
+
+/// The same, before the others: what it does gives them more to take.
+pub fn wake_first(sleeper: &Arc<impl Sleeper + 'static>) {
+    collect(sleeper, true);
+}
+
+fn collect(sleeper: &Arc<impl Sleeper + 'static>, first: bool) {
     let now = BATCH.with_borrow_mut(|batch| {
         if batch.depth == 0 {
             return true;
@@ -62,7 +72,11 @@ pub fn wake(sleeper: &Arc<impl Sleeper + 'static>) {
         let is_known = |known: &Arc<dyn Sleeper>| Arc::as_ptr(known).cast::<()>() == address;
         if !batch.sleepers.iter().any(is_known) {
             let shared = Arc::clone(sleeper);
-            batch.sleepers.push(shared);
+            if first {
+                batch.sleepers.push_front(shared);
+            } else {
+                batch.sleepers.push_back(shared);
+            }
         }
         false
     });
@@ -71,13 +85,15 @@ pub fn wake(sleeper: &Arc<impl Sleeper + 'static>) {
     }
 }
 
-/// Wakes all that wait.
+/// Wakes all that wait, and whom they wake in turn.
 pub fn flush() {
-    let sleepers = BATCH.with_borrow_mut(|batch| {
-        batch.since = None;
-        std::mem::take(&mut batch.sleepers)
-    });
-    for sleeper in sleepers {
+    let next = || {
+        BATCH.with_borrow_mut(|batch| {
+            batch.since = None;
+            batch.sleepers.pop_front()
+        })
+    };
+    while let Some(sleeper) = next() {
         sleeper.wake();
     }
 }

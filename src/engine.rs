@@ -42,6 +42,8 @@ impl Engine {
             .on_thread_park(|| {
                 batch::flush();
                 wakefulness::falls_asleep();
+                // What was left to this thread may have brought more.
+                batch::flush();
             })
             .on_thread_unpark(wakefulness::wakes_up)
             .max_blocking_threads(limits::BLOCKING_THREADS)

@@ -113,6 +113,16 @@ pub const STORE_LOCK_REST: Duration = Duration::from_micros(1500);
 /// content is compared too. File systems count time in ticks of up to 10 ms; network mounts are coarser.
 pub const STORE_RACY_AGE: Duration = Duration::from_millis(50);
 
+/// A commit that takes less, and what [`STORE_QUICK_CHANGE`] allows, is quick: while the last one was, the next is done by
+/// the thread that brings it. More than an append to memory takes, less than what a disk or a network brings into it.
+pub const STORE_QUICK: Duration = Duration::from_micros(150);
+
+/// What each change may add.
+pub const STORE_QUICK_CHANGE: Duration = Duration::from_micros(20);
+
+/// Most bytes of changes in a commit by the thread that brings it.
+pub const STORE_QUICK_BYTES: usize = 1024 * 1024;
+
 /// How old an empty or unparsable store file must be to be believed. clearctx 3.0.0 writes in place, so a reader
 /// can meet a file that is only half written.
 pub const STORE_SETTLE_AGE: Duration = Duration::from_millis(100);

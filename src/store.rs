@@ -63,7 +63,6 @@ pub use read::{Heads, Histories};
 pub use record::Record;
 pub use warning::Warning;
 
-use crate::batch;
 use crate::error::Result;
 use owner::Liveness;
 use shared::Shared;
@@ -127,7 +126,7 @@ impl Store {
         if changes.is_empty() && applied.is_ok() {
             applied = self.shared.fold_all(u64::MAX).map(|()| Vec::new());
         }
-        // Answers to queued changes that were taken along are the store thread's to give, and so are retries.
+        // Answers to queued changes that were taken along are not for this thread to give, and neither are retries.
         worker::wake(&self.shared);
         worker::wake_folder(&self.shared);
         applied
@@ -144,9 +143,11 @@ impl Store {
         settled
     }
 
-    /// Queues a change for the store thread, which writes everything pending in one commit.
+    /// Queues a change. It is written with everything pending in one commit: by the I/O thread before it sleeps; if that
+    /// sleeps, here and now; by the store thread where it may take time.
     ///
-    /// `done` is called on the store thread, in the order of queueing, with no lock of the store held. A change
+    /// `done` is called on any thread, perhaps before this returns, in the order of queueing, with no lock of the store
+    /// held. A change
     /// that its own condition refuses gets its own error, a failed write fails all of the commit. A `Turn` or
     /// `Merge` that could not be written is kept nevertheless and tried again with each later commit, and by
     /// itself after [`crate::limits::STORE_RETRY`].
@@ -158,10 +159,10 @@ impl Store {
             self.shared.commit_queued();
         }
         self.shared.queue().push(change, done);
-        batch::wake(&self.shared);
+        worker::wake(&self.shared);
     }
 
-    /// Calls `done`, on the store thread, when everything queued before is written, `sessions.json` has it, and,
+    /// Calls `done`, on the store thread or here, when everything queued before is written, `sessions.json` has it, and,
     /// with [`Durability::Disk`], the disk. Changes kept from failed
     /// commits count: `done` gets the error if they fail again.
     pub fn flush(&self, done: Flushed) {

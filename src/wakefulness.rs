@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Something short that any thread may do and that never blocks.
 pub trait Chore: Send + Sync {
     /// Does it.
-    fn carry_out(&self);
+    fn carry_out(self: Arc<Self>);
 }
 
 static AWAKE: AtomicBool = AtomicBool::new(false);
@@ -17,7 +17,7 @@ static LEFT: Mutex<Vec<Arc<dyn Chore>>> = Mutex::new(Vec::new());
 /// Has the I/O thread do the chore if it is awake; else does it here.
 pub fn leave(chore: &Arc<impl Chore + 'static>) {
     if !AWAKE.load(Ordering::Relaxed) {
-        chore.carry_out();
+        Arc::clone(chore).carry_out();
         return;
     }
     let shared = Arc::clone(chore);

@@ -7,6 +7,7 @@ use crate::limits;
 use crate::options::SessionOptions;
 use crate::session::handle::Session;
 use crate::session::record::{Fields, Stored, Writer};
+use crate::session::state::State;
 use crate::store::{Change, Done, Record, Store};
 use serde_json::value::RawValue;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -71,12 +72,12 @@ impl RecordWriter {
         let mut overwritten = false;
         // A turn may be stored while a write waits for the lock, and must not stay under older fields.
         for _ in 0..limits::STORE_CATCH_UPS {
-            let mut fields = session.record_fields();
-            let revision = Some(fields.revision);
             let saved = *lock(&self.saved);
-            if interactions.is_none() && !overwritten && saved >= revision {
+            if interactions.is_none() && !overwritten && saved >= Some(session.read(State::revision)) {
                 break;
             }
+            let mut fields = session.record_fields();
+            let revision = Some(fields.revision);
             let first = saved.is_none() || (self.is_lost() && interactions.is_some());
             if first {
                 // What was sent before there was a record. In a record that is taken over, what another left goes.

@@ -107,7 +107,7 @@ mod unix {
     }
 
     impl Chore for InputPipe {
-        fn carry_out(&self) {
+        fn carry_out(self: Arc<Self>) {
             if !self.lock().flush() {
                 self.left.notify_one();
             }

@@ -20,6 +20,7 @@ use crate::process::tree;
 use crate::protocol::framer::{Framed, Framer};
 use crate::protocol::inbound;
 use crate::wakefulness;
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -294,7 +295,9 @@ fn on_framed(session: &Session, framed: &Framed<'_>) {
         }
         Framed::Line(line) => {
             faults::place("line", session.options());
-            let text = String::from_utf8_lossy(line);
+            // A check of the whole is quicker than the search for what is wrong.
+            let text =
+                std::str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed);
             let frame = inbound::parse(&text);
             let message = session
                 .wants()

@@ -123,6 +123,11 @@ impl Cache {
         self.reload(dir, file)
     }
 
+    /// Whether an append is all that a change needs: no file to be read anew, made or taken over.
+    pub(super) fn is_ready(&self) -> bool {
+        self.loaded && self.journal.is_some() && !self.foreign && self.bad.is_empty()
+    }
+
     /// Forgets the contents: the next refresh reads the files.
     pub(super) fn invalidate(&mut self) {
         self.loaded = false;

@@ -33,6 +33,16 @@ impl Gate {
         Passage { gate: self }
     }
 
+    /// `None` if another thread is in there.
+    pub(super) fn try_enter(&self) -> Option<Passage<'_>> {
+        let mut taken = self.taken();
+        if *taken {
+            return None;
+        }
+        *taken = true;
+        Some(Passage { gate: self })
+    }
+
     /// `None` if another thread does not leave before the deadline.
     pub(super) fn enter_until(&self, deadline: Instant) -> Option<Passage<'_>> {
         let patience = deadline.saturating_duration_since(Instant::now());
@@ -83,6 +93,13 @@ impl StoreLock {
             Ok(None) => Err(busy(dir)),
             Err(error) => Err(store_error(&path, "cannot lock", &error)),
         }
+    }
+
+    /// `None` if it is not to be had at once, whatever the reason.
+    pub(super) fn try_acquire(dir: &Path, files: &dyn Files) -> Option<Self> {
+        let file = try_once(&dir.join("sessions.lock"), files).ok()??;
+        let waiting = dir.join("hosts").join("waiting");
+        Some(Self { file, waiting })
     }
 }
 

@@ -26,16 +26,26 @@ impl Pace {
         self.take_at(Instant::now())
     }
 
+    /// Whether a rewrite is left.
+    pub(super) fn has_left(&mut self) -> bool {
+        self.refill(Instant::now());
+        self.left >= 1.0
+    }
+
     fn take_at(&mut self, now: Instant) -> bool {
-        let passed = now.saturating_duration_since(self.at).as_secs_f64();
-        self.left =
-            (self.left + passed * limits::STORE_REWRITES_PER_SECOND).min(limits::STORE_REWRITES_AT_ONCE);
-        self.at = now;
+        self.refill(now);
         if self.left < 1.0 {
             return false;
         }
         self.left -= 1.0;
         true
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.left =
+            (self.left + passed * limits::STORE_REWRITES_PER_SECOND).min(limits::STORE_REWRITES_AT_ONCE);
+        self.at = now;
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) struct Queue {
     /// Batches that were written or have failed, in order, whose answers are not prepared yet.
     over: VecDeque<Over>,
     answers: VecDeque<Answer>,
+    /// A thread gives answers: one does at a time, so that they are given in order.
+    gives: bool,
     /// What was written last is not known to be durable, and shall be.
     pub(super) unsynced: bool,
     /// The store thread has been told to look here and has not yet.
@@ -82,6 +84,25 @@ impl Queue {
 
     pub(super) fn is_full(&self) -> bool {
         self.waiting.len() >= limits::STORE_QUEUE_CHANGES || self.waiting_bytes >= limits::STORE_QUEUE_BYTES
+    }
+
+    /// Whether all that waits is changes that are appended soon: not many, and nobody waits for more than the append.
+    /// What could not be saved before, and batches whose answers are not given yet, are the store thread's.
+    pub(super) fn is_light(&self) -> bool {
+        let is_change = |waiting: &Waiting| matches!(waiting, Waiting::Change(..));
+        self.over.is_empty()
+            && self.unsaved.is_empty()
+            && self.waiting_bytes < limits::STORE_QUICK_BYTES
+            && self.waiting.iter().all(is_change)
+    }
+
+    /// Whether one of the changes must be in a small `sessions.json` before it is answered.
+    pub(super) fn has_news_for_others(&self) -> bool {
+        let is_for_others = |waiting: &Waiting| match waiting {
+            Waiting::Change(change, _) => change.is_for_others(),
+            Waiting::Flush(_) => true,
+        };
+        self.waiting.iter().any(is_for_others)
     }
 
     /// Whether there is anything to write.
@@ -179,8 +200,16 @@ impl Queue {
         dropped
     }
 
+    /// Whether the caller is to give the answers, until [`Queue::next_answer`] has none.
+    pub(super) fn begin_to_give(&mut self) -> bool {
+        !self.answers.is_empty() && !mem::replace(&mut self.gives, true)
+    }
+
+    /// The next one for who gives them.
     pub(super) fn next_answer(&mut self) -> Option<Answer> {
-        self.answers.pop_front()
+        let next = self.answers.pop_front();
+        self.gives = next.is_some();
+        next
     }
 
     /// Whether the store thread must be told to look here: there is something to do, and it does not know.

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
@@ -43,6 +44,9 @@ pub(super) struct Shared {
     pub(super) plan: Mutex<Plan>,
     /// Held by the thread that writes a big `sessions.json`.
     pub(super) folding: Mutex<()>,
+    /// Whether the last commit took less than [`limits::STORE_QUICK`]. A slow disk or a network holds up the store
+    /// thread only, but for the one commit that tells.
+    quick: AtomicBool,
 }
 
 /// What handles may change for all of them.
@@ -85,6 +89,7 @@ impl Shared {
             pace: Mutex::default(),
             plan: Mutex::default(),
             folding: Mutex::default(),
+            quick: AtomicBool::new(false),
             files: Arc::clone(&options.files),
         });
         shared.set(options);
@@ -180,9 +185,54 @@ impl Shared {
         }
     }
 
+    /// Commits what is queued on the calling thread, if that is one append: nothing to wait for, no file to rewrite, and
+    /// a directory that was quick the last time. False if it is left to the store thread.
+    pub(super) fn commit_if_short(&self) -> bool {
+        let Some(_passage) = self.gate.try_enter() else {
+            return false;
+        };
+        if !self.is_short() {
+            return false;
+        }
+        let Some(lock) = StoreLock::try_acquire(&self.dir, &*self.files) else {
+            return false;
+        };
+        let batch = self.queue().take();
+        let outcome = self.write_all(&lock, &batch, &[]);
+        let mut queue = self.queue();
+        let dropped = match outcome {
+            Ok(outcome) => {
+                queue.written(batch, outcome.queued);
+                0
+            }
+            Err(error) => queue.fail(batch, &error),
+        };
+        // There was nothing before it.
+        queue.answer(1, &Ok(()), &Ok(()));
+        drop(queue);
+        self.warn_of_dropped(dropped);
+        true
+    }
+
+    fn is_short(&self) -> bool {
+        if !self.quick.load(Ordering::Relaxed) || self.is_durable() {
+            return false;
+        }
+        let queue = self.queue();
+        if !queue.is_light() || !queue.has_changes() {
+            return false;
+        }
+        let news = queue.has_news_for_others();
+        drop(queue);
+        let Ok(cache) = self.cache.try_lock() else {
+            return false;
+        };
+        let has_left = |pace: &Mutex<Pace>| pace.lock().unwrap_or_else(PoisonError::into_inner).has_left();
+        cache.is_ready() && !(news && cache.size() < limits::STORE_SMALL_BYTES && has_left(&self.pace))
+    }
+
     fn commit_locked(&self, lock: &StoreLock, batch: Batch, own: &[Change]) -> Result<Vec<Applied>> {
-        let written = catch_unwind(AssertUnwindSafe(|| self.write(lock, &batch, own)));
-        match written.unwrap_or_else(|panic| Err(internal(&*panic))) {
+        match self.write_all(lock, &batch, own) {
             Ok(outcome) => {
                 self.queue().written(batch, outcome.queued);
                 outcome.refused.map_or(Ok(outcome.own), Err)
@@ -192,6 +242,16 @@ impl Shared {
                 Err(error)
             }
         }
+    }
+
+    /// Measures it, and survives a panic.
+    fn write_all(&self, lock: &StoreLock, batch: &Batch, own: &[Change]) -> Result<Outcome> {
+        let began = Instant::now();
+        let written = catch_unwind(AssertUnwindSafe(|| self.write(lock, batch, own)));
+        let changes = u32::try_from(batch.changes().count() + own.len()).unwrap_or(u32::MAX);
+        let most = limits::STORE_QUICK + limits::STORE_QUICK_CHANGE.saturating_mul(changes);
+        self.quick.store(began.elapsed() < most, Ordering::Relaxed);
+        written.unwrap_or_else(|panic| Err(internal(&*panic)))
     }
 
     fn write(&self, lock: &StoreLock, batch: &Batch, own: &[Change]) -> Result<Outcome> {
@@ -312,8 +372,12 @@ impl Shared {
 
     fn fail(&self, batch: Batch, error: &Error) {
         let dropped = self.queue().fail(batch, error);
-        if dropped > 0 {
-            self.warnings.push(Warning::dropped(&self.dir, dropped));
+        self.warn_of_dropped(dropped);
+    }
+
+    fn warn_of_dropped(&self, changes: usize) {
+        if changes > 0 {
+            self.warnings.push(Warning::dropped(&self.dir, changes));
         }
     }
 

@@ -1,7 +1,8 @@
-//! The store thread of the process: commits what is queued, gives the answers, tries again what failed; and the
-//! folding thread, which brings `sessions.json` up to date, so that a big one holds no answer up.
+//! Who commits what is queued. Usually the I/O thread, before it sleeps, or while that sleeps the thread that brings the
+//! change: an append costs less than waking another thread. What may take longer is the store thread's, and what failed
+//! it tries again. The folding thread brings `sessions.json` up to date, so that a big one holds no answer up.
 //!
-//! Each is started at first use and serves all data directories. They are not joined: the end of the process ends them,
+//! Each of the two is started at first use and serves all data directories. They are not joined: the end of the process ends them,
 //! and who wants everything written before flushes.
 
 use std::mem;
@@ -14,19 +15,45 @@ use std::time::Instant;
 use super::shared::Shared;
 use crate::batch::{self, Sleeper};
 use crate::limits;
+use crate::wakefulness::{self, Chore};
 
 type Inbox = Mutex<Option<Sender<Arc<Shared>>>>;
 
 static THREAD: Inbox = Mutex::new(None);
 static FOLDER: Inbox = Mutex::new(None);
 
-/// Has the store thread look at this store, if there is anything to do. Where no thread can be started, the
-/// caller does its work.
+/// Has somebody look at this store, if there is anything to do that nobody knows of.
 pub(super) fn wake(store: &Arc<Shared>) {
-    // Once is enough for everything that is queued: a second look would only repeat what has just failed.
-    if !store.queue().schedule() {
-        return;
+    if store.queue().schedule() {
+        wakefulness::leave(store);
     }
+}
+
+impl Chore for Shared {
+    /// On the I/O thread with all else that comes before it sleeps.
+    fn carry_out(self: Arc<Self>) {
+        batch::wake_first(&self);
+    }
+}
+
+impl Sleeper for Shared {
+    fn wake(self: Arc<Self>) {
+        while self.commit_if_short() {
+            self.queue().unschedule();
+            give_answers(&self);
+            wake_folder(&self);
+            // More may have been queued meanwhile; what could not be written is for the store thread to try again.
+            if !self.queue().schedule() {
+                return;
+            }
+        }
+        hand_over(&self);
+    }
+}
+
+/// Has the store thread look at this store. Where no thread can be started, the caller does its work.
+fn hand_over(store: &Arc<Shared>) {
+    // Once is enough for everything that is queued: a second look would only repeat what has just failed.
     if !send(&THREAD, "clearctx-store", run, store) {
         serve(store);
     }
@@ -152,6 +179,9 @@ fn answer(store: &Shared) {
 }
 
 fn give_answers(store: &Shared) {
+    if !store.queue().begin_to_give() {
+        return;
+    }
     loop {
         // The queue must not be locked while an answer is given: it may queue the next change.
         let Some(answer) = store.queue().next_answer() else {
@@ -159,11 +189,5 @@ fn give_answers(store: &Shared) {
         };
         // The panic hook has reported it; the others still get their answers.
         drop(catch_unwind(AssertUnwindSafe(answer)));
-    }
-}
-
-impl Sleeper for Shared {
-    fn wake(self: Arc<Self>) {
-        wake(&self);
     }
 }
