@@ -4,7 +4,7 @@
 //! After the environment has ended, events are dropped.
 
 use super::queue::Queue;
-use super::rows::Rows;
+use super::rows::{JsText, Rows};
 use crate::batch::{self, Sleeper};
 use crate::engine::Engine;
 use crate::error::Error;
@@ -287,8 +287,8 @@ impl Host {
 
     /// Takes what waits: one JSON array of rows, then the big texts that belong to them, in order. Empty if nothing
     /// waits: then `wake` is called when there is something.
-    #[napi(catch_unwind)]
-    pub fn take(&self) -> Vec<String> {
+    #[napi(catch_unwind, ts_return_type = "Array<string>")]
+    pub fn take(&self) -> Vec<JsText> {
         let items = self.queue.take();
         if items.is_empty() {
             return Vec::new();

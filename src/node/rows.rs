@@ -4,6 +4,8 @@
 use super::error::envelope;
 use super::host::Item;
 use crate::session::event::{Event, Turn};
+use napi::Either;
+use napi::bindgen_prelude::Latin1String;
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -26,10 +28,12 @@ impl Rows {
     }
 
     /// The JSON text, then the texts.
-    pub(super) fn finish(mut self) -> Vec<String> {
+    pub(super) fn finish(mut self) -> Vec<JsText> {
         self.json.push(']');
-        self.texts.insert(0, self.json);
-        self.texts
+        std::iter::once(self.json)
+            .chain(self.texts)
+            .map(js_text)
+            .collect()
     }
 
     fn event(&mut self, number: u64, event: Event) {
@@ -84,6 +88,18 @@ impl Rows {
         let start = if self.json.is_empty() { '[' } else { ',' };
         // Writing to a string cannot fail.
         let _ = write!(self.json, "{start}[{number},{kind},{rest}]");
+    }
+}
+
+/// A text on its way into JavaScript.
+pub(super) type JsText = Either<Latin1String, String>;
+
+/// Plain ASCII, as most lines are, is copied; anything else has to be decoded, which takes several times as long.
+fn js_text(text: String) -> JsText {
+    if text.is_ascii() {
+        Either::A(text.into())
+    } else {
+        Either::B(text)
     }
 }
 

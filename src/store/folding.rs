@@ -54,7 +54,7 @@ enum Folded {
 
 impl Shared {
     /// Rewrites a small file at once, if it is urgent, or plans it.
-    pub(super) fn fold_small(&self, lock: &StoreLock, cache: &mut Cache, urgent: bool) {
+    pub(super) fn fold_small(&self, lock: &StoreLock<'_>, cache: &mut Cache, urgent: bool) {
         let rewrite = urgent
             && cache.size() < limits::STORE_SMALL_BYTES
             && self.pace.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -116,7 +116,7 @@ impl Shared {
             }
             if self.fold_once()? == Folded::Elsewhere {
                 if Instant::now() > deadline {
-                    return Err(lock::busy(&self.dir));
+                    return Err(self.lock_file.busy());
                 }
                 thread::sleep(FOLD_POLL);
             }
@@ -146,7 +146,7 @@ impl Shared {
     }
 
     /// Another program's file counts from now on.
-    pub(super) fn adopt(&self, lock: &StoreLock, cache: &mut Cache) -> Result<()> {
+    pub(super) fn adopt(&self, lock: &StoreLock<'_>, cache: &mut Cache) -> Result<()> {
         if cache.altered || cache.print().is_none() {
             return self.fold_locked(lock, cache, true);
         }
@@ -164,7 +164,7 @@ impl Shared {
     }
 
     /// Writes the file under the lock.
-    fn fold_locked(&self, _lock: &StoreLock, cache: &mut Cache, reload: bool) -> Result<()> {
+    fn fold_locked(&self, _lock: &StoreLock<'_>, cache: &mut Cache, reload: bool) -> Result<()> {
         let files = &*self.files;
         self.install(cache, |(cache, mark)| cache.announce(mark, files), reload)?;
         self.rotate(cache, None);

@@ -1,9 +1,8 @@
 //! The two locks of a commit: one between the threads of this process, one between processes.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::process;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,6 +12,9 @@ use super::files::Files;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::locked_file;
+
+/// How often it is looked who holds the lock, to name it.
+const HOLDER_LOOKS: usize = 10;
 
 /// Lets one thread of this process commit at a time. Unlike a mutex it can be waited for with a deadline.
 #[derive(Default)]
@@ -69,49 +71,154 @@ impl Drop for Passage<'_> {
     }
 }
 
-/// The lock between processes: `sessions.lock` in the data directory, held until dropped.
+/// The lock between processes: `sessions.lock` in the data directory.
 ///
-/// The holder's process id is in the file, for the error message of those who wait in vain and whose kernel does not
-/// tell. Only this file is
-/// ever locked: where locks are mandatory (Windows), a locked `sessions.json` could not be read by others.
+/// The kernel knows who holds it; where it does not tell, the holder's process id is in the file, for the error message
+/// of those who wait in vain. Only this file is ever locked: where locks are mandatory (Windows), a locked
+/// `sessions.json` could not be read by others.
 ///
 /// Those who wait poll, since a wait in the kernel has no deadline. So that a process which commits all the time does
 /// not keep them out, they put a file there, `hosts/waiting`, and who gives the lock back removes it and then leaves
 /// the lock alone for longer than they pause. Left over, the file costs one such moment.
-pub(super) struct StoreLock {
-    file: File,
+pub(super) struct LockFile {
+    path: PathBuf,
     waiting: PathBuf,
+    /// Kept open from one commit to the next.
+    file: Mutex<Option<File>>,
 }
 
-impl StoreLock {
+/// The lock, held until dropped.
+pub(super) struct StoreLock<'a> {
+    at: &'a LockFile,
+    file: Option<File>,
+}
+
+impl LockFile {
+    pub(super) fn new(dir: &Path) -> Self {
+        Self {
+            path: dir.join("sessions.lock"),
+            waiting: dir.join("hosts").join("waiting"),
+            file: Mutex::default(),
+        }
+    }
+
     /// Tries until the deadline, at least once.
-    pub(super) fn acquire(dir: &Path, deadline: Instant, files: &dyn Files) -> Result<Self> {
-        let path = dir.join("sessions.lock");
-        let waiting = dir.join("hosts").join("waiting");
-        match poll(&path, &waiting, deadline, files) {
-            Ok(Some(file)) => Ok(Self { file, waiting }),
-            Ok(None) => Err(busy(dir)),
-            Err(error) => Err(store_error(&path, "cannot lock", &error)),
+    pub(super) fn acquire(&self, deadline: Instant, files: &dyn Files) -> Result<StoreLock<'_>> {
+        match self.poll(deadline, files) {
+            Ok(Some(lock)) => Ok(lock),
+            Ok(None) => Err(self.busy()),
+            Err(error) => Err(store_error(&self.path, "cannot lock", &error)),
         }
     }
 
     /// `None` if it is not to be had at once, whatever the reason.
-    pub(super) fn try_acquire(dir: &Path, files: &dyn Files) -> Option<Self> {
-        let file = try_once(&dir.join("sessions.lock"), files).ok()??;
-        let waiting = dir.join("hosts").join("waiting");
-        Some(Self { file, waiting })
+    pub(super) fn try_acquire(&self, files: &dyn Files) -> Option<StoreLock<'_>> {
+        self.try_once(files).ok()?
+    }
+
+    fn poll(&self, deadline: Instant, files: &dyn Files) -> io::Result<Option<StoreLock<'_>>> {
+        let mut pause = Duration::from_micros(50);
+        loop {
+            if let Some(lock) = self.try_once(files)? {
+                return Ok(Some(lock));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            // A directory that takes no files is no reason to fail here.
+            let _ = open_or_create(&self.waiting);
+            thread::sleep(pause.min(left));
+            pause = (pause * 2).min(limits::STORE_LOCK_POLL);
+        }
+    }
+
+    fn try_once(&self, files: &dyn Files) -> io::Result<Option<StoreLock<'_>>> {
+        // The one that was kept may be of a directory that was deleted; others lock the one that is there now.
+        let kept = self.kept().take();
+        for file in [kept, None] {
+            let file = file.map_or_else(|| self.open(), Ok)?;
+            match files.try_lock(&file) {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    *self.kept() = Some(file);
+                    return Ok(None);
+                }
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+            if locked_file::is_still_at(&file, &self.path) {
+                #[cfg(not(target_os = "linux"))]
+                note_holder(&file);
+                return Ok(Some(StoreLock {
+                    at: self,
+                    file: Some(file),
+                }));
+            }
+            // An error means that closing must do.
+            let _ = file.unlock();
+        }
+        Ok(None)
+    }
+
+    fn open(&self) -> io::Result<File> {
+        match open_or_create(&self.path) {
+            // The data directory was deleted under a running host.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                create_dir(self.path.parent().unwrap_or(&self.path))?;
+                open_or_create(&self.path)
+            }
+            opened => opened,
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<File>> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who holds the lock. Among many who want it there may be a moment between two of them.
+    fn holder(&self) -> Option<u32> {
+        (0..HOLDER_LOOKS).find_map(|look| {
+            if look > 0 {
+                thread::sleep(limits::STORE_LOCK_POLL);
+            }
+            locked_file::holder(&self.path).or_else(|| read_holder(&self.path))
+        })
+    }
+
+    /// The error for a lock that another commit holds.
+    pub(super) fn busy(&self) -> Error {
+        let holder_pid = self.holder();
+        let holder = holder_pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+        Error::Store {
+            path: self.path.display().to_string(),
+            reason: format!("locked by {holder}"),
+            holder_pid,
+        }
     }
 }
 
-impl Drop for StoreLock {
+impl Drop for StoreLock<'_> {
     fn drop(&mut self) {
+        let Some(file) = self.file.take() else { return };
         // Not left to closing: a child between its fork and its exec holds a copy of the descriptor. An error
         // here means that closing must do.
-        let _ = self.file.unlock();
-        if fs::remove_file(&self.waiting).is_ok() {
+        if file.unlock().is_ok() {
+            *self.at.kept() = Some(file);
+        }
+        if fs::remove_file(&self.at.waiting).is_ok() {
             thread::sleep(limits::STORE_LOCK_REST);
         }
     }
+}
+
+/// Only a message depends on it; a full disk must show where it matters.
+#[cfg(not(target_os = "linux"))]
+fn note_holder(mut file: &File) {
+    use std::io::{Seek, Write};
+    use std::process;
+    let _ = file
+        .rewind()
+        .and_then(|()| file.write_all(format!("{:<10}\n", process::id()).as_bytes()));
 }
 
 /// Lets one process at a time write a big `sessions.json`, which it does without the store's lock. `None` if
@@ -130,59 +237,6 @@ pub(super) fn try_folding(dir: &Path) -> io::Result<Option<File>> {
 /// Whether no process writes a big `sessions.json` at the moment.
 pub(super) fn nobody_folds(dir: &Path) -> bool {
     !dir.join("hosts").join("fold.lock").exists() || matches!(try_folding(dir), Ok(Some(_)))
-}
-
-/// The error for a lock that another commit holds.
-pub(super) fn busy(dir: &Path) -> Error {
-    let path = dir.join("sessions.lock");
-    let holder_pid = locked_file::holder(&path).or_else(|| read_holder(&path));
-    let holder = holder_pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
-    Error::Store {
-        path: path.display().to_string(),
-        reason: format!("locked by {holder}"),
-        holder_pid,
-    }
-}
-
-fn poll(path: &Path, waiting: &Path, deadline: Instant, files: &dyn Files) -> io::Result<Option<File>> {
-    let mut pause = Duration::from_micros(50);
-    loop {
-        if let Some(file) = try_once(path, files)? {
-            return Ok(Some(file));
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(None);
-        }
-        // A directory that takes no files is no reason to fail here.
-        let _ = open_or_create(waiting);
-        thread::sleep(pause.min(left));
-        pause = (pause * 2).min(limits::STORE_LOCK_POLL);
-    }
-}
-
-fn try_once(path: &Path, files: &dyn Files) -> io::Result<Option<File>> {
-    let mut file = match open_or_create(path) {
-        // The data directory was deleted under a running host.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            create_dir(path.parent().unwrap_or(path))?;
-            open_or_create(path)?
-        }
-        opened => opened?,
-    };
-    match files.try_lock(&file) {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(None),
-        Err(TryLockError::Error(error)) => return Err(error),
-    }
-    if !locked_file::is_still_at(&file, path) {
-        return Ok(None);
-    }
-    // Only a message depends on it; a full disk must show where it matters.
-    let _ = file
-        .rewind()
-        .and_then(|()| file.write_all(format!("{:<10}\n", process::id()).as_bytes()));
-    Ok(Some(file))
 }
 
 /// The process id in the lock file. `None` on Windows, where a locked file cannot be read.
@@ -215,7 +269,9 @@ mod tests {
         fs::write(&path, "1         \n").expect("a file");
         let file = File::open(&path).expect("the file");
         file.lock().expect("a lock");
-        let pid = process::id();
-        assert!(matches!(busy(dir.path()), Error::Store { holder_pid: Some(holder), .. } if holder == pid));
+        let pid = std::process::id();
+        assert!(
+            matches!(LockFile::new(dir.path()).busy(), Error::Store { holder_pid: Some(holder), .. } if holder == pid)
+        );
     }
 }

@@ -19,7 +19,7 @@ use super::file::{self, SessionsFile, create_dir, store_error};
 use super::files::Files;
 use super::folding::Plan;
 use super::journal::Journal;
-use super::lock::{self, Gate, StoreLock};
+use super::lock::{self, Gate, LockFile, StoreLock};
 use super::options::{Durability, Options};
 use super::owner::Liveness;
 use super::pace::Pace;
@@ -33,6 +33,7 @@ pub(super) struct Shared {
     pub(super) dir: PathBuf,
     pub(super) file: SessionsFile,
     pub(super) gate: Gate,
+    pub(super) lock_file: LockFile,
     cache: Mutex<Cache>,
     queue: Mutex<Queue>,
     pub(super) warnings: Warnings,
@@ -81,6 +82,7 @@ impl Shared {
             file: SessionsFile::new(&dir),
             dir: dir.clone(),
             gate: Gate::default(),
+            lock_file: LockFile::new(&dir),
             cache: Mutex::default(),
             queue: Mutex::default(),
             warnings: Warnings::default(),
@@ -144,12 +146,12 @@ impl Shared {
     pub(super) fn enter(&self, deadline: Instant) -> Result<lock::Passage<'_>> {
         self.gate
             .enter_until(deadline)
-            .ok_or_else(|| lock::busy(&self.dir))
+            .ok_or_else(|| self.lock_file.busy())
     }
 
     /// Lets one process commit.
-    pub(super) fn lock(&self, deadline: Instant) -> Result<StoreLock> {
-        StoreLock::acquire(&self.dir, deadline, &*self.files)
+    pub(super) fn lock(&self, deadline: Instant) -> Result<StoreLock<'_>> {
+        self.lock_file.acquire(deadline, &*self.files)
     }
 
     /// Commits these changes, after everything that is queued. If one is refused, none of them is applied.
@@ -194,7 +196,7 @@ impl Shared {
         if !self.is_short() {
             return false;
         }
-        let Some(lock) = StoreLock::try_acquire(&self.dir, &*self.files) else {
+        let Some(lock) = self.lock_file.try_acquire(&*self.files) else {
             return false;
         };
         let batch = self.queue().take();
@@ -231,7 +233,7 @@ impl Shared {
         cache.is_ready() && !(news && cache.size() < limits::STORE_SMALL_BYTES && has_left(&self.pace))
     }
 
-    fn commit_locked(&self, lock: &StoreLock, batch: Batch, own: &[Change]) -> Result<Vec<Applied>> {
+    fn commit_locked(&self, lock: &StoreLock<'_>, batch: Batch, own: &[Change]) -> Result<Vec<Applied>> {
         match self.write_all(lock, &batch, own) {
             Ok(outcome) => {
                 self.queue().written(batch, outcome.queued);
@@ -245,7 +247,7 @@ impl Shared {
     }
 
     /// Measures it, and survives a panic.
-    fn write_all(&self, lock: &StoreLock, batch: &Batch, own: &[Change]) -> Result<Outcome> {
+    fn write_all(&self, lock: &StoreLock<'_>, batch: &Batch, own: &[Change]) -> Result<Outcome> {
         let began = Instant::now();
         let written = catch_unwind(AssertUnwindSafe(|| self.write(lock, batch, own)));
         let changes = u32::try_from(batch.changes().count() + own.len()).unwrap_or(u32::MAX);
@@ -254,7 +256,7 @@ impl Shared {
         written.unwrap_or_else(|panic| Err(internal(&*panic)))
     }
 
-    fn write(&self, lock: &StoreLock, batch: &Batch, own: &[Change]) -> Result<Outcome> {
+    fn write(&self, lock: &StoreLock<'_>, batch: &Batch, own: &[Change]) -> Result<Outcome> {
         self.tidy(lock);
         let mut guard = self.current_locked(lock)?;
         let cache = &mut *guard;
@@ -304,7 +306,7 @@ impl Shared {
     }
 
     /// Makes the journal ready to be appended to.
-    fn prepare(&self, lock: &StoreLock, cache: &mut Cache) -> Result<()> {
+    fn prepare(&self, lock: &StoreLock<'_>, cache: &mut Cache) -> Result<()> {
         let path = journal_path(&self.dir);
         let cannot_write = |error: io::Error| store_error(&path, "cannot write", &error);
         let journal = match cache.journal.take() {
@@ -346,7 +348,7 @@ impl Shared {
     }
 
     /// The contents, up to date. A broken file is moved aside, which the lock allows.
-    pub(super) fn current_locked(&self, _lock: &StoreLock) -> Result<MutexGuard<'_, Cache>> {
+    pub(super) fn current_locked(&self, _lock: &StoreLock<'_>) -> Result<MutexGuard<'_, Cache>> {
         let mut cache = self.cache();
         if cache.refresh(&self.dir, &self.file)? == Freshness::Corrupt {
             let aside = self.file.move_aside()?;
@@ -359,7 +361,7 @@ impl Shared {
         Ok(cache)
     }
 
-    fn tidy(&self, _lock: &StoreLock) {
+    fn tidy(&self, _lock: &StoreLock<'_>) {
         let mut tidied = self.tidied.lock().unwrap_or_else(PoisonError::into_inner);
         if !*tidied {
             // Another process may be writing a big file beside the lock.

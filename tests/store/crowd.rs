@@ -105,9 +105,7 @@ pub(crate) fn join_the_crowd(store: &Store) {
 fn until_not_busy<T>(mut call: impl FnMut() -> Result<T>) -> T {
     for _ in 0..9 {
         match call() {
-            Err(Error::Store {
-                holder_pid: Some(_), ..
-            }) => {}
+            Err(Error::Store { reason, .. }) if reason.starts_with("locked by") => {}
             done => return done.unwrap(),
         }
     }
