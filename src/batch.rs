@@ -54,15 +54,6 @@ pub fn together<T>(work: impl FnOnce() -> T) -> T {
 
 /// Wakes `sleeper`: now, or with the batch.
 pub fn wake(sleeper: &Arc<impl Sleeper + 'static>) {
-    collect(sleeper, false);
-}
-
-/// The same, before the others: what it does gives them more to take.
-pub fn wake_first(sleeper: &Arc<impl Sleeper + 'static>) {
-    collect(sleeper, true);
-}
-
-fn collect(sleeper: &Arc<impl Sleeper + 'static>, first: bool) {
     let now = BATCH.with_borrow_mut(|batch| {
         if batch.depth == 0 {
             return true;
@@ -72,11 +63,7 @@ fn collect(sleeper: &Arc<impl Sleeper + 'static>, first: bool) {
         let is_known = |known: &Arc<dyn Sleeper>| Arc::as_ptr(known).cast::<()>() == address;
         if !batch.sleepers.iter().any(is_known) {
             let shared = Arc::clone(sleeper);
-            if first {
-                batch.sleepers.push_front(shared);
-            } else {
-                batch.sleepers.push_back(shared);
-            }
+            batch.sleepers.push_back(shared);
         }
         false
     });

@@ -30,9 +30,10 @@ pub(super) fn wake(store: &Arc<Shared>) {
 }
 
 impl Chore for Shared {
-    /// On the I/O thread with all else that comes before it sleeps.
+    /// On the I/O thread with all else that comes before it sleeps. In the order of the wakes: JavaScript, woken for what
+    /// came before, is on its way while the commit is done.
     fn carry_out(self: Arc<Self>) {
-        batch::wake_first(&self);
+        batch::wake(&self);
     }
 }
 
