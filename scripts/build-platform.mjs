@@ -10,7 +10,7 @@ import { delimiter, extname, join } from 'node:path'
 
 import { pythonTools } from './cache.mjs'
 import { OLDEST_GLIBC, platform } from './platforms.mjs'
-import { Problem, main, needRust, root, run, step } from './tools.mjs'
+import { ADDON_FEATURES, Problem, main, needRust, root, run, step } from './tools.mjs'
 
 /** A linker for old Linux systems, from PyPI. */
 const ZIG = ['ziglang==0.17.1', 'cargo-zigbuild==0.24.0']
@@ -34,7 +34,7 @@ await main(async () => {
 
 /** What cargo builds for a file. A program is built without Node-API, with the feature that has its name. */
 function selection(file) {
-  if (isAddon(file)) return ['--lib']
+  if (isAddon(file)) return ['--lib', '--features', ADDON_FEATURES]
   const program = programOf(file)
   return ['--no-default-features', '--features', program.replace('clearctx-', ''), '--bin', program]
 }

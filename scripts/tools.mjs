@@ -11,6 +11,9 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)))
 /** Oldest Node.js that runs the development tools (the package itself asks for less, see `engines`). */
 const NODE_FOR_TOOLS = '20.19'
 
+/** Features of the crate that the addon has beside the default ones. */
+export const ADDON_FEATURES = 'allocator'
+
 /** What the addon is made from, beside `src/`. */
 const BUILD_FILES = ['Cargo.toml', 'Cargo.lock', 'build.rs', 'package.json']
 
@@ -74,7 +77,7 @@ export async function buildAddon({ debug = false, args = [] } = {}) {
   needRust()
   const profile = debug ? [] : ['--release']
   const napi = join(root, 'node_modules/@napi-rs/cli/dist/cli.js')
-  const files = ['--platform', '--no-js', '--dts', 'native.d.ts']
+  const files = ['--platform', '--no-js', '--dts', 'native.d.ts', '--features', ADDON_FEATURES]
   const started = Date.now()
   await step(`building the native addon (${debug ? 'debug' : 'release'})`, () =>
     runNode([napi, 'build', ...files, ...profile, ...args, '--', '--locked'], { what: 'napi build' }),

@@ -19,3 +19,9 @@ mod queue;
 mod rows;
 mod session;
 mod store;
+
+/// What one thread makes another one throws away: a message, an answer, a change of a record. The C library's allocator
+/// makes the two threads wait for each other then.
+#[cfg(feature = "allocator")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
