@@ -6,6 +6,7 @@ import path from 'node:path'
 import { after, describe, test } from 'node:test'
 import { standInEnv, standInPath } from '../testing/index.js'
 import { Client, isAlive, makeHome, readTranscript, STREAMING, takeLeftovers } from './fixtures/stand-in-client.mjs'
+import { until } from './support/sessions.mjs'
 import { kindOf, SCENARIOS } from './fixtures/stand-in-scenarios.mjs'
 
 const OLDER = { CLEARCTX_STAND_IN_HABIT: 'older', CLEARCTX_STAND_IN_SAVE_DELAY_MS: '0' }
@@ -367,7 +368,8 @@ describe('ends', CONCURRENT, () => {
 
   test('a normal end takes the children along', async (t) => {
     const { result } = await askOnce(t, 'stand-in: spawn-children 1')
-    assert.ok(!JSON.parse(result.result).some(isAlive))
+    // A signal is sent, and the kernel ends the process a moment later.
+    await until(() => !JSON.parse(result.result).some(isAlive), 'they are gone')
   })
 
   test('ignore-signals ends at the limit at the latest', async (t) => {

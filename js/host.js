@@ -11,7 +11,7 @@ const { Host } = require('./engine')
 const { decodeError } = require('./errors')
 
 /** How long events are handed on before the event loop gets its turn, in ms. */
-const SLICE_MS = 2
+const SLICE_MS = 1
 
 /**
  * Kinds of rows, as `src/node/rows.rs` numbers them. What follows number and kind: of a turn what
