@@ -17,7 +17,7 @@
 //! A session's state is a machine without I/O behind one mutex. Calls (from a JavaScript thread) and lines,
 //! deadlines and ends (from the I/O thread) change it in short sections; what follows from a change is carried
 //! out before the mutex is released, and nothing of it blocks. What a caller is told has been stored before:
-//! events wait in the session's outbox until the store thread has written what they report.
+//! events wait in the session's outbox until what they report is written.
 
 pub mod batch;
 pub mod clock;

@@ -25,25 +25,39 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 use tempfile::NamedTempFile;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 
 /// Runs a session to its end. A panic fails this session with `ERR_INTERNAL` and ends its process.
-pub(super) async fn supervise(prepared: Prepared, started: Option<Started>, before: Vec<Before>) {
-    let (session, mut mailbox, launch, prompt_file) = prepared.into_parts();
+pub(super) fn start(runtime: &Handle, prepared: Prepared, started: Option<Started>, before: Vec<Before>) {
+    let (session, mailbox, launch, prompt_file) = prepared.into_parts();
     let driven = session.clone();
-    let mut run = tokio::spawn(async move {
-        let started = match started {
-            Some(started) => started,
-            None => match start_after(before, &launch, &driven, &mut mailbox.orders).await {
-                Some(started) => started,
-                None => return,
-            },
-        };
-        // Environment and arguments are not kept for the life of the session.
-        drop(launch);
-        Driver::run(driven, started, mailbox, prompt_file).await;
-    });
+    // A task's memory is kept as long as the session, so the usual one has no room for what few need before.
+    let run = match started {
+        Some(started) => runtime.spawn(Driver::run(driven, started, mailbox, prompt_file)),
+        None => runtime.spawn(run_after(before, launch, driven, mailbox, prompt_file)),
+    };
+    runtime.spawn(supervise(session, run));
+}
+
+async fn run_after(
+    before: Vec<Before>,
+    launch: Launch,
+    session: Session,
+    mut mailbox: Mailbox,
+    prompt_file: Option<NamedTempFile>,
+) {
+    let started = start_after(before, &launch, &session, &mut mailbox.orders).await;
+    // Environment and arguments are not kept for the life of the session.
+    drop(launch);
+    if let Some(started) = started {
+        Driver::run(session, started, mailbox, prompt_file).await;
+    }
+}
+
+async fn supervise(session: Session, mut run: JoinHandle<()>) {
     let failure = tokio::select! {
         run = &mut run => run.err().map(|error| error.to_string()),
         () = session.failed() => Some("a panic".to_owned()),

@@ -116,7 +116,7 @@ impl Prepared {
             // Nobody else knows the session yet, so it cannot have been ended.
             session.has_process(started);
         }
-        engine.runtime().spawn(driver::supervise(self, started, before));
+        driver::start(engine.runtime(), self, started, before);
         Ok(session)
     }
 

@@ -1,4 +1,4 @@
-//! Changes that wait for the store thread, changes that wait for a disk that takes them, and answers to give.
+//! Changes that wait for a commit, changes that wait for a disk that takes them, and answers to give.
 
 use std::collections::VecDeque;
 use std::mem;
