@@ -374,6 +374,10 @@ impl State {
             deadline,
         }) = self.waiting.pop_front()
         {
+            if self.waiting.is_empty() {
+                // Most sessions never have two messages: no room is kept for four.
+                self.waiting = VecDeque::new();
+            }
             effects.push(Effect::Write(outbound::user_message(&message.content, &uuid)));
             self.in_flight = Some(InFlight {
                 send: message.send,

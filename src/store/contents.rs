@@ -90,6 +90,7 @@ impl Stored {
         for (name, value) in members {
             head.put(&name, value);
         }
+        head.compact();
         true
     }
 

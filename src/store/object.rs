@@ -12,6 +12,9 @@ use indexmap::{Equivalent, IndexMap};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+/// Room that an object may keep for later changes.
+const SPARE_BYTES: usize = 128;
+
 /// From how many members on two with one name are looked for by hashing.
 const MANY_MEMBERS: usize = 64;
 
@@ -158,6 +161,14 @@ impl Object {
         for (name, json) in other.members() {
             self.put(name, json);
         }
+    }
+
+    /// Gives back room that changes have left or taken in advance, if it is much.
+    pub(super) fn compact(&mut self) {
+        if self.text.capacity() - self.text.len() > SPARE_BYTES {
+            self.text.shrink_to_fit();
+        }
+        self.members.shrink_to_fit();
     }
 
     pub(super) fn is_empty(&self) -> bool {
