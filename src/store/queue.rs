@@ -90,7 +90,8 @@ impl Queue {
     /// What could not be saved before, and batches whose answers are not given yet, are the store thread's.
     pub(super) fn is_light(&self) -> bool {
         let is_change = |waiting: &Waiting| matches!(waiting, Waiting::Change(..));
-        self.over.is_empty()
+        !self.waiting.is_empty()
+            && self.over.is_empty()
             && self.unsaved.is_empty()
             && self.waiting_bytes < limits::STORE_QUICK_BYTES
             && self.waiting.iter().all(is_change)
@@ -116,6 +117,10 @@ impl Queue {
 
     pub(super) fn has_unsaved(&self) -> bool {
         !self.unsaved.is_empty()
+    }
+
+    pub(super) fn take_if_light(&mut self) -> Option<Batch> {
+        self.is_light().then(|| self.take())
     }
 
     pub(super) fn take(&mut self) -> Batch {
@@ -322,6 +327,18 @@ mod tests {
             (names.len(), names.first().map(String::as_str)),
             (limits::STORE_QUEUE_CHANGES, Some("2"))
         );
+    }
+
+    #[test]
+    fn a_flush_is_not_answered_by_an_append() {
+        let mut queue = Queue::default();
+        assert!(queue.take_if_light().is_none());
+        queue.push(merge("a"), Box::new(|_| {}));
+        queue.push_flush(Box::new(|_| {}));
+        assert!(queue.take_if_light().is_none());
+        drop(queue.take());
+        queue.push(merge("b"), Box::new(|_| {}));
+        assert!(queue.take_if_light().is_some());
     }
 
     #[test]

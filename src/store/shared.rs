@@ -199,7 +199,10 @@ impl Shared {
         let Some(lock) = self.lock_file.try_acquire(&*self.files) else {
             return false;
         };
-        let batch = self.queue().take();
+        // Again, and in one look with the take: a flush that came meanwhile wants more than this.
+        let Some(batch) = self.queue().take_if_light() else {
+            return false;
+        };
         let outcome = self.write_all(&lock, &batch, &[]);
         let mut queue = self.queue();
         let dropped = match outcome {
@@ -221,7 +224,7 @@ impl Shared {
             return false;
         }
         let queue = self.queue();
-        if !queue.is_light() || !queue.has_changes() {
+        if !queue.is_light() {
             return false;
         }
         let news = queue.has_news_for_others();

@@ -103,3 +103,34 @@ fn queued_changes_are_written_though_every_handle_is_gone() {
     assert!(outcome.recv_timeout(PATIENCE).unwrap().unwrap().changed);
     assert!(Store::open(dir.path()).unwrap().get("a").unwrap().is_some());
 }
+
+#[test]
+fn what_was_queued_before_a_flush_is_in_the_file_whoever_commits_meanwhile() {
+    let fixture = Fixture::new();
+    fixture
+        .store
+        .apply([put("s", &json!({ "interactions": [] })), put("other", &json!({}))])
+        .unwrap();
+    std::thread::scope(|scope| {
+        let (stop, stopped) = mpsc::channel::<()>();
+        let store = &fixture.store;
+        scope.spawn(move || {
+            while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
+                later(store, merge("other", &json!({ "n": 1 })))
+                    .recv_timeout(PATIENCE)
+                    .unwrap()
+                    .unwrap();
+            }
+        });
+        for n in 0..100 {
+            let (sender, flushed) = mpsc::channel();
+            let queued = later(store, turn("s", None, n));
+            store.flush(Box::new(move |outcome| sender.send(outcome).unwrap()));
+            flushed.recv_timeout(PATIENCE).unwrap().unwrap();
+            queued.recv_timeout(PATIENCE).unwrap().unwrap();
+            let stored = fixture.stored()["s"]["interactions"].as_array().unwrap().len();
+            assert_eq!(stored, n + 1);
+        }
+        drop(stop);
+    });
+}
