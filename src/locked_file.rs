@@ -1,6 +1,8 @@
 //! What the locks on files between processes have in common.
 
-use std::fs::{self, File};
+#[cfg(unix)]
+use std::fs;
+use std::fs::File;
 use std::path::Path;
 
 /// Whether a locked file is the one that others will lock: somebody may have put another in its place meanwhile.

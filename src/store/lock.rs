@@ -1,7 +1,7 @@
 //! The two locks of a commit: one between the threads of this process, one between processes.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -14,6 +14,7 @@ use crate::limits;
 use crate::locked_file;
 
 /// How often it is looked who holds the lock, to name it.
+#[cfg(target_os = "linux")]
 const HOLDER_LOOKS: usize = 10;
 
 /// Lets one thread of this process commit at a time. Unlike a mutex it can be waited for with a deadline.
@@ -73,7 +74,7 @@ impl Drop for Passage<'_> {
 
 /// The lock between processes: `sessions.lock` in the data directory.
 ///
-/// The kernel knows who holds it; where it does not tell, the holder's process id is in the file, for the error message
+/// On Linux the kernel tells who holds it; elsewhere the holder's process id is in the file, for the error message
 /// of those who wait in vain. Only this file is ever locked: where locks are mandatory (Windows), a locked
 /// `sessions.json` could not be read by others.
 ///
@@ -176,13 +177,24 @@ impl LockFile {
     }
 
     /// Who holds the lock. Among many who want it there may be a moment between two of them.
+    #[cfg(target_os = "linux")]
     fn holder(&self) -> Option<u32> {
         (0..HOLDER_LOOKS).find_map(|look| {
             if look > 0 {
                 thread::sleep(limits::STORE_LOCK_POLL);
             }
-            locked_file::holder(&self.path).or_else(|| read_holder(&self.path))
+            locked_file::holder(&self.path)
         })
+    }
+
+    /// The process id in the file. `None` on Windows, where a locked file cannot be read.
+    #[cfg(not(target_os = "linux"))]
+    fn holder(&self) -> Option<u32> {
+        use std::io::Read;
+        let mut text = String::new();
+        let file = File::open(&self.path).ok()?;
+        file.take(32).read_to_string(&mut text).ok()?;
+        text.trim().parse().ok()
     }
 
     /// The error for a lock that another commit holds.
@@ -237,13 +249,6 @@ pub(super) fn try_folding(dir: &Path) -> io::Result<Option<File>> {
 /// Whether no process writes a big `sessions.json` at the moment.
 pub(super) fn nobody_folds(dir: &Path) -> bool {
     !dir.join("hosts").join("fold.lock").exists() || matches!(try_folding(dir), Ok(Some(_)))
-}
-
-/// The process id in the lock file. `None` on Windows, where a locked file cannot be read.
-fn read_holder(path: &Path) -> Option<u32> {
-    let mut text = String::new();
-    File::open(path).ok()?.take(32).read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
 }
 
 #[cfg(test)]

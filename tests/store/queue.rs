@@ -1,9 +1,15 @@
 //! Changes that are queued for the store thread.
 
-use std::sync::mpsc;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
 
 use clearctx::error::Error;
-use clearctx::store::Store;
+use clearctx::store::{Durability, Files, Options, RealFiles, Store};
 use serde_json::json;
 
 use crate::fixture::{Fixture, PATIENCE, later, merge, put, put_if_free, turn};
@@ -133,4 +139,76 @@ fn what_was_queued_before_a_flush_is_in_the_file_whoever_commits_meanwhile() {
         }
         drop(stop);
     });
+}
+
+/// A disk that is slow as long as it is told to be.
+#[derive(Debug, Default)]
+struct Slow(AtomicBool);
+
+impl Files for Slow {
+    fn write(&self, file: &File, bytes: &[u8]) -> io::Result<()> {
+        if self.0.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(20));
+        }
+        RealFiles.write(file, bytes)
+    }
+
+    fn truncate(&self, file: &File, len: u64) -> io::Result<()> {
+        RealFiles.truncate(file, len)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        RealFiles.sync(file)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealFiles.rename(from, to)
+    }
+
+    fn try_lock(&self, file: &File) -> Result<(), TryLockError> {
+        RealFiles.try_lock(file)
+    }
+}
+
+/// The thread that gives the answer to a change, and so the one that made it.
+fn committer(store: &Store) -> ThreadId {
+    let (sender, receiver) = mpsc::channel();
+    let change = merge("s", &json!({ "n": 1 }));
+    store.apply_later(
+        change,
+        Box::new(move |outcome| sender.send(outcome.map(|_| thread::current().id())).unwrap()),
+    );
+    receiver.recv_timeout(PATIENCE).unwrap().unwrap()
+}
+
+#[test]
+fn an_append_is_made_where_it_is_asked_for_unless_the_last_one_was_slow() {
+    let (fixture, disk) = (Fixture::new(), Arc::new(Slow::default()));
+    let options = Options {
+        files: Arc::clone(&disk) as Arc<dyn Files>,
+        ..Options::default()
+    };
+    let dir = fixture.dir.path().join("slow");
+    let store = Store::open_with(&dir, &options).unwrap();
+    // Too big to be rewritten within a commit.
+    let big = put("big", &json!({ "text": "x".repeat(300 * 1024) }));
+    store.apply([put("s", &json!({})), big]).unwrap();
+    let here = thread::current().id();
+    // The machine may be at other work.
+    let quick = |_: &i32| committer(&store) == here;
+    assert!((0..5000).any(|n| quick(&n)), "no append was made here");
+    disk.0.store(true, Ordering::Relaxed);
+    committer(&store);
+    assert!((0..5).all(|n| !quick(&n)), "a slow disk held the caller up again");
+    disk.0.store(false, Ordering::Relaxed);
+    assert!((0..5000).any(|n| quick(&n)), "it stayed with the store thread");
+    let durable = Options {
+        durability: Durability::Disk,
+        ..options
+    };
+    let store = Store::open_with(&dir, &durable).unwrap();
+    assert!(
+        (0..5).all(|_| committer(&store) != here),
+        "a sync held the caller up"
+    );
 }
