@@ -1,6 +1,5 @@
-//! Tells the linker where Node's symbols come from, when the binding is built.
+//! Tells the linker where Node's symbols come from.
 
 fn main() {
-    #[cfg(feature = "node")]
     napi_build::setup();
 }

@@ -759,7 +759,7 @@ describe('the documentation', () => {
   const codesIn = (text) => new Set(text.match(/\bERR_[A-Z_]+\b/g))
 
   test('has each code in its table and a chapter for it', () => {
-    const codes = new Set([...codesIn(root('src/error.rs')), ...codesIn(root('js/platform.js'))])
+    const codes = new Set([...codesIn(root('crates/core/src/error.rs')), ...codesIn(root('js/platform.js'))])
     assert.deepEqual(codes, new Set(documented.keys()))
     for (const [code, { anchor }] of documented) {
       assert.equal(anchor, code.toLowerCase())
@@ -774,7 +774,7 @@ describe('the documentation', () => {
 
   test('names both warnings that the engine gives', () => {
     const warnings = (text) => new Set(text.match(/\bCLEARCTX_STORE_[A-Z]+\b/g))
-    assert.deepEqual(warnings(root('docs/errors.md')), warnings(root('src/store/warning.rs')))
+    assert.deepEqual(warnings(root('docs/errors.md')), warnings(root('crates/core/src/store/warning.rs')))
   })
 })
 

@@ -3,7 +3,7 @@
 //   node scripts/build-platform.mjs [PLATFORM] [CARGO-ARGUMENT...]       by default this platform
 //
 // Linux binaries are linked by zig, against an old glibc or musl, on any Linux; the others need their own system. Each
-// file that the package lists and that is not the addon is a program of the crate: `clearctx-NAME.PLATFORM`.
+// file that the package lists and that is not the addon is a program with a crate of its name: `clearctx-NAME.PLATFORM`.
 
 import { copyFileSync, chmodSync, readFileSync } from 'node:fs'
 import { delimiter, extname, join } from 'node:path'
@@ -32,11 +32,10 @@ await main(async () => {
   }
 })
 
-/** What cargo builds for a file. A program is built without Node-API, with the feature that has its name. */
+/** What cargo builds for a file. A program has a crate of its name. */
 function selection(file) {
-  if (isAddon(file)) return ['--lib', '--features', ADDON_FEATURES]
-  const program = programOf(file)
-  return ['--no-default-features', '--features', program.replace('clearctx-', ''), '--bin', program]
+  if (isAddon(file)) return ['--package', 'clearctx', '--lib', '--features', ADDON_FEATURES]
+  return ['--package', programOf(file)]
 }
 
 /** `clearctx-NAME.PLATFORM` is the program `clearctx-NAME`. */

@@ -3,7 +3,7 @@
 //
 //   node scripts/sbom.mjs [PLATFORM...]      without a PLATFORM, all
 
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -40,9 +40,11 @@ async function packages() {
   }
 }
 
-/** The crates that are compiled for a target. The tool writes beside Cargo.toml. */
+/** The crates that are compiled for a target. The tool writes beside each Cargo.toml; the addon's document has them all. */
 function engine(cyclonedx, name, target) {
   const args = ['--format', 'json', '--spec-version', '1.5', '--target', target, '--no-build-deps']
   run(cyclonedx, ['cyclonedx', '--quiet', ...args, '--override-filename', `sbom-${name}`], { what: 'cargo-cyclonedx' })
   renameSync(join(root, `sbom-${name}.json`), join(folder, `clearctx-${name}.cdx.json`))
+  for (const crate of readdirSync(join(root, 'crates')))
+    rmSync(join(root, 'crates', crate, `sbom-${name}.json`), { force: true })
 }

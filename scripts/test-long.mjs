@@ -22,12 +22,23 @@ await main(async () => {
   const seed = process.argv[2] ?? String(Math.floor(Date.now() / 86_400_000) * 1_000_000)
   await prepare()
   await step(`schedules in memory, mutated input, from seed ${seed} on`, () => {
-    const args = ['test', '--locked', '--no-default-features', '--release', '--lib', '--', 'schedules', 'fuzzing']
+    const args = ['test', '--locked', '--package', 'clearctx-core', '--release', '--lib', '--', 'schedules', 'fuzzing']
     const env = { CLEARCTX_SEED: seed, CLEARCTX_SCHEDULES: '500000', CLEARCTX_MUTATIONS: '100000' }
     run('cargo', args, { env })
   })
   await step('the store: 500 kills, eight processes for a minute', () => {
-    const args = ['test', '--locked', '--no-default-features', '--release', '--test', 'store', '--', 'crash', 'crowd']
+    const args = [
+      'test',
+      '--locked',
+      '--package',
+      'clearctx-core',
+      '--release',
+      '--test',
+      'store',
+      '--',
+      'crash',
+      'crowd',
+    ]
     run('cargo', args, { env: { CLEARCTX_STORE_ROUNDS: '500', CLEARCTX_STORE_SECONDS: '60' } })
   })
   await step(`schedules on real processes, from seed ${seed} on`, () => {

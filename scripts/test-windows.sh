@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The core's unit tests, and those of Windows' own (tests/windows.rs), built for Windows and run in Wine.
+# The core's unit tests, and those of Windows' own (crates/core/tests/windows.rs), built for Windows and run in Wine.
 #
 #   scripts/test-windows.sh
 #
 # Needs Rust's standard library for x86_64-pc-windows-gnu (rustup target add), mingw and Wine; installs the Debian packages
-# where it may, and skips where something cannot be had. On Windows itself: cargo test --no-default-features.
+# where it may, and skips where something cannot be had. On Windows itself: cargo test.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/debian-packages.sh
@@ -28,4 +28,4 @@ finish() {
   "$(command -v wineserver || echo /usr/lib/wine/wineserver64)" -k || true
 }
 trap finish EXIT
-timeout 1200 cargo test --quiet --locked --no-default-features --lib --test windows --target "$target"
+timeout 1200 cargo test --quiet --locked --package clearctx-core --lib --test windows --target "$target"

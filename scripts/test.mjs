@@ -20,9 +20,9 @@ const suites = {
       runNode(['node_modules/typescript/bin/tsc', '-p', project], { what: `the type check of ${project}` })
     }
   },
-  /** The core without Node-API. */
+  /** The crates below the binding. */
   rust(args) {
-    run('cargo', ['test', '--locked', '--no-default-features', ...args], { what: 'cargo test' })
+    run('cargo', ['test', '--locked', ...args], { what: 'cargo test' })
   },
   /** The public classes on the bundled stand-in of the CLI. */
   js(args) {

@@ -11,11 +11,13 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)))
 /** Oldest Node.js that runs the development tools (the package itself asks for less, see `engines`). */
 const NODE_FOR_TOOLS = '20.19'
 
-/** Features of the crate that the addon has beside the default ones. */
+/** Features of the addon in all that is used: see Cargo.toml. */
 export const ADDON_FEATURES = 'allocator'
 
-/** What the addon is made from, beside `src/`. */
+/** What the addon and the keeper are made from, beside the sources in SOURCE_FOLDERS. */
 const BUILD_FILES = ['Cargo.toml', 'Cargo.lock', 'build.rs', 'package.json']
+
+const SOURCE_FOLDERS = ['src', 'crates']
 
 /** A problem the reader can solve; shown without a stack trace. */
 export class Problem extends Error {}
@@ -92,7 +94,7 @@ export async function buildAddon({ debug = false, args = [] } = {}) {
 async function buildKeeper(built, { debug, target }) {
   const wanted = built.map(keeperOf).filter((file) => file !== null)
   if (wanted.length === 0) return
-  const options = ['--locked', '--no-default-features', '--features', 'keeper', '--bin', 'clearctx-keeper']
+  const options = ['--locked', '--package', 'clearctx-keeper']
   if (!debug) options.push('--release')
   if (target !== undefined) options.push('--target', target)
   await step('building the keeper', () => run('cargo', ['build', ...options], { what: 'cargo build' }))
@@ -117,7 +119,9 @@ function argument(args, name) {
 
 /** Whether addon and keeper are there and nothing that they are made from is newer. Spares asking cargo each time. */
 function addonIsFresh() {
-  const sources = readdirSync(join(root, 'src'), { recursive: true }).map((file) => `src/${file}`)
+  const sources = SOURCE_FOLDERS.flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true }).map((file) => `${folder}/${file}`),
+  )
   const newest = Math.max(...[...sources, ...BUILD_FILES].map((file) => modified(file) ?? Infinity))
   const built = modified('native.d.ts') !== null && addons().length > 0
   const keepers = addons()

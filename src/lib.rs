@@ -1,41 +1,27 @@
-//! clearctx: the engine behind programs that drive many Claude Code CLI processes.
+//! The binding: Node-API on one side, the core on the other. It converts and calls; it decides nothing.
 //!
-//! # Layout, bottom up
-//! - [`error`], [`limits`], [`clock`], [`options`]: errors with stable codes, bounds, time, what a caller chose
-//! - [`protocol`]: the lines that travel over the CLI's pipes
-//! - [`process`]: finds, starts, reads and ends processes
-//! - [`session`]: the rules of one session, without I/O, and the task that moves its bytes
-//! - [`store`]: records of sessions on disk, shared by threads and processes
-//! - [`manager`]: names, and what a spawn, a resume or a fork is made of
-//! - [`lease`]: one writer for each conversation, across programs
-//! - [`engine`]: the one I/O thread of the process; [`batch`]: its wakes, put together; [`wakefulness`]: what others do
-//!   for it while it sleeps
-//! - [`faults`], `fuzzing`: what tests put in, and what they put through
-//! - `node` (feature `node`): the binding; the JavaScript on top of it is in `js/`
+//! - What crosses is text, numbers and JSON: the JavaScript side builds the objects, in its own realm.
+//! - Errors cross as one JSON envelope, which `js/errors.js` decodes ([`error`]).
+//! - Events cross through one queue per JavaScript environment ([`host`]).
 //!
-//! # Theory of operation
-//! A session's state is a machine without I/O behind one mutex. Calls (from a JavaScript thread) and lines,
-//! deadlines and ends (from the I/O thread) change it in short sections; what follows from a change is carried
-//! out before the mutex is released, and nothing of it blocks. What a caller is told has been stored before:
-//! events wait in the session's outbox until what they report is written.
+//! Every export catches panics: in a plain synchronous export one would abort Node.
 
-pub mod batch;
-pub mod clock;
-pub mod engine;
-pub mod error;
-pub mod faults;
-#[cfg(any(test, feature = "fuzzing"))]
-pub mod fuzzing;
-pub mod lease;
-pub mod limits;
-mod locked_file;
-pub mod manager;
-#[cfg(feature = "node")]
-mod node;
-pub mod options;
-pub mod process;
-pub mod protocol;
-pub mod session;
-pub mod store;
-mod sys;
-pub mod wakefulness;
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signatures are what napi-derive can convert"
+)]
+
+mod error;
+mod host;
+mod manager;
+mod queue;
+mod rows;
+mod session;
+mod store;
+
+/// What one thread makes another one throws away: a message, an answer, a change of a record. The C library's allocator
+/// makes the two threads wait for each other then.
+#[cfg(feature = "allocator")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,325 +1,196 @@
-//! Names and records: what a spawn, a resume or a fork is made of, and who may take a name.
-//!
-//! Decides; it starts nothing. The binding layer starts what was planned, in the original's order.
-//!
-//! - [`fork`]: the CLI's own fork, run once.
-//! - [`record_writer`]: keeps a session's record.
-//! - [`recovery`]: what became of the sessions of a host that died.
+//! The manager's decisions, for JavaScript.
 
-pub mod fork;
-pub mod record_writer;
-pub mod recovery;
-
-use crate::clock;
-use crate::engine::Engine;
-use crate::error::{Error, Result};
-use crate::options::{RunOptions, SavedTotals, SessionOptions};
-use crate::process::{left_over, tree};
-use crate::store::{Change, OwnerState, Ownership, Record, Store};
-use recovery::Adoption;
-use serde::{Deserialize, Serialize};
+use crate::error::{envelope, read, throw};
+use crate::host::{Host, HostQueue, Item, to_number};
+use crate::session::{NativeSession, host_view};
+use crate::store::NativeStore;
+use clearctx_core::engine::Engine;
+use clearctx_core::error::Error;
+use clearctx_core::manager::fork::{ForkRequest, Forked};
+use clearctx_core::manager::recovery::{Adoption, Lost, LostMessage};
+use clearctx_core::manager::{Defaults, Manager, Overrides, Resume};
+use clearctx_core::options::SessionOptions;
+use clearctx_core::session::turn;
+use napi::Result;
+use napi::bindgen_prelude::{Either, Undefined};
+use napi_derive::napi;
+use serde_json::json;
 use std::sync::Arc;
 
-/// Statuses of a record that leave its name free.
-const FREE: [&str; 3] = ["stopped", "killed", "failed"];
-
-/// Sessions of one data directory, by name.
-#[derive(Clone)]
-pub struct Manager {
-    store: Store,
+/// Names and records.
+#[napi]
+pub struct NativeManager {
+    manager: Manager,
+    queue: Arc<HostQueue>,
 }
 
-/// What the caller gave; absent means not given.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Overrides {
-    model: Option<String>,
-    work_dir: Option<String>,
-    permission_mode: Option<String>,
-    allowed_tools: Option<Vec<String>>,
-    system_prompt: Option<String>,
-    max_budget: Option<f64>,
-    agent: Option<String>,
-    timeout: Option<f64>,
-    tags: Option<Vec<String>>,
-}
-
-/// What a manager uses where nothing was given.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Defaults {
-    model: String,
-    permission_mode: String,
-    timeout: f64,
-    /// `process.cwd()`.
-    cwd: String,
-    #[serde(flatten)]
-    run: RunOptions,
-}
-
-/// A resume that may be started.
-#[derive(Debug)]
-pub struct Resume {
-    /// What to start.
-    pub options: SessionOptions,
-    /// The record's owner, if it has one.
-    pub predecessor: Option<Predecessor>,
-}
-
-/// The session that had the record before the one that resumes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Predecessor {
-    /// Its token: the record is taken over from this owner alone.
-    pub token: String,
-    /// Whether its CLI outlived its host and must be ended first: two on one conversation would part it.
-    pub left_over: bool,
-}
-
-impl Defaults {
-    /// How the program is run.
-    #[must_use]
-    pub fn run(&self) -> &RunOptions {
-        &self.run
-    }
-}
-
-impl Manager {
-    /// A manager on this store.
-    #[must_use]
-    pub fn new(store: Store) -> Self {
-        Self { store }
-    }
-
-    /// The store.
-    #[must_use]
-    pub fn store(&self) -> &Store {
-        &self.store
-    }
-
-    /// Checks that no record holds the name.
-    ///
-    /// # Errors
-    /// `ERR_SESSION_EXISTS`, `ERR_STORE`.
-    pub fn check_name(&self, name: &str) -> Result<()> {
-        let status = self
-            .store
-            .head(name)?
-            .map(|record| record.get_str("status").unwrap_or_default());
-        match status {
-            Some(status) if !FREE.contains(&status.as_str()) => Err(Error::SessionStored {
-                name: name.to_owned(),
-                status,
-            }),
-            _ => Ok(()),
+#[napi]
+impl NativeManager {
+    /// A manager on a store.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(host: &Host, store: &NativeStore) -> Self {
+        Self {
+            manager: Manager::new(store.store.clone()),
+            queue: host.queue(),
         }
     }
 
-    /// A new session.
-    ///
-    /// # Errors
-    /// `ERR_SESSION_EXISTS`, `ERR_STORE`.
-    pub fn plan_spawn(&self, name: &str, given: Overrides, defaults: Defaults) -> Result<SessionOptions> {
-        self.check_name(name)?;
-        Ok(SessionOptions {
-            name: name.to_owned(),
-            model: given.model.unwrap_or(defaults.model),
-            work_dir: given.work_dir.unwrap_or(defaults.cwd),
-            permission_mode: given.permission_mode.unwrap_or(defaults.permission_mode),
-            allowed_tools: given.allowed_tools.unwrap_or_default(),
-            system_prompt: given.system_prompt.unwrap_or_default(),
-            max_budget: given.max_budget,
-            agent: given.agent,
-            timeout: Some(given.timeout.unwrap_or(defaults.timeout)),
-            session_id: None,
-            new_session_id: None,
-            tags: given.tags.unwrap_or_default(),
-            parent: None,
-            cli_totals: None,
-            created: Some(clock::timestamp()),
-            run: defaults.run,
-        })
-    }
-
-    /// A session that goes on with the conversation of its record.
-    ///
-    /// # Errors
-    /// `ERR_SESSION_NOT_FOUND`, `ERR_NO_SESSION_ID`, `ERR_SESSION_HELD` if a live session elsewhere has the
-    /// name, `ERR_STORE`.
-    pub fn plan_resume(&self, name: &str, defaults: Defaults) -> Result<Resume> {
-        self.plan_going_on(name, None, defaults)
-    }
-
-    /// The same for a session that [`Manager::lost`] has told of.
-    ///
-    /// # Errors
-    /// As [`Manager::plan_resume`].
-    pub fn plan_recovery(&self, name: &str, adoption: &Adoption, defaults: Defaults) -> Result<Resume> {
-        self.plan_going_on(name, Some(adoption), defaults)
-    }
-
-    fn plan_going_on(&self, name: &str, adoption: Option<&Adoption>, defaults: Defaults) -> Result<Resume> {
-        let owned = self.store.owner_of(name)?.ok_or_else(|| Error::SessionNotFound {
-            name: name.to_owned(),
-        })?;
-        let record = self.store.get(name)?.unwrap_or_else(|| Arc::clone(&owned.record));
-        let known = conversation(&record);
-        let begun = adoption.and_then(Adoption::begun).filter(|_| known.is_none());
-        let id = known.or_else(|| begun.map(|begun| begun.id.clone()));
-        let id = id.ok_or_else(|| Error::NoSessionId {
-            name: name.to_owned(),
-        })?;
-        // Another host may have gone on with it since it was looked at.
-        let is_taken = adoption.is_some_and(|adoption| !adoption.is_of(owned.token.as_deref()));
-        if is_taken || lives_elsewhere(&owned) {
-            return Err(Error::SessionHeld {
-                name: name.to_owned(),
-                session_id: id,
-                holder_pid: owned.host_pid,
-            });
-        }
-        let predecessor = owned.token.clone().map(|token| Predecessor {
-            left_over: outlived_by(&owned).is_some(),
-            token,
-        });
-        let mut options = from_record(name, &record, id, defaults);
-        if begun.is_some_and(|begun| !begun.exists) {
-            options.new_session_id = options.session_id.take();
-        }
-        Ok(Resume { options, predecessor })
-    }
-
-    /// Ends the session of a name that no live session of the calling manager has: marks its record, and
-    /// ends the process where another manager of this process or another host owns it, be that host dead.
-    ///
-    /// # Errors
-    /// `ERR_STORE`, `ERR_INTERNAL`.
-    pub fn kill_stored(&self, name: &str) -> Result<()> {
-        let Some(owned) = self.store.owner_of(name)? else {
-            return Ok(());
-        };
-        let mut fields = Record::new();
-        fields.set("status", "killed");
-        if owned.state != OwnerState::None {
-            // Without its token the record is no longer the owner's to change, so its last save will not come.
-            fields.set("owner", ());
-            fields.set("pid", ());
-        }
-        let change = Change::Merge {
-            name: name.to_owned(),
-            fields,
-            token: None,
-            create: false,
-        };
-        self.store.apply([change])?;
-        end_process_elsewhere(&owned)
-    }
-
-    /// Ends what hosts left behind in this directory that have ended without a keeper, in the background. The CLI of
-    /// such a host works on until its turn ends, and its tools as long as they like.
+    /// Ends, in the background, what hosts left behind in this directory that ended without a keeper.
+    #[napi(catch_unwind)]
     pub fn sweep(&self) {
-        let store = self.store.clone();
-        let look = move || {
-            // What the store has to say of itself it says at the next call.
-            let lost = store.lost_tokens().unwrap_or_default();
-            if let (false, Ok(engine)) = (lost.is_empty(), Engine::get()) {
-                engine.runtime().spawn(left_over::end(lost));
-            }
+        self.manager.sweep();
+    }
+
+    /// JSON of the options of a new session.
+    #[napi(catch_unwind)]
+    pub fn plan_spawn(&self, name: String, given: String, defaults: String) -> Result<String> {
+        let (given, defaults) = (
+            read::<Overrides>(&given, "options")?,
+            read::<Defaults>(&defaults, "options")?,
+        );
+        let options = self
+            .manager
+            .plan_spawn(&name, given, defaults)
+            .map_err(|error| throw(&error))?;
+        Ok(options_json(&options))
+    }
+
+    /// JSON `{options, predecessor}` of a session that goes on with its record.
+    #[napi(catch_unwind)]
+    pub fn plan_resume(&self, name: String, defaults: String) -> Result<String> {
+        let defaults = read::<Defaults>(&defaults, "options")?;
+        resume_json(self.manager.plan_resume(&name, defaults))
+    }
+
+    /// Looks at the sessions of hosts that have ended; the number of the outcome to come, which is a JSON array.
+    #[napi(catch_unwind)]
+    pub fn recover(&self, defaults: String, env: Vec<String>, cwd: String) -> Result<f64> {
+        let defaults = read::<Defaults>(&defaults, "options")?;
+        let host = host_view(env, cwd);
+        let engine = Engine::get().map_err(|error| throw(&error))?;
+        let number = engine.next_number();
+        let (manager, queue) = (self.manager.clone(), Arc::clone(&self.queue));
+        let look = engine
+            .runtime()
+            .spawn_blocking(move || manager.lost(defaults.run(), &host));
+        engine.runtime().spawn(async move {
+            let lost = look.await.unwrap_or_else(|error| {
+                Err(Error::Internal {
+                    reason: format!("recovery failed: {error}"),
+                })
+            });
+            queue.push(Item::Done(number, lost.map(|lost| lost_json(&lost))));
+        });
+        Ok(to_number(number))
+    }
+
+    /// As `planResume`, for a session that `recover` has told of; `adoption` is JSON of what it said.
+    #[napi(catch_unwind)]
+    pub fn plan_recovery(&self, name: String, adoption: String, defaults: String) -> Result<String> {
+        let (adoption, defaults) = (
+            read::<Adoption>(&adoption, "adoption")?,
+            read::<Defaults>(&defaults, "options")?,
+        );
+        let resume = self.manager.plan_recovery(&name, &adoption, defaults);
+        resume_json(resume)
+    }
+
+    /// Starts a fork; the number of the outcome to come, which is JSON `{options, response, interaction, cost,
+    /// turns}`. `live` is the source, if it lives; `request` is JSON of what is asked for.
+    #[napi(catch_unwind)]
+    pub fn fork(
+        &self,
+        live: Either<&NativeSession, Undefined>,
+        request: String,
+        defaults: String,
+        env: Vec<String>,
+        cwd: String,
+    ) -> Result<f64> {
+        let (request, defaults) = (
+            read::<ForkRequest>(&request, "options")?,
+            read::<Defaults>(&defaults, "options")?,
+        );
+        let live = match &live {
+            Either::A(native) => Some(&native.session),
+            Either::B(()) => None,
         };
-        let thread = std::thread::Builder::new().name("clearctx-sweep".to_owned());
-        // Fails where there is no room for a thread; the next manager looks again.
-        let _ = thread.spawn(look);
+        let engine = Engine::get().map_err(|error| throw(&error))?;
+        let plan = self.manager.plan_fork(live, request, defaults);
+        let plan = plan.map_err(|error| throw(&error))?;
+        let options = plan.options.clone();
+        let ready = plan
+            .prepare(&host_view(env, cwd))
+            .map_err(|error| throw(&error))?;
+        let number = engine.next_number();
+        let queue = Arc::clone(&self.queue);
+        let cancel = queue.add_fork(number);
+        engine.runtime().spawn(async move {
+            let forked = ready.run(&cancel).await;
+            queue.remove_fork(number);
+            queue.push(Item::Done(
+                number,
+                forked.map(|forked| forked_json(options, forked)),
+            ));
+        });
+        Ok(to_number(number))
     }
 
-    /// Removes a record, and ends the process where another manager or another live host owns it.
-    ///
-    /// # Errors
-    /// `ERR_STORE`, `ERR_INTERNAL`.
-    pub fn delete_stored(&self, name: &str) -> Result<bool> {
-        let owned = self.store.owner_of(name)?;
-        let applied = self.store.apply([Change::Delete {
-            name: name.to_owned(),
-        }])?;
-        if let Some(owned) = owned {
-            end_process_elsewhere(&owned)?;
-        }
-        Ok(applied.iter().any(|applied| applied.changed))
+    /// Ends a fork that has not ended.
+    #[napi(catch_unwind)]
+    pub fn cancel_fork(&self, number: f64) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a number we gave out"
+        )]
+        self.queue.cancel_fork(number as u64);
     }
-}
 
-/// The CLI's id of a record's conversation.
-fn conversation(record: &Record) -> Option<String> {
-    record.get_str("claudeSessionId").filter(|id| !id.is_empty())
-}
+    /// Marks a stored session as killed.
+    #[napi(catch_unwind)]
+    pub fn kill_stored(&self, name: String) -> Result<()> {
+        self.manager.kill_stored(&name).map_err(|error| throw(&error))
+    }
 
-fn from_record(name: &str, record: &Record, id: String, defaults: Defaults) -> SessionOptions {
-    let text = |field: &str| record.get_str(field).filter(|text| !text.is_empty());
-    SessionOptions {
-        name: name.to_owned(),
-        model: text("model").unwrap_or(defaults.model),
-        work_dir: text("workDir").unwrap_or(defaults.cwd),
-        permission_mode: text("permissionMode").unwrap_or(defaults.permission_mode),
-        allowed_tools: record.get("allowedTools").unwrap_or_default(),
-        system_prompt: text("systemPrompt").unwrap_or_default(),
-        max_budget: record.get_f64("maxBudget").filter(|usd| *usd > 0.0),
-        agent: text("agent"),
-        timeout: Some(
-            record
-                .get_f64("timeout")
-                .filter(|ms| *ms > 0.0)
-                .unwrap_or(defaults.timeout),
-        ),
-        session_id: Some(id),
-        new_session_id: None,
-        tags: record.get("tags").unwrap_or_default(),
-        parent: text("parent"),
-        cli_totals: record.get::<SavedTotals>("cliTotals"),
-        created: text("created"),
-        run: defaults.run,
+    /// Removes a stored session; whether there was one.
+    #[napi(catch_unwind)]
+    pub fn delete_stored(&self, name: String) -> Result<bool> {
+        self.manager.delete_stored(&name).map_err(|error| throw(&error))
     }
 }
 
-/// The mark of a CLI that outlived its host.
-fn outlived_by(owned: &Ownership) -> Option<&str> {
-    let mark = owned.token.as_deref()?;
-    let lives = owned.state == OwnerState::Dead && owned.cli_pid.is_some_and(|pid| tree::carries(pid, mark));
-    lives.then_some(mark)
+fn resume_json(resume: std::result::Result<Resume, Error>) -> Result<String> {
+    let resume = resume.map_err(|error| throw(&error))?;
+    Ok(json!({ "options": resume.options, "predecessor": resume.predecessor }).to_string())
 }
 
-/// Whether the record belongs to a live session that the calling manager does not have.
-fn lives_elsewhere(owned: &Ownership) -> bool {
-    let ended = owned
-        .record
-        .get_str("status")
-        .is_some_and(|status| FREE.contains(&status.as_str()));
-    match owned.state {
-        OwnerState::OtherAlive => !ended,
-        OwnerState::Ours => !ended && own_session(owned).is_some(),
-        OwnerState::None | OwnerState::Dead => false,
-    }
+/// Each session with, beside what it says, why each of its messages cannot be sent again, or null.
+fn lost_json(lost: &[Lost]) -> String {
+    let refusal = |message: &LostMessage| {
+        let envelope = message.refusal.as_ref().map(envelope);
+        turn::raw(envelope.unwrap_or_else(|| "null".to_owned()))
+    };
+    let with_refusals = |lost| -> (_, Vec<_>) { (lost, Lost::messages(lost).map(refusal).collect()) };
+    let all: Vec<_> = lost.iter().map(with_refusals).collect();
+    serde_json::to_string(&all).unwrap_or_else(|_| "[]".to_owned())
 }
 
-fn own_session(owned: &Ownership) -> Option<crate::session::handle::Session> {
-    let token = owned.token.as_deref()?;
-    Engine::get().ok()?.find(token)
+fn options_json(options: &SessionOptions) -> String {
+    serde_json::to_string(options).unwrap_or_else(|_| "null".to_owned())
 }
 
-fn end_process_elsewhere(owned: &Ownership) -> Result<()> {
-    match owned.state {
-        OwnerState::Ours => {
-            if let Some(session) = own_session(owned) {
-                session.kill();
-            }
-        }
-        OwnerState::OtherAlive | OwnerState::Dead => {
-            if let (Some(_), Some(mark)) = (owned.cli_pid, owned.token.clone()) {
-                // Takes a few ms; the caller need not wait for it.
-                Engine::get()?
-                    .runtime()
-                    .spawn_blocking(move || tree::kill_leftovers(&mark));
-            }
-        }
-        OwnerState::None => {}
-    }
-    Ok(())
+fn forked_json(options: SessionOptions, forked: Forked) -> String {
+    let options = SessionOptions {
+        session_id: Some(forked.session_id),
+        cli_totals: Some(forked.cli_totals),
+        ..options
+    };
+    format!(
+        "{{\"options\":{},\"response\":{},\"interaction\":{},\"cost\":{},\"turns\":{}}}",
+        options_json(&options),
+        forked.response,
+        forked.interaction,
+        json!(forked.cost),
+        forked.turns
+    )
 }

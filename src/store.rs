@@ -1,207 +1,175 @@
-//! The store: one record per session name in `sessions.json`, shared by any number of threads and processes.
-//!
-//! Callers hand over [`Change`]s, never whole states; a change is applied to what the files hold at that moment,
-//! under a lock between processes, and costs one line in `sessions.journal`. `sessions.json` follows: at once while
-//! it is small, in the background when it is not. Reads take no lock and are always current. A killed process loses
-//! nothing that was answered.
-//!
-//! Of a record all fields are in memory but its interactions; of those only where they are in the files. Who may
-//! use a name, and what a session's fields mean, is the manager's business.
-//!
-//! - `object`, `record`, `entries`: JSON in memory, values kept as text
-//! - `contents`, `source`: the records, and where their interactions are
-//! - `change`, `apply`, `view`, `age`, `owner`: what changes do, how records read, who owns them
-//! - `file`, `draft`, `scan`, `print`, `journal`, `line`, `lock`, `files`: the files
-//! - `cache`, `load`: what is in memory, and which files it is from
-//! - `shared`, `queue`, `worker`, `folding`, `fold`, `pace`: the commit, the group commit, and `sessions.json`
+//! The store, for JavaScript.
 
-mod age;
-mod apply;
-mod cache;
-mod change;
-mod contents;
-mod draft;
-mod entries;
-mod file;
-mod files;
-mod fold;
-mod folding;
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) mod fuzzing;
-mod journal;
-mod line;
-mod load;
-mod lock;
-mod object;
-mod options;
-mod owner;
-mod pace;
-mod print;
-mod queue;
-mod read;
-mod record;
-mod scan;
-mod shared;
-mod source;
-mod view;
-mod warning;
-mod worker;
-
+use crate::error::{read, throw, unreadable};
+use crate::host::{Host, HostQueue, Item};
+use clearctx_core::engine::Engine;
+use clearctx_core::error::Error;
+use clearctx_core::store::{Change, Durability, Entries, Heads, Histories, Options, Record, Store};
+use napi::Result;
+use napi_derive::napi;
 use std::collections::HashSet;
-use std::fmt;
-use std::path::{Path, PathBuf};
-use std::process;
+use std::path::Path;
 use std::sync::Arc;
 
-pub use change::{Applied, Change};
-pub use entries::Entries;
-pub use files::{Files, RealFiles};
-pub use options::{Durability, Options};
-pub use owner::{Owner, OwnerState, Ownership};
-pub use queue::{Done, Flushed};
-pub use read::{Heads, Histories};
-pub use record::Record;
-pub use warning::Warning;
+/// Fields of a record that only the engine writes. A record that a caller sets without them keeps them: it
+/// would lose its session otherwise.
+const ENGINE_FIELDS: [&str; 3] = ["owner", "pid", "cliTotals"];
 
-use crate::error::Result;
-use owner::Liveness;
-use shared::Shared;
-
-/// A handle on one data directory; cheap to clone. All handles of the process on one directory share a state.
-///
-/// Dropping handles loses nothing: queued changes are still written, as long as the process lives.
-#[derive(Clone)]
-pub struct Store {
-    shared: Arc<Shared>,
+/// Records of one data directory.
+#[napi]
+pub struct NativeStore {
+    pub(crate) store: Store,
+    queue: Arc<HostQueue>,
 }
 
-impl fmt::Debug for Store {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Store")
-            .field("data_dir", &self.data_dir())
-            .finish_non_exhaustive()
-    }
-}
-
-impl Store {
-    /// Opens a data directory, which is created with mode 0700 if it does not exist. Reads no file yet.
-    pub fn open(data_dir: &Path) -> Result<Self> {
-        Self::open_with(data_dir, &Options::default())
-    }
-
-    /// The same, with options, which count for all handles of the process on that directory.
-    pub fn open_with(data_dir: &Path, options: &Options) -> Result<Self> {
+#[napi]
+impl NativeStore {
+    /// Opens a data directory, which is made if it is not there. The options count for all of this process there.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(host: &Host, data_dir: String, durable: bool, max_history: Option<u32>) -> Result<Self> {
+        let options = Options {
+            durability: if durable { Durability::Disk } else { Durability::Os },
+            max_history: max_history.and_then(|most| usize::try_from(most).ok()),
+            ..Options::default()
+        };
+        let store = Store::open_with(Path::new(&data_dir), &options).map_err(|error| throw(&error))?;
+        host.queue().add_store(&store);
         Ok(Self {
-            shared: Shared::open(data_dir, options)?,
+            store,
+            queue: host.queue(),
         })
     }
 
-    /// The data directory, absolute and without symbolic links.
-    #[must_use]
-    pub fn data_dir(&self) -> &Path {
-        self.shared.dir()
+    /// JSON of all records by name.
+    #[napi(catch_unwind)]
+    pub fn load_all(&self) -> Result<String> {
+        done(self.store.load_all_json())
     }
 
-    /// `sessions.json` in the data directory.
-    #[must_use]
-    pub fn sessions_file(&self) -> &Path {
-        self.shared.file().path()
+    /// Replaces everything by this JSON object.
+    #[napi(catch_unwind)]
+    pub fn save_all(&self, json: String) -> Result<()> {
+        let entries = Entries::from_json(&json).map_err(|error| unreadable("data", &error))?;
+        done(self.store.apply([Change::ReplaceAll(entries)])).map(|_| ())
     }
 
-    /// Where hosts show that they live: `hosts` in the data directory.
-    #[must_use]
-    pub fn hosts_dir(&self) -> PathBuf {
-        self.shared.dir().join("hosts")
+    /// A record, its interactions to be read later; or null.
+    #[napi(catch_unwind)]
+    pub fn get(&self, name: String) -> Result<Option<NativeRecords>> {
+        Ok(done(self.store.get_later(&name))?.map(NativeRecords::from))
     }
 
-    /// Applies changes in one commit, on the calling thread, after everything that is queued.
-    ///
-    /// If one of them is refused, none of them is applied. Waits at most [`crate::limits::STORE_LOCK_WAIT`] for
-    /// others; `ERR_STORE` then names the process that holds the lock. Changes that do nothing write nothing.
-    /// Without changes it writes what is queued and brings `sessions.json` up to date: a clean exit.
-    pub fn apply(&self, changes: impl AsRef<[Change]>) -> Result<Vec<Applied>> {
-        let changes = changes.as_ref();
-        let mut applied = self.shared.commit_now(changes);
-        if changes.is_empty() && applied.is_ok() {
-            applied = self.shared.fold_all(u64::MAX).map(|()| Vec::new());
+    /// Sets a record to this JSON object.
+    #[napi(catch_unwind)]
+    pub fn set(&self, name: String, json: String) -> Result<()> {
+        let mut record: Record = read(&json, "record")?;
+        if let Some(before) = done(self.store.head(&name))? {
+            for field in ENGINE_FIELDS
+                .into_iter()
+                .filter(|field| before.get_raw(field).is_some())
+            {
+                if record.get_raw(field).is_none() {
+                    let raw = clearctx_core::session::turn::raw(before.get_raw(field).unwrap_or("null"));
+                    record.set_raw(field, &raw);
+                }
+            }
         }
-        // Answers to queued changes that were taken along are not for this thread to give, and neither are retries.
-        worker::wake(&self.shared);
-        worker::wake_folder(&self.shared);
-        applied
+        done(self.store.apply([Change::Put {
+            name,
+            record,
+            only_if_free: false,
+        }]))
+        .map(|_| ())
     }
 
-    /// Brings `sessions.json` up to date on the calling thread, unless it is bigger than `most` bytes. What is
-    /// queued is written first.
-    pub fn settle(&self, most: u64) -> Result<()> {
-        let settled = self
-            .shared
-            .commit_now(&[])
-            .and_then(|_| self.shared.fold_all(most));
-        worker::wake(&self.shared);
-        settled
+    /// Removes a record; whether there was one.
+    #[napi(catch_unwind)]
+    pub fn delete(&self, name: String) -> Result<bool> {
+        let applied = done(self.store.apply([Change::Delete { name }]))?;
+        Ok(applied.iter().any(|applied| applied.changed))
     }
 
-    /// Queues a change. It is written with everything pending in one commit: by the I/O thread before it sleeps; if that
-    /// sleeps, here and now; by the store thread where it may take time.
-    ///
-    /// `done` is called on any thread, perhaps before this returns, in the order of queueing, with no lock of the store
-    /// held. A change
-    /// that its own condition refuses gets its own error, a failed write fails all of the commit. A `Turn` or
-    /// `Merge` that could not be written is kept nevertheless and tried again with each later commit, and by
-    /// itself after [`crate::limits::STORE_RETRY`].
-    ///
-    /// When [`crate::limits::STORE_QUEUE_CHANGES`] or [`crate::limits::STORE_QUEUE_BYTES`] are pending, the
-    /// caller does a commit itself before it queues.
-    pub fn apply_later(&self, change: Change, done: Done) {
-        if self.shared.queue().is_full() {
-            self.shared.commit_queued();
-        }
-        self.shared.queue().push(change, done);
-        worker::wake(&self.shared);
+    /// All records, their interactions to be read later.
+    #[napi(catch_unwind)]
+    pub fn list(&self) -> Result<NativeRecords> {
+        done(self.store.list_later()).map(NativeRecords::from)
     }
 
-    /// Calls `done`, on the store thread or here, when everything queued before is written, `sessions.json` has it, and,
-    /// with [`Durability::Disk`], the disk. Changes kept from failed
-    /// commits count: `done` gets the error if they fail again.
-    pub fn flush(&self, done: Flushed) {
-        self.shared.queue().push_flush(done);
-        worker::wake(&self.shared);
+    /// Brings `sessions.json` up to date, unless it is bigger than this.
+    #[napi(catch_unwind)]
+    pub fn settle(&self, most_bytes: f64) -> Result<()> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the cast saturates"
+        )]
+        done(self.store.settle(most_bytes as u64))
     }
 
-    /// What this process writes into `owner` of a session's record.
-    ///
-    /// The first call in a data directory creates the file whose lock proves that this process lives.
-    pub fn owner(&self, token: &str) -> Result<Owner> {
-        let host = owner::this_host(self.shared.dir())?;
-        Ok(Owner {
-            host,
-            pid: process::id(),
-            token: token.to_owned(),
-        })
+    /// Removes old records, never those of `live`; how many.
+    #[napi(catch_unwind)]
+    pub fn cleanup(&self, days: f64, live: Vec<String>) -> Result<u32> {
+        let keep: HashSet<String> = live.into_iter().collect();
+        let removed = done(self.store.cleanup(days, &keep))?;
+        Ok(u32::try_from(removed).unwrap_or(u32::MAX))
     }
 
-    /// Removes records that were last saved (else created) more than `days` ago; returns how many.
-    ///
-    /// Never removes one of `keep`, one that a living host works with (its owner lives and its status is not
-    /// `stopped`, `killed` or `failed`), or one whose age cannot be told.
-    pub fn cleanup(&self, days: f64, keep: &HashSet<String>) -> Result<usize> {
-        let before_ms = age::now_ms() - days * 86_400_000.0;
-        let applied = self.apply(&[Change::Prune {
-            before_ms,
-            keep: keep.clone(),
-        }])?;
-        Ok(applied.iter().map(|applied| applied.removed).sum())
+    /// Writes everything that waits; the number of the outcome to come.
+    #[napi(catch_unwind)]
+    pub fn flush(&self) -> Result<f64> {
+        let number = Engine::get().map_err(|error| throw(&error))?.next_number();
+        let queue = Arc::clone(&self.queue);
+        self.store.flush(Box::new(move |flushed| {
+            queue.push(Item::Done(number, flushed.map(|()| "null".to_owned())));
+        }));
+        Ok(super::host::to_number(number))
     }
 
-    /// Warnings since the last call, for `process.emitWarning`.
-    #[must_use]
-    pub fn take_warnings(&self) -> Vec<Warning> {
-        self.shared.warnings().take()
+    /// Codes and messages, in turn, of what must be reported by `process.emitWarning`.
+    #[napi(catch_unwind)]
+    pub fn take_warnings(&self) -> Vec<String> {
+        let warnings = self.store.take_warnings().into_iter();
+        warnings
+            .flat_map(|warning| [warning.code.to_owned(), warning.message])
+            .collect()
+    }
+}
+
+fn done<T>(result: std::result::Result<T, Error>) -> Result<T> {
+    result.map_err(|error| throw(&error))
+}
+
+/// Records as they were when they were read. Interactions are read when they are asked for.
+#[napi]
+pub struct NativeRecords {
+    json: String,
+    histories: Histories,
+}
+
+impl From<Heads> for NativeRecords {
+    fn from(Heads { json, histories }: Heads) -> Self {
+        Self { json, histories }
+    }
+}
+
+#[napi]
+impl NativeRecords {
+    /// JSON of the record, or array of all; `interactions` is `[]` where they are to be asked for.
+    #[napi(getter, catch_unwind)]
+    pub fn json(&self) -> String {
+        self.json.clone()
     }
 
-    fn liveness(&self) -> Liveness<'_> {
-        Liveness::new(self.shared.dir())
+    /// The records that have interactions to be asked for.
+    #[napi(getter, catch_unwind)]
+    pub fn with_history(&self) -> Vec<u32> {
+        let all = 0..u32::try_from(self.histories.len()).unwrap_or(u32::MAX);
+        all.filter(|index| self.histories.has(*index as usize)).collect()
+    }
+
+    /// JSON array of a record's interactions.
+    #[napi(catch_unwind)]
+    pub fn interactions(&self, index: u32) -> Result<String> {
+        self.histories.json(index as usize).map_err(|error| throw(&error))
     }
 }

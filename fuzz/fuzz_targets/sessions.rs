@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| clearctx::fuzzing::run("sessions", data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| clearctx_core::fuzzing::run("sessions", data));

@@ -1,0 +1,295 @@
+//! The one error type of the engine, its stable codes, and the data each error carries.
+//!
+//! Messages that clearctx 3.0.0 had are kept letter for letter: callers match on them.
+//! `docs/errors.md` lists every code. Conversion to a JavaScript error happens in `node::error`.
+
+use serde_json::{Map, Value};
+
+/// What every fallible function of the crate returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Which JavaScript class an error becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// `Error`
+    Error,
+    /// `TypeError`
+    Type,
+    /// `RangeError`
+    Range,
+}
+
+/// Everything that can go wrong, with the data a caller needs to branch on.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The name belongs to a live session of this manager.
+    #[error("Session \"{name}\" already exists and is alive. Kill it first or use a different name.")]
+    SessionAlive {
+        /// Name of the session.
+        name: String,
+    },
+    /// The name belongs to a record whose status holds it.
+    #[error("Session \"{name}\" exists in store with status \"{status}\". Kill or delete it first.")]
+    SessionStored {
+        /// Name of the session.
+        name: String,
+        /// The record's status.
+        status: String,
+    },
+    /// The call needs a live session.
+    #[error("Session \"{name}\" is not alive. Use resume() to restore it.")]
+    SessionNotAlive {
+        /// Name of the session.
+        name: String,
+    },
+    /// Neither a live session nor a record has this name.
+    #[error("Session \"{name}\" not found.")]
+    SessionNotFound {
+        /// Name of the session.
+        name: String,
+    },
+    /// The source of a fork does not exist.
+    #[error("Source session \"{name}\" not found.")]
+    SourceNotFound {
+        /// Name of the source session.
+        name: String,
+    },
+    /// The record never got a CLI session id, so there is no conversation to go on with.
+    #[error("Session \"{name}\" has no session ID. Cannot restore.")]
+    NoSessionId {
+        /// Name of the session.
+        name: String,
+    },
+    /// The source of a fork never got a CLI session id.
+    #[error("Source session \"{name}\" has no session ID.")]
+    SourceNoSessionId {
+        /// Name of the source session.
+        name: String,
+    },
+    /// The one-shot CLI call of a fork did not give an answer.
+    #[error("Fork failed: {reason}")]
+    ForkFailed {
+        /// The CLI's words, or what happened to its process.
+        reason: String,
+        /// USD that the failed call cost, if the CLI said so.
+        cost: Option<f64>,
+        /// Session id of the forked conversation, if the CLI said so.
+        session_id: Option<String>,
+    },
+    /// The program to run does not exist or cannot be executed.
+    #[error("Cannot run \"{program}\": {reason}")]
+    CliNotFound {
+        /// Program as given, or `claude`.
+        program: String,
+        /// What was looked for and what was found.
+        reason: String,
+    },
+    /// The working directory is not a directory.
+    #[error("Working directory \"{path}\" {reason}")]
+    WorkDir {
+        /// The directory as given.
+        path: String,
+        /// "does not exist", "is not a directory", ...
+        reason: String,
+    },
+    /// The CLI reported an error before it started a turn, or the process could not be created.
+    #[error("Session \"{name}\" failed to start: {reason}")]
+    StartFailed {
+        /// Name of the session.
+        name: String,
+        /// The CLI's or the system's words.
+        reason: String,
+    },
+    /// The CLI's process ended while a message waited for its result.
+    #[error("Session \"{name}\" ended before it answered: {}", describe_exit(*exit_code, signal.as_deref(), stderr))]
+    ProcessExited {
+        /// Name of the session.
+        name: String,
+        /// Exit code, if it exited.
+        exit_code: Option<i32>,
+        /// Name of the signal, if one ended it.
+        signal: Option<String>,
+        /// Tail of its standard error, bounded by [`crate::limits::STDERR_TAIL_BYTES`].
+        stderr: String,
+    },
+    /// No result within the time the caller gave.
+    #[error("Session \"{name}\" did not answer within {timeout_ms} ms")]
+    TurnTimeout {
+        /// Name of the session.
+        name: String,
+        /// The time given, in ms.
+        timeout_ms: u64,
+        /// Whether the message had reached the CLI.
+        sent: bool,
+    },
+    /// Another session writes to the conversation.
+    #[error("Session \"{name}\" cannot go on with conversation {session_id}: {} writes to it. End that session, or fork it.", describe_holder(*holder_pid))]
+    SessionHeld {
+        /// Name of the session that was to go on.
+        name: String,
+        /// The conversation's id.
+        session_id: String,
+        /// Process that holds it.
+        holder_pid: Option<u32>,
+    },
+    /// A message that was lost with its host cannot be sent again.
+    #[error("Session \"{name}\" cannot send this message again: {reason}")]
+    NotResent {
+        /// Name of the session.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// The session was stopped before the message was sent.
+    #[error("Session \"{name}\" was stopped before this message was sent")]
+    SessionStopped {
+        /// Name of the session.
+        name: String,
+    },
+    /// The session was killed before the message was answered.
+    #[error("Session \"{name}\" was killed before this message was answered")]
+    SessionKilled {
+        /// Name of the session.
+        name: String,
+    },
+    /// The store could not be read or written.
+    #[error("Store {path}: {reason}")]
+    Store {
+        /// File or directory concerned.
+        path: String,
+        /// What failed.
+        reason: String,
+        /// Process that holds the lock, where that is the cause.
+        holder_pid: Option<u32>,
+    },
+    /// An argument has the wrong type.
+    #[error("The {argument} argument must be {expected}. Received {received}")]
+    InvalidArgType {
+        /// Path of the argument, for instance `options.model`.
+        argument: String,
+        /// What was expected, with its article.
+        expected: String,
+        /// What came.
+        received: String,
+    },
+    /// An argument has the right type and an impossible value.
+    #[error("The {argument} argument must be {expected}. Received {received}")]
+    InvalidArgValue {
+        /// Path of the argument, for instance `options.timeout`.
+        argument: String,
+        /// What was expected, with its article.
+        expected: String,
+        /// What came.
+        received: String,
+    },
+    /// A defect of the engine. One session fails, the host lives.
+    #[error("Internal error: {reason}")]
+    Internal {
+        /// What was caught, and where.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// The stable code: part of the public contract, never changes its meaning.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::SessionAlive { .. } | Self::SessionStored { .. } => "ERR_SESSION_EXISTS",
+            Self::SessionNotAlive { .. } => "ERR_SESSION_NOT_ALIVE",
+            Self::SessionNotFound { .. } | Self::SourceNotFound { .. } => "ERR_SESSION_NOT_FOUND",
+            Self::NoSessionId { .. } | Self::SourceNoSessionId { .. } => "ERR_NO_SESSION_ID",
+            Self::ForkFailed { .. } => "ERR_FORK_FAILED",
+            Self::CliNotFound { .. } => "ERR_CLI_NOT_FOUND",
+            Self::WorkDir { .. } => "ERR_WORKDIR",
+            Self::StartFailed { .. } => "ERR_START_FAILED",
+            Self::ProcessExited { .. } => "ERR_PROCESS_EXITED",
+            Self::TurnTimeout { .. } => "ERR_TURN_TIMEOUT",
+            Self::SessionHeld { .. } => "ERR_SESSION_HELD",
+            Self::NotResent { .. } => "ERR_NOT_RESENT",
+            Self::SessionStopped { .. } => "ERR_SESSION_STOPPED",
+            Self::SessionKilled { .. } => "ERR_SESSION_KILLED",
+            Self::Store { .. } => "ERR_STORE",
+            Self::InvalidArgType { .. } => "ERR_INVALID_ARG_TYPE",
+            Self::InvalidArgValue { .. } => "ERR_INVALID_ARG_VALUE",
+            Self::Internal { .. } => "ERR_INTERNAL",
+        }
+    }
+
+    /// The JavaScript class this error becomes.
+    #[must_use]
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::InvalidArgType { .. } => ErrorClass::Type,
+            Self::InvalidArgValue { .. } => ErrorClass::Range,
+            _ => ErrorClass::Error,
+        }
+    }
+
+    /// The extra properties of the JavaScript error, by their public names.
+    #[must_use]
+    pub fn data(&self) -> Map<String, Value> {
+        let mut data = Map::new();
+        match self {
+            Self::ForkFailed { cost, session_id, .. } => {
+                insert_some(&mut data, "cost", cost.map(Value::from));
+                insert_some(&mut data, "sessionId", session_id.clone().map(Value::from));
+            }
+            Self::ProcessExited {
+                exit_code,
+                signal,
+                stderr,
+                ..
+            } => {
+                data.insert("exitCode".into(), (*exit_code).into());
+                data.insert("signal".into(), signal.clone().into());
+                data.insert("stderr".into(), stderr.clone().into());
+            }
+            Self::TurnTimeout { sent, .. } => {
+                data.insert("sent".into(), (*sent).into());
+                data.insert("stillRunning".into(), (*sent).into());
+            }
+            Self::SessionHeld {
+                session_id,
+                holder_pid,
+                ..
+            } => {
+                insert_some(&mut data, "holderPid", holder_pid.map(Value::from));
+                data.insert("sessionId".into(), session_id.clone().into());
+            }
+            Self::Store { path, holder_pid, .. } => {
+                data.insert("path".into(), path.clone().into());
+                insert_some(&mut data, "holderPid", holder_pid.map(Value::from));
+            }
+            _ => {}
+        }
+        data
+    }
+}
+
+fn insert_some(data: &mut Map<String, Value>, key: &str, value: Option<Value>) {
+    if let Some(value) = value {
+        data.insert(key.to_owned(), value);
+    }
+}
+
+fn describe_holder(pid: Option<u32>) -> String {
+    match pid {
+        Some(pid) if pid == std::process::id() => format!("another session of this process ({pid})"),
+        Some(pid) => format!("process {pid}"),
+        None => "another process".to_owned(),
+    }
+}
+
+fn describe_exit(exit_code: Option<i32>, signal: Option<&str>, stderr: &str) -> String {
+    let end = match (exit_code, signal) {
+        (_, Some(signal)) => format!("its process was ended by {signal}"),
+        (Some(code), None) => format!("its process exited with code {code}"),
+        (None, None) => "its process ended".to_owned(),
+    };
+    match stderr.trim().lines().next_back() {
+        Some(last_line) => format!("{end}: {last_line}"),
+        None => end,
+    }
+}

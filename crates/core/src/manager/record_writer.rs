@@ -1,0 +1,300 @@
+//! Keeps the record of one session in the store.
+
+use crate::clock;
+use crate::error::{Error, Result};
+use crate::faults;
+use crate::limits;
+use crate::options::SessionOptions;
+use crate::session::handle::Session;
+use crate::session::record::{Fields, Stored, Writer};
+use crate::session::state::State;
+use crate::store::{Change, Done, Record, Store};
+use parking_lot::Mutex;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// How a session comes by its record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Beginning {
+    /// The name was free: a new record.
+    New,
+    /// A resume: the record goes on, with its history and whatever else is in it, as long as it has the owner
+    /// (by token) that it had when the resume was planned.
+    TakeOver {
+        /// Token of that owner, if there was one.
+        token: Option<String>,
+    },
+}
+
+/// Keeps one session's record. After the session's name was given to another, the record has another token and
+/// is left alone.
+pub struct RecordWriter {
+    store: Store,
+    options: Arc<SessionOptions>,
+    token: String,
+    beginning: Beginning,
+    saved: Saved,
+    /// Whether a turn found no record of ours: another program took it away.
+    lost: Arc<AtomicBool>,
+}
+
+/// Revision of what the record said when it was last saved; `None` before the first time.
+type Saved = Arc<Mutex<Option<u64>>>;
+
+impl RecordWriter {
+    /// Makes a writer and hands it to the session.
+    pub fn attach(store: Store, session: &Session, beginning: Beginning) -> Arc<Self> {
+        let writer = Arc::new(Self {
+            store,
+            options: Arc::clone(session.options()),
+            token: session.instance().to_string(),
+            beginning,
+            saved: Saved::default(),
+            lost: Arc::default(),
+        });
+        let attached: Arc<Self> = Arc::clone(&writer);
+        session.keep_record(attached);
+        writer
+    }
+
+    /// Whether the record is gone, so that the next [`RecordWriter::persist`] should bring the whole history.
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+
+    /// Saves the session's present state on the calling thread, unless the record says it already. The first
+    /// call makes the record. `interactions` replaces the history, if given.
+    ///
+    /// # Errors
+    /// `ERR_SESSION_EXISTS` if the name was taken meanwhile, `ERR_STORE`.
+    pub fn persist(&self, session: &Session, interactions: Option<&RawValue>) -> Result<()> {
+        let mut interactions = interactions;
+        let mut overwritten = false;
+        // A turn may be stored while a write waits for the lock, and must not stay under older fields.
+        for _ in 0..limits::STORE_CATCH_UPS {
+            let saved = *lock(&self.saved);
+            if interactions.is_none() && !overwritten && saved >= Some(session.read(State::revision)) {
+                break;
+            }
+            let mut fields = session.record_fields();
+            let revision = Some(fields.revision);
+            let first = saved.is_none() || (self.is_lost() && interactions.is_some());
+            if first {
+                // What was sent before there was a record. In a record that is taken over, what another left goes.
+                let pending = session.pending();
+                let news = pending.get() != "[]" || self.has_pending()?;
+                fields.pending = news.then_some(pending);
+            }
+            self.write(first, &fields, interactions.take())?;
+            overwritten = *lock(&self.saved) > revision;
+            move_forward(&self.saved, fields.revision);
+        }
+        Ok(())
+    }
+
+    /// Adds turns that the record did not have when it was taken over.
+    ///
+    /// # Errors
+    /// `ERR_STORE`.
+    pub fn adopt(&self, interactions: Vec<Box<RawValue>>) -> Result<()> {
+        let turn = |interaction| Change::Turn {
+            name: self.options.name.clone(),
+            token: Some(self.token.clone()),
+            interaction,
+            fields: Record::new(),
+        };
+        let turns: Vec<_> = interactions.into_iter().map(turn).collect();
+        self.store.apply(turns).map(|_| ())
+    }
+
+    fn has_pending(&self) -> Result<bool> {
+        let before = self.store.head(&self.options.name)?;
+        Ok(before.is_some_and(|record| record.get_raw("pending").is_some()))
+    }
+
+    fn write(&self, first: bool, fields: &Fields, interactions: Option<&RawValue>) -> Result<()> {
+        let change = if first {
+            self.first_change(fields, interactions)?
+        } else {
+            self.merge(fields, interactions)
+        };
+        let applied = self.store.apply([change])?;
+        if first && !applied.iter().all(|applied| applied.changed) {
+            return Err(self.taken());
+        }
+        self.lost.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// Somebody else resumed the session, or removed it, between the plan and the start.
+    fn taken(&self) -> Error {
+        let name = self.options.name.clone();
+        match self.store.get(&name) {
+            Ok(Some(record)) => Error::SessionStored {
+                name,
+                status: record.get_str("status").unwrap_or_default(),
+            },
+            Ok(None) => Error::SessionNotFound { name },
+            Err(error) => error,
+        }
+    }
+
+    fn first_change(&self, fields: &Fields, interactions: Option<&RawValue>) -> Result<Change> {
+        let name = self.options.name.clone();
+        let mut record = self.whole_record(fields)?;
+        if let Some(interactions) = interactions {
+            record.set_raw("interactions", interactions);
+        }
+        Ok(match &self.beginning {
+            Beginning::New => Change::Put {
+                name,
+                record,
+                only_if_free: true,
+            },
+            Beginning::TakeOver { token } => {
+                record.remove("created");
+                if interactions.is_none() {
+                    record.remove("interactions");
+                }
+                Change::Merge {
+                    name,
+                    fields: record,
+                    token: token.clone(),
+                    create: token.is_none(),
+                }
+            }
+        })
+    }
+
+    /// All fields, in the original's order, then those that are new.
+    fn whole_record(&self, fields: &Fields) -> Result<Record> {
+        let options = &self.options;
+        let mut record = Record::new();
+        record.set("name", &options.name);
+        record.set("claudeSessionId", &fields.session_id);
+        record.set("status", fields.status.as_str());
+        record.set("model", &options.model);
+        record.set("workDir", &options.work_dir);
+        record.set("permissionMode", &options.permission_mode);
+        record.set("allowedTools", &options.allowed_tools);
+        record.set("systemPrompt", &options.system_prompt);
+        record.set("maxBudget", options.max_budget);
+        record.set("agent", &options.agent);
+        if let Some(totals) = &fields.totals {
+            record.set("totalCostUsd", totals.cost_usd);
+            record.set("totalTurns", totals.turns);
+        }
+        record.set("interactions", Vec::<()>::new());
+        record.set(
+            "created",
+            options.created.clone().unwrap_or_else(clock::timestamp),
+        );
+        record.set("timeout", options.timeout);
+        record.set("tags", &options.tags);
+        if options.session_id.is_none() {
+            record.set("newSessionId", &options.new_session_id);
+        }
+        record.set("owner", self.store.owner(&self.token)?);
+        if let Some(parent) = &options.parent {
+            record.set("parent", parent);
+        }
+        record.merge(&record_of(fields));
+        Ok(record)
+    }
+
+    fn merge(&self, fields: &Fields, interactions: Option<&RawValue>) -> Change {
+        let mut record = record_of(fields);
+        if let Some(interactions) = interactions {
+            record.set_raw("interactions", interactions);
+        }
+        Change::Merge {
+            name: self.options.name.clone(),
+            fields: record,
+            token: Some(self.token.clone()),
+            create: false,
+        }
+    }
+
+    /// What is done once `fields` are stored.
+    fn when_stored(&self, fields: &Fields, stored: Stored) -> Done {
+        let (saved, revision) = (Arc::clone(&self.saved), fields.revision);
+        Box::new(move |applied| {
+            if applied.is_ok() {
+                move_forward(&saved, revision);
+            }
+            stored(applied.map(|_| ()));
+        })
+    }
+}
+
+impl Writer for RecordWriter {
+    fn note(&self, pending: Option<Box<RawValue>>, stored: Stored) {
+        let change = match pending {
+            Some(pending) => {
+                let mut fields = Record::new();
+                fields.set_raw("pending", &pending);
+                Change::Note {
+                    name: self.options.name.clone(),
+                    fields,
+                    token: self.token.clone(),
+                }
+            }
+            // Does nothing, in its turn.
+            None => Change::DeleteMany(Vec::new()),
+        };
+        self.store
+            .apply_later(change, Box::new(move |applied| stored(applied.map(|_| ()))));
+    }
+
+    fn save(&self, fields: Fields, stored: Stored) {
+        self.store
+            .apply_later(self.merge(&fields, None), self.when_stored(&fields, stored));
+    }
+
+    fn add_turn(&self, interaction: Box<RawValue>, fields: Fields, stored: Stored) {
+        let change = Change::Turn {
+            name: self.options.name.clone(),
+            token: Some(self.token.clone()),
+            interaction,
+            fields: record_of(&fields),
+        };
+        let lost = Arc::clone(&self.lost);
+        let when_stored = self.when_stored(&fields, stored);
+        let options = Arc::clone(&self.options);
+        let done: Done = Box::new(move |applied| {
+            faults::place("stored", &options);
+            if applied.as_ref().is_ok_and(|applied| !applied.changed) {
+                lost.store(true, Ordering::Release);
+            }
+            when_stored(applied);
+        });
+        self.store.apply_later(change, done);
+    }
+}
+
+fn lock(saved: &Saved) -> parking_lot::MutexGuard<'_, Option<u64>> {
+    saved.lock()
+}
+
+/// Answers of the store may come later than those to younger changes.
+fn move_forward(saved: &Saved, revision: u64) {
+    let mut saved = lock(saved);
+    *saved = (*saved).max(Some(revision));
+}
+
+fn record_of(fields: &Fields) -> Record {
+    let mut record = Record::new();
+    record.set("claudeSessionId", &fields.session_id);
+    record.set("status", fields.status.as_str());
+    record.set("pid", fields.pid);
+    if let Some(pending) = &fields.pending {
+        record.set_raw("pending", pending);
+    }
+    if let Some(totals) = &fields.totals {
+        record.set("totalCostUsd", totals.cost_usd);
+        record.set("totalTurns", totals.turns);
+        record.set("cliTotals", totals.cli);
+    }
+    record
+}

@@ -1,0 +1,380 @@
+//! One process of the CLI with its pipes, in a process group of its own.
+//!
+//! It is reaped without SIGCHLD, whose handler belongs to Node: through a pidfd on Linux, else by a thread
+//! that waits. A signal is sent only while the process has not been reaped, so never to a stranger.
+
+use super::input::InputPipe;
+use super::keeper::Guard;
+use super::kill_tree;
+use super::pipe::ReadPipe;
+use crate::error::{Error, Result};
+use clearctx_proctree::InstanceId;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// `CREATE_NO_WINDOW`: a program without a console must not get one for each session.
+#[cfg(windows)]
+const NO_WINDOW: u32 = 0x0800_0000;
+
+/// What to run.
+#[derive(Debug)]
+pub struct Launch {
+    /// Absolute path of the program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Its whole environment.
+    pub env: BTreeMap<String, String>,
+    /// Its directory.
+    pub work_dir: PathBuf,
+    /// In its environment, which its descendants inherit.
+    pub instance: InstanceId,
+    /// Name of the session, for errors.
+    pub name: String,
+}
+
+/// A started process and its pipes.
+pub struct Started {
+    /// The process.
+    pub process: Arc<Process>,
+    /// Its standard input.
+    pub stdin: Arc<InputPipe>,
+    /// Its standard output.
+    pub stdout: ReadPipe,
+    /// Its standard error.
+    pub stderr: ReadPipe,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    /// Exit code, if it exited.
+    pub code: Option<i32>,
+    /// Name of the signal, if one ended it.
+    pub signal: Option<String>,
+}
+
+impl Exit {
+    /// Whether the CLI ended by itself: code 1 says that its last turn failed, higher ones and signals that it
+    /// was cut off.
+    #[must_use]
+    pub fn is_orderly(&self) -> bool {
+        matches!(self.code, Some(0 | 1))
+    }
+}
+
+/// A process that may be waited for and signalled from any thread.
+pub struct Process {
+    pid: u32,
+    instance: InstanceId,
+    /// Makes the keeper end what is left of it when this host has ended.
+    guard: Guard,
+    interrupted: AtomicBool,
+    /// Gone once the process has been reaped.
+    child: Mutex<Option<Child>>,
+    /// Holds the process and its descendants together; closing it ends them.
+    #[cfg(windows)]
+    job: Mutex<Option<win32job::Job>>,
+}
+
+impl Launch {
+    /// Starts the process. Needs the runtime's context, for the pipes.
+    ///
+    /// # Errors
+    /// `ERR_CLI_NOT_FOUND`, `ERR_START_FAILED`.
+    pub fn start(&self) -> Result<Started> {
+        // From here on the process is owned: an error below drops it, which ends it.
+        let process = self.spawn(Stdio::piped())?;
+        let (stdin, stdout, stderr) = process.pipes().map_err(|error| self.failed(&error))?;
+        let stdout = stdout.ok_or_else(|| self.failed(&missing_pipe()))?;
+        Ok(Started {
+            process,
+            stdin: Arc::new(stdin),
+            stdout,
+            stderr,
+        })
+    }
+
+    /// Starts the process with a file as its standard output.
+    ///
+    /// # Errors
+    /// As [`Launch::start`].
+    pub fn start_into(&self, output: File) -> Result<(Arc<Process>, InputPipe, ReadPipe)> {
+        let process = self.spawn(output.into())?;
+        let (stdin, _, stderr) = process.pipes().map_err(|error| self.failed(&error))?;
+        Ok((process, stdin, stderr))
+    }
+
+    fn spawn(&self, stdout: Stdio) -> Result<Arc<Process>> {
+        let mut command = self.command();
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .envs(&self.env)
+            .current_dir(&self.work_dir);
+        command
+            .stdin(Stdio::piped())
+            .stdout(stdout)
+            .stderr(Stdio::piped());
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        #[cfg(windows)]
+        std::os::windows::process::CommandExt::creation_flags(&mut command, NO_WINDOW);
+        // Before the process is there: this host may end right after it has started it.
+        let guard = Guard::new(&self.instance);
+        let child = command.spawn().map_err(|error| self.describe(&error))?;
+        Ok(Arc::new(Process::new(child, self.instance.clone(), guard)))
+    }
+
+    #[cfg(unix)]
+    fn command(&self) -> Command {
+        Command::new(&self.program)
+    }
+
+    /// The program, or what runs it.
+    #[cfg(windows)]
+    fn command(&self) -> Command {
+        let path = self.env.get("PATH").map(String::as_str);
+        let direct = super::script::direct(&self.program, path, &self.work_dir);
+        let mut command = Command::new(direct.program);
+        command.args(direct.arguments);
+        command
+    }
+
+    fn describe(&self, error: &io::Error) -> Error {
+        let not_found = |reason: &str| Error::CliNotFound {
+            program: self.program.display().to_string(),
+            reason: reason.to_owned(),
+        };
+        match error.kind() {
+            io::ErrorKind::NotFound => {
+                not_found("the file exists, but its interpreter or the C library it was built for does not")
+            }
+            io::ErrorKind::PermissionDenied => not_found("permission denied"),
+            _ => self.failed(error),
+        }
+    }
+
+    fn failed(&self, error: &io::Error) -> Error {
+        Error::StartFailed {
+            name: self.name.clone(),
+            reason: error.to_string(),
+        }
+    }
+}
+
+type Pipes = (InputPipe, Option<ReadPipe>, ReadPipe);
+
+fn missing_pipe() -> io::Error {
+    io::Error::other("a pipe of the process is missing")
+}
+
+impl Process {
+    fn new(child: Child, instance: InstanceId, guard: Guard) -> Self {
+        Self {
+            pid: child.id(),
+            instance,
+            guard,
+            interrupted: AtomicBool::new(false),
+            #[cfg(windows)]
+            job: Mutex::new(kill_tree::job_for(&child)),
+            child: Mutex::new(Some(child)),
+        }
+    }
+
+    fn pipes(&self) -> io::Result<Pipes> {
+        let mut child = self.lock();
+        let child = child.as_mut().ok_or_else(missing_pipe)?;
+        let stdin = child.stdin.take().ok_or_else(missing_pipe)?;
+        let stdout = child.stdout.take();
+        let stderr = child.stderr.take().ok_or_else(missing_pipe)?;
+        #[cfg(unix)]
+        let (stdout, stderr) = (stdout.map(ReadPipe::new).transpose()?, ReadPipe::new(stderr)?);
+        #[cfg(not(unix))]
+        let (stdout, stderr) = (
+            stdout.map(ReadPipe::stdout).transpose()?,
+            ReadPipe::stderr(stderr)?,
+        );
+        Ok((InputPipe::new(stdin)?, stdout, stderr))
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// The id in its environment.
+    #[must_use]
+    pub fn instance(&self) -> &InstanceId {
+        &self.instance
+    }
+
+    /// Asks the process to end: SIGINT to its group, as a terminal does, so that it reaches the CLI behind a
+    /// wrapper. The CLI then ends its tools. Only once: a second signal would cut that short. Windows has no such
+    /// signal: nothing.
+    pub fn interrupt(&self) {
+        if self.interrupted.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.guard.interrupted();
+        #[cfg(unix)]
+        self.if_there(|pid| rustix::process::kill_process_group(pid, rustix::process::Signal::INT));
+    }
+
+    /// Ends the process itself, not its descendants, at once.
+    pub fn kill(&self) {
+        if let Some(child) = self.lock().as_mut() {
+            // Fails only if the process has ended meanwhile.
+            let _ = child.kill();
+        }
+        #[cfg(windows)]
+        drop(self.job.lock().take());
+    }
+
+    /// Signals the process, unless it has been reaped.
+    #[cfg(unix)]
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        self.if_there(|pid| rustix::process::kill_process(pid, signal));
+    }
+
+    /// Signals while the lock keeps the process from being reaped, and so its pid from being given away.
+    #[cfg(unix)]
+    fn if_there(&self, signal: impl FnOnce(rustix::process::Pid) -> rustix::io::Result<()>) {
+        let child = self.lock();
+        let pid = i32::try_from(self.pid)
+            .ok()
+            .and_then(rustix::process::Pid::from_raw);
+        if let (Some(_), Some(pid)) = (child.as_ref(), pid) {
+            // Fails only if the process has ended meanwhile.
+            let _ = signal(pid);
+        }
+    }
+
+    /// Whether the process has been reaped.
+    #[must_use]
+    pub fn is_reaped(&self) -> bool {
+        self.lock().is_none()
+    }
+
+    /// The process is gone, and what it left behind unasked.
+    pub fn release(&self) {
+        self.guard.release();
+    }
+
+    /// Reaps the process if it has ended.
+    fn try_reap(&self) -> Option<Exit> {
+        let mut child = self.lock();
+        let exit = match child.as_mut()?.try_wait() {
+            Ok(None) => return None,
+            Ok(Some(status)) => describe_exit(status),
+            // Somebody else reaped it; there is nothing left to learn.
+            Err(_) => Exit {
+                code: None,
+                signal: None,
+            },
+        };
+        *child = None;
+        Some(exit)
+    }
+
+    /// Waits for the end of the process and reaps it. To be awaited once.
+    ///
+    /// # Cancel safety
+    /// May be dropped and called again as long as it has not returned.
+    pub async fn exited(self: &Arc<Self>) -> Exit {
+        loop {
+            if let Some(exit) = self.try_reap() {
+                return exit;
+            }
+            if self.is_reaped() {
+                return Exit {
+                    code: None,
+                    signal: None,
+                };
+            }
+            wait_for_end(self).await;
+        }
+    }
+
+    fn lock(&self) -> parking_lot::MutexGuard<'_, Option<Child>> {
+        self.child.lock()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.is_reaped() {
+            return;
+        }
+        // Only an error between start and first wait, or a defect, leads here.
+        kill_tree::kill(self);
+        if let Some(child) = self.lock().as_mut() {
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Returns when the process has ended (or earlier: the caller looks).
+#[cfg(target_os = "linux")]
+async fn wait_for_end(process: &Arc<Process>) {
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+    let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
+    let fd = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::NONBLOCK).ok());
+    match fd.and_then(|fd| crate::sys::watch(fd).ok()) {
+        Some(fd) => {
+            // An error means that the fd cannot tell: the caller looks again and may come back.
+            let _ = fd.readable().await;
+        }
+        None => wait_in_thread(process).await,
+    }
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+async fn wait_for_end(process: &Arc<Process>) {
+    wait_in_thread(process).await;
+}
+
+/// A blocking wait that leaves the reaping to [`Process::try_reap`], under its lock.
+#[cfg(unix)]
+async fn wait_in_thread(process: &Arc<Process>) {
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+    let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else {
+        return;
+    };
+    let waited = tokio::task::spawn_blocking(move || {
+        while let Err(rustix::io::Errno::INTR) =
+            waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
+        {}
+    });
+    // Fails only when the runtime ends.
+    let _ = waited.await;
+}
+
+#[cfg(windows)]
+async fn wait_for_end(_process: &Arc<Process>) {
+    tokio::time::sleep(crate::limits::EXIT_POLL).await;
+}
+
+#[cfg(unix)]
+fn describe_exit(status: ExitStatus) -> Exit {
+    use std::os::unix::process::ExitStatusExt;
+    Exit {
+        code: status.code(),
+        signal: status.signal().map(clearctx_proctree::signal_name),
+    }
+}
+
+#[cfg(not(unix))]
+fn describe_exit(status: ExitStatus) -> Exit {
+    Exit {
+        code: status.code(),
+        signal: None,
+    }
+}

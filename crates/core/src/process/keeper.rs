@@ -1,0 +1,341 @@
+//! The host's end of its keeper: one small process beside the host that ends what the host leaves behind, in
+//! whatever way the host ends (`docs/ownership.md`). The keeper's own end is the crate `clearctx-keeper`.
+//!
+//! The keeper holds one end of a socket and this process the other one. It is told the instance id of each session before
+//! that one's process is started, and that the session is over. The end of the stream is the end of the host.
+//!
+//! Started with the first process, off the calling thread, and again if somebody ends it. Without one, sessions work
+//! on, and the binding warns once.
+
+use clearctx_proctree::InstanceId;
+#[cfg(unix)]
+pub use platform::{failure, ready, set_program, watches};
+
+/// A session that the keeper knows of, until [`Guard::release`] or the drop.
+#[derive(Debug)]
+pub struct Guard {
+    instance: InstanceId,
+}
+
+impl Guard {
+    /// Tells the keeper of a session that is about to be started. Needs the runtime's context.
+    #[must_use]
+    pub fn new(instance: &InstanceId) -> Self {
+        platform::watch(instance);
+        Self {
+            instance: instance.clone(),
+        }
+    }
+
+    /// The CLI has had its SIGINT: another one would disturb what it does about the first.
+    pub fn interrupted(&self) {
+        platform::interrupted(&self.instance);
+    }
+
+    /// The session is over. What its CLI was told to leave running may live as long as this host.
+    pub fn release(&self) {
+        platform::release(&self.instance);
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+#[cfg(unix)]
+mod platform {
+    use crate::limits;
+    use clearctx_keeper::Word;
+    use clearctx_proctree::InstanceId;
+    use parking_lot::{Mutex, MutexGuard};
+    use rustix::event::{PollFd, PollFlags, poll};
+    use std::collections::BTreeMap;
+    use std::io::{self, ErrorKind, Write};
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+    use std::path::{Path, PathBuf};
+    use std::process::{Command, Stdio};
+    use std::sync::LazyLock;
+    use tokio::runtime::Handle;
+    use tokio::sync::watch::Sender;
+    use tokio::task::JoinHandle;
+
+    static KEEPER: LazyLock<Mutex<Keeper>> = LazyLock::new(Mutex::default);
+
+    static STATE: LazyLock<Sender<State>> = LazyLock::new(|| Sender::new(State::Settled));
+
+    /// Whether a keeper watches.
+    #[derive(Debug, Clone)]
+    enum State {
+        /// One is being started.
+        Starting,
+        /// One watches, or none is wanted.
+        Settled,
+        /// There is none, for this reason.
+        Failed(String),
+    }
+
+    #[derive(Default)]
+    struct Keeper {
+        program: Option<PathBuf>,
+        runtime: Option<Handle>,
+        /// The sessions that live, and whether they have had their SIGINT.
+        sessions: BTreeMap<InstanceId, bool>,
+        link: Option<UnixStream>,
+        /// Links to keepers that did not read. Never closed: such a keeper would take it for the end of the host.
+        stuck: Vec<UnixStream>,
+        /// Number of keepers so far; tells news of the present one from those of an earlier one.
+        starts: u32,
+        has_failed: bool,
+    }
+
+    /// Names the program of the keeper. Without one there is no keeper.
+    pub fn set_program(program: &Path) {
+        lock().program = Some(program.to_owned());
+    }
+
+    /// Waits until a keeper watches, or cannot: before that, no CLI should get something to do that nobody would end.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any time.
+    pub async fn ready() {
+        let mut state = STATE.subscribe();
+        // The sender is static, so waiting cannot fail.
+        let _ = state.wait_for(|state| !matches!(state, State::Starting)).await;
+    }
+
+    /// Whether a keeper watches.
+    #[must_use]
+    pub fn watches() -> bool {
+        lock().link.is_some() && matches!(*STATE.borrow(), State::Settled)
+    }
+
+    /// Waits until it is known that there is no keeper, and says why.
+    pub async fn failure() -> String {
+        let mut state = STATE.subscribe();
+        let failed = state.wait_for(|state| matches!(state, State::Failed(_))).await;
+        match failed.as_deref() {
+            Ok(State::Failed(reason)) => reason.clone(),
+            // The sender is static, so waiting cannot fail.
+            _ => String::new(),
+        }
+    }
+
+    pub(super) fn watch(instance: &InstanceId) {
+        let mut keeper = lock();
+        keeper.runtime.get_or_insert_with(Handle::current);
+        keeper.sessions.insert(instance.clone(), false);
+        if keeper.link.is_some() {
+            keeper.tell(&Word::Watch(instance.clone()));
+        } else {
+            keeper.start();
+        }
+    }
+
+    pub(super) fn interrupted(instance: &InstanceId) {
+        let mut keeper = lock();
+        if let Some(interrupted) = keeper.sessions.get_mut(instance) {
+            *interrupted = true;
+            keeper.tell(&Word::Interrupted(instance.clone()));
+        }
+    }
+
+    pub(super) fn release(instance: &InstanceId) {
+        let mut keeper = lock();
+        if keeper.sessions.remove(instance).is_some() {
+            keeper.tell(&Word::Release(instance.clone()));
+        }
+    }
+
+    impl Keeper {
+        /// Starts a keeper, unless there is no program or it has failed before.
+        fn start(&mut self) {
+            let (Some(program), Some(runtime)) = (self.program.clone(), self.runtime.clone()) else {
+                return;
+            };
+            if self.has_failed {
+                return;
+            }
+            self.starts += 1;
+            if self.starts > limits::KEEPER_STARTS {
+                self.fail("it ended or stopped reading, again and again");
+                return;
+            }
+            STATE.send_replace(State::Starting);
+            if let Err(error) = self.connect(program, &runtime) {
+                self.fail(&error.to_string());
+            }
+        }
+
+        fn connect(&mut self, program: PathBuf, runtime: &Handle) -> io::Result<()> {
+            let _context = runtime.enter();
+            let (ours, theirs) = UnixStream::pair()?;
+            ours.set_nonblocking(true)?;
+            let listening = tokio::net::UnixStream::from_std(ours.try_clone()?)?;
+            // On its way before it is told of the sessions: the socket does not hold the words of thousands.
+            let launched = runtime.spawn_blocking(move || launch(&program, theirs.into()));
+            let link = self.link.insert(ours);
+            let mut words = String::new();
+            for (instance, interrupted) in &self.sessions {
+                words += &Word::Watch(instance.clone()).to_line();
+                if *interrupted {
+                    words += &Word::Interrupted(instance.clone()).to_line();
+                }
+            }
+            runtime.spawn(attend(self.starts, launched, listening));
+            match write_all(link, &words) {
+                Err(error) if error.kind() == ErrorKind::TimedOut => Err(error),
+                // Any other error says that it has ended: `attend` knows why.
+                _ => Ok(()),
+            }
+        }
+
+        fn tell(&mut self, word: &Word) {
+            let Some(link) = &self.link else { return };
+            let told = write_all(link, &word.to_line());
+            // Any other error says that it has ended: `attend` learns of that too, and starts the next one.
+            if told.is_err_and(|error| error.kind() == ErrorKind::TimedOut) {
+                self.stuck.extend(self.link.take());
+                self.start();
+            }
+        }
+
+        fn fail(&mut self, reason: &str) {
+            self.has_failed = true;
+            self.stuck.extend(self.link.take());
+            STATE.send_replace(State::Failed(reason.to_owned()));
+        }
+    }
+
+    /// Listens to a keeper until it ends.
+    async fn attend(number: u32, launched: JoinHandle<io::Result<()>>, link: tokio::net::UnixStream) {
+        let launched = launched
+            .await
+            .unwrap_or_else(|error| Err(io::Error::other(error)));
+        let greeting = async {
+            let greeted = tokio::time::timeout(limits::KEEPER_START, hears(&link)).await;
+            greeted.map_err(|_| io::Error::other("it does not answer"))
+        };
+        let greeted = match launched {
+            Ok(()) => greeting.await,
+            Err(error) => Err(error),
+        };
+        let Some(mut keeper) = present(number) else { return };
+        if let Err(error) = greeted {
+            keeper.fail(&error.to_string());
+            return;
+        }
+        STATE.send_replace(State::Settled);
+        drop(keeper);
+        while hears(&link).await {}
+        let Some(mut keeper) = present(number) else { return };
+        keeper.link = None;
+        if !keeper.sessions.is_empty() {
+            keeper.start();
+        }
+    }
+
+    /// The state, if this is still the keeper's number.
+    fn present(number: u32) -> Option<MutexGuard<'static, Keeper>> {
+        Some(lock()).filter(|keeper| keeper.starts == number)
+    }
+
+    /// Whether the keeper says something; `false` once it has ended.
+    async fn hears(link: &tokio::net::UnixStream) -> bool {
+        loop {
+            if link.readable().await.is_err() {
+                return false;
+            }
+            match link.try_read(&mut [0; 8]) {
+                Ok(0) => return false,
+                Ok(_) => return true,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// Runs the program, which starts the keeper proper and ends: that one is nobody's child then, and not among the
+    /// descendants that somebody may collect who ends the host with all its children.
+    fn launch(program: &Path, theirs: OwnedFd) -> io::Result<()> {
+        let mut command = Command::new(program);
+        command
+            .arg("--detach")
+            .arg(std::process::id().to_string())
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let named =
+            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", program.display()));
+        let status = command.status().map_err(named)?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(named(io::Error::other(status.to_string())))
+        }
+    }
+
+    /// Writes words, and waits a moment for room where there is none.
+    fn write_all(mut link: &UnixStream, words: &str) -> io::Result<()> {
+        let mut rest = words.as_bytes();
+        while !rest.is_empty() {
+            match link.write(rest) {
+                Ok(written) => rest = &rest[written..],
+                Err(error) if error.kind() == ErrorKind::WouldBlock => wait_for_room(link)?,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn wait_for_room(link: &UnixStream) -> io::Result<()> {
+        let patience = limits::KEEPER_PATIENCE.try_into().map_err(io::Error::other)?;
+        match poll(&mut [PollFd::new(link, PollFlags::OUT)], Some(&patience)) {
+            Ok(0) => Err(ErrorKind::TimedOut.into()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn lock() -> MutexGuard<'static, Keeper> {
+        KEEPER.lock()
+    }
+}
+
+#[cfg(windows)]
+pub use platform::{failure, ready, set_program, watches};
+
+/// The system itself ends what is in the jobs of a host that has ended.
+#[cfg(windows)]
+mod platform {
+    use clearctx_proctree::InstanceId;
+    use std::path::Path;
+
+    /// There is no such program here.
+    pub fn set_program(_program: &Path) {}
+
+    /// Nothing to wait for.
+    pub async fn ready() {}
+
+    /// The system does.
+    #[must_use]
+    pub fn watches() -> bool {
+        true
+    }
+
+    /// Never.
+    pub async fn failure() -> String {
+        std::future::pending().await
+    }
+
+    pub(super) fn watch(_instance: &InstanceId) {}
+
+    pub(super) fn interrupted(_instance: &InstanceId) {}
+
+    pub(super) fn release(_instance: &InstanceId) {}
+}

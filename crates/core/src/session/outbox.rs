@@ -1,0 +1,154 @@
+//! Events on their way out, in order. What a caller learns must already be stored, so an event that reports
+//! a change waits for the store, and all that come after it wait with it.
+
+use super::event::{Event, Turn};
+use crate::error::Error;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+
+/// Who is told. Called in order, from any thread, and must not block.
+pub trait Owner: Send + Sync {
+    /// Takes the next event.
+    fn tell(&self, event: Event);
+
+    /// Counts the moments of its program: what a program does without a pause is one moment.
+    fn moment(&self) -> u64 {
+        0
+    }
+}
+
+/// The queue in front of an [`Owner`].
+pub struct Outbox {
+    owner: Box<dyn Owner>,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    slots: VecDeque<Slot>,
+    tickets: u64,
+}
+
+enum Slot {
+    Ready(Event),
+    /// Waits for the store; holds the turn to be told then, if any.
+    Held(u64, Option<Box<Turn>>),
+    /// Was held and is stored; there is nothing to tell.
+    Stored,
+}
+
+/// Names a held place in the queue.
+#[derive(Debug, Clone, Copy)]
+pub struct Ticket(u64);
+
+impl Outbox {
+    /// An outbox that tells `owner`.
+    #[must_use]
+    pub fn new(owner: Box<dyn Owner>) -> Self {
+        Self {
+            owner,
+            queue: Mutex::default(),
+        }
+    }
+
+    /// See [`Owner::moment`].
+    pub fn moment(&self) -> u64 {
+        self.owner.moment()
+    }
+
+    /// Tells the event as soon as nothing before it is held.
+    pub fn tell(&self, event: Event) {
+        let mut queue = self.lock();
+        queue.slots.push_back(Slot::Ready(event));
+        self.flush(&mut queue);
+    }
+
+    /// Holds the queue from here on, until [`Outbox::release`].
+    pub fn hold(&self, turn: Option<Box<Turn>>) -> Ticket {
+        let mut queue = self.lock();
+        queue.tickets += 1;
+        let ticket = queue.tickets;
+        queue.slots.push_back(Slot::Held(ticket, turn));
+        Ticket(ticket)
+    }
+
+    /// What was held is stored, or could not be.
+    pub fn release(&self, ticket: Ticket, stored: Result<(), Error>) {
+        let mut queue = self.lock();
+        let held = queue
+            .slots
+            .iter_mut()
+            .find(|slot| matches!(slot, Slot::Held(held, _) if *held == ticket.0));
+        let Some(slot) = held else { return };
+        let turn = match slot {
+            Slot::Held(_, turn) => turn.take(),
+            Slot::Ready(_) | Slot::Stored => None,
+        };
+        *slot = match (turn, stored) {
+            (Some(mut turn), stored) => {
+                turn.unsaved = stored.err();
+                Slot::Ready(Event::Turn(turn))
+            }
+            (None, Err(error)) => Slot::Ready(Event::Error(error)),
+            (None, Ok(())) => Slot::Stored,
+        };
+        self.flush(&mut queue);
+    }
+
+    /// Tells all that is ready at the front. The lock is held meanwhile: it is what keeps the order.
+    fn flush(&self, queue: &mut Queue) {
+        while let Some(slot) = queue.slots.pop_front() {
+            match slot {
+                Slot::Ready(event) => self.owner.tell(event),
+                Slot::Stored => {}
+                held @ Slot::Held(..) => {
+                    queue.slots.push_front(held);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> parking_lot::MutexGuard<'_, Queue> {
+        self.queue.lock()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[derive(Default)]
+    struct Told(Mutex<Vec<String>>);
+
+    impl Owner for Arc<Told> {
+        fn tell(&self, event: Event) {
+            let word = match event {
+                Event::Stderr(text) => text,
+                Event::Error(error) => error.code().to_owned(),
+                other => format!("{other:?}"),
+            };
+            self.0.lock().push(word);
+        }
+    }
+
+    #[test]
+    fn events_wait_for_what_is_held_before_them_and_keep_their_order() {
+        let told = Arc::new(Told::default());
+        let outbox = Outbox::new(Box::new(Arc::clone(&told)));
+        let words = || told.0.lock().clone();
+        outbox.tell(Event::Stderr("a".into()));
+        let (first, second) = (outbox.hold(None), outbox.hold(None));
+        outbox.tell(Event::Stderr("b".into()));
+        outbox.release(
+            second,
+            Err(Error::Internal {
+                reason: String::new(),
+            }),
+        );
+        assert_eq!(words(), ["a"]);
+        outbox.release(first, Ok(()));
+        assert_eq!(words(), ["a", "ERR_INTERNAL", "b"]);
+    }
+}

@@ -1,0 +1,430 @@
+//! The session under test between its model, its CLI, its store and its owner, all in memory.
+
+use super::Dice;
+use super::cli::{Cli, Turn};
+use super::model::{ANSWERED, Model, Phase};
+use crate::error::{Error, Result};
+use crate::protocol::inbound;
+use crate::session::effect::{Effect, Message, Wants};
+use crate::session::event::Event;
+use crate::session::handle::{Mailbox, Order, Session};
+use crate::session::outbox::Owner;
+use crate::session::record::{Fields, Stored, Writer};
+use crate::session::state::State;
+use crate::session::status::Status;
+use crate::session::turn;
+use parking_lot::Mutex;
+use serde_json::value::RawValue;
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Longest way of a session that is to end: the turn's own time, the steps of the ladder.
+const STEPS_TO_A_KILL: usize = 10;
+
+/// What the owner was told.
+#[derive(Default)]
+struct Told {
+    outcomes: Vec<(u64, &'static str)>,
+    /// The status that an owner shows, and the count of changes up to it.
+    status: Option<(Status, u64)>,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    told: Mutex<Told>,
+    /// What waits for the store: the send whose answer it is, if it is one.
+    unstored: Mutex<Vec<(Option<u64>, Stored)>>,
+}
+
+struct Ear(Arc<Shared>);
+
+impl Owner for Ear {
+    fn tell(&self, event: Event) {
+        let mut told = self.0.told.lock();
+        assert!(!told.closed, "told after the close: {event:?}");
+        let news = match event {
+            Event::Turn(turn) => {
+                let outcome = if turn.unsaved.is_none() {
+                    ANSWERED
+                } else {
+                    "ERR_STORE"
+                };
+                told.outcomes.extend(turn.send.map(|send| (send, outcome)));
+                Some(turn.status)
+            }
+            Event::Failed { send, error } => {
+                told.outcomes.push((send, error.code()));
+                None
+            }
+            Event::Status { status, change } => Some((status, change)),
+            Event::Close { .. } => {
+                told.closed = true;
+                None
+            }
+            Event::Init { .. } | Event::Message { .. } | Event::Stderr(_) | Event::Error(_) => None,
+        };
+        if let Some((status, change)) = news
+            && told.status.is_none_or(|(_, known)| known <= change)
+        {
+            told.status = Some((status, change));
+        }
+    }
+}
+
+struct SlowStore(Arc<Shared>);
+
+impl SlowStore {
+    fn keep(&self, send: Option<u64>, stored: Stored) {
+        let mut unstored = self.0.unstored.lock();
+        unstored.push((send, stored));
+    }
+}
+
+impl Writer for SlowStore {
+    fn note(&self, _: Option<Box<RawValue>>, stored: Stored) {
+        self.keep(None, stored);
+    }
+
+    fn save(&self, _: Fields, stored: Stored) {
+        self.keep(None, stored);
+    }
+
+    fn add_turn(&self, interaction: Box<RawValue>, _: Fields, stored: Stored) {
+        let value: serde_json::Value = serde_json::from_str(interaction.get()).expect("is JSON");
+        let prompt = value["prompt"].as_str().expect("has a prompt");
+        self.keep(prompt.parse().ok(), stored);
+    }
+}
+
+pub(super) struct Stage {
+    session: Session,
+    mailbox: Mailbox,
+    /// Lines for the process that its model has not read yet.
+    written: RefCell<Vec<String>>,
+    model: Model,
+    cli: Cli,
+    shared: Arc<Shared>,
+    now: Instant,
+    sends: u64,
+    /// The process has closed its output.
+    silent: bool,
+    kills: usize,
+}
+
+impl Stage {
+    pub(super) fn new(newer: bool) -> Self {
+        let json =
+            r#"{"name":"a","model":"m","workDir":"/","timeout":400,"stopTimeout":50,"killTimeout":20}"#;
+        let options = serde_json::from_str(json).expect("test options are complete");
+        let shared = Arc::new(Shared::default());
+        let (session, mailbox) = Session::new(1, "id".into(), options, Box::new(Ear(Arc::clone(&shared))));
+        session.keep_record(Arc::new(SlowStore(Arc::clone(&shared))));
+        session.set_wants(Wants {
+            messages: true,
+            ..Wants::default()
+        });
+        Self {
+            session,
+            mailbox,
+            written: RefCell::default(),
+            model: Model::new(),
+            cli: Cli::new(newer),
+            shared,
+            now: Instant::now(),
+            sends: 0,
+            silent: false,
+            kills: 0,
+        }
+    }
+
+    pub(super) fn step(&mut self, dice: &mut Dice) {
+        match dice.roll(30) {
+            0..6 => self.send(Duration::from_millis(20 + dice.roll(400))),
+            6 => self.pause(),
+            7 => self.resume(),
+            8 if dice.once_in(2) => self.stop(),
+            9 if dice.once_in(3) => self.kill(),
+            10..14 => self.pass(Duration::from_millis(dice.roll(60))),
+            14 if dice.once_in(6) => self.fail_inside(),
+            15..18 => self.answer_of_the_store(dice),
+            _ if self.model.phase == Phase::Waiting => self.begin(dice),
+            _ if matches!(self.model.phase, Phase::Running | Phase::Leaving) => self.process(dice),
+            _ => {}
+        }
+    }
+
+    /// What must hold after each step.
+    pub(super) fn check(&mut self) {
+        for line in self.written.take() {
+            self.model.written(self.cli.read(&line));
+        }
+        while let Ok(order) = self.mailbox.orders.try_recv() {
+            self.kills += usize::from(matches!(order, Order::KillTree));
+        }
+        self.model.check();
+        assert_eq!(self.session.read(State::is_alive), self.model.is_alive());
+        assert_eq!(
+            self.session.read(State::has_ended),
+            self.model.phase == Phase::Over
+        );
+        self.check_outcomes();
+    }
+
+    /// Ends what still lives, lets the store answer, and looks at everything that was told.
+    pub(super) fn end(mut self, dice: &mut Dice) {
+        if self.model.phase == Phase::Running && dice.once_in(2) {
+            self.stop();
+        } else if self.model.is_alive() {
+            self.kill();
+        }
+        self.check();
+        if self.model.phase == Phase::Leaving {
+            self.wait_for_the_kill();
+            self.exit(None, Some("SIGKILL"));
+            self.check();
+        }
+        while !self.unstored_is_empty() {
+            self.answer_of_the_store(dice);
+        }
+        self.send(Duration::from_secs(1));
+        self.stop();
+        self.kill();
+        self.pass(Duration::from_secs(1));
+        self.check();
+        let told = self.shared.told.lock();
+        assert!(told.closed, "the close was not told");
+        assert_eq!(told.outcomes.len(), self.model.outcomes.len(), "not all settled");
+        assert_eq!(told.status, Some(self.session.read(State::status)));
+    }
+
+    /// Each send is told once, as the model says; answers in the order of the sends.
+    fn check_outcomes(&self) {
+        let told = self.shared.told.lock();
+        let mut seen = std::collections::BTreeSet::new();
+        let mut last_answer = 0;
+        for (send, outcome) in &told.outcomes {
+            assert!(seen.insert(send), "send {send} was settled twice");
+            let expected = self.model.outcomes.get(send).copied().flatten();
+            assert_eq!(Some(*outcome), expected, "outcome of send {send}");
+            if *outcome == ANSWERED {
+                assert!(*send > last_answer, "answers out of order");
+                last_answer = *send;
+            }
+        }
+    }
+
+    /// However deaf the process is, its session gets to the kill within the times given.
+    fn wait_for_the_kill(&mut self) {
+        let before = self.kills;
+        for _ in 0..STEPS_TO_A_KILL {
+            let at = self
+                .session
+                .read(State::next_deadline)
+                .expect("a session that is to end has a deadline");
+            self.pass(at.saturating_duration_since(self.now));
+            self.check();
+            if self.kills > before {
+                return;
+            }
+        }
+        panic!("no kill within {STEPS_TO_A_KILL} deadlines");
+    }
+
+    fn unstored_is_empty(&self) -> bool {
+        self.shared.unstored.lock().is_empty()
+    }
+
+    fn apply(&self, change: impl FnOnce(&mut State) -> Vec<Effect>) {
+        self.session.apply(|state| {
+            let effects = change(state);
+            let lines = effects.iter().filter_map(|effect| match effect {
+                Effect::Write(line) => Some(line.clone()),
+                _ => None,
+            });
+            self.written.borrow_mut().extend(lines);
+            effects
+        });
+    }
+
+    fn send(&mut self, timeout: Duration) {
+        self.sends += 1;
+        let send = self.sends;
+        let message = Message {
+            send,
+            content: format!("\"m{send}\""),
+            prompt: turn::raw(format!("\"{send}\"")),
+            uuid: None,
+            timeout,
+        };
+        let mut refusal = None;
+        self.apply(|state| {
+            state.send(message, self.now).unwrap_or_else(|error| {
+                refusal = Some(error.code());
+                Vec::new()
+            })
+        });
+        if self.model.is_alive() {
+            assert_eq!(refusal, None);
+            self.model.send(send, self.now + timeout);
+        } else {
+            assert_eq!(refusal, Some("ERR_SESSION_NOT_ALIVE"));
+        }
+    }
+
+    fn pause(&mut self) {
+        self.mark(true, State::pause);
+    }
+
+    fn resume(&mut self) {
+        self.mark(false, State::resume);
+    }
+
+    fn mark(&mut self, paused: bool, call: impl FnOnce(&mut State) -> Result<Vec<Effect>>) {
+        let mut taken = true;
+        self.apply(|state| {
+            call(state).unwrap_or_else(|_| {
+                taken = false;
+                Vec::new()
+            })
+        });
+        assert_eq!(taken, self.model.is_alive());
+        if taken {
+            self.model.paused = paused;
+        }
+    }
+
+    fn stop(&mut self) {
+        self.model.stop();
+        self.apply(|state| state.stop(self.now));
+    }
+
+    fn kill(&mut self) {
+        let before = self.model.phase;
+        self.model.kill();
+        self.apply(|state| state.kill(self.now));
+        let kills = self.kills;
+        self.check();
+        let process = matches!(before, Phase::Running | Phase::Leaving);
+        assert_eq!(self.kills > kills, process, "a kill reaches the process at once");
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.model.time(self.now);
+        self.apply(|state| state.on_time(self.now));
+    }
+
+    fn fail_inside(&mut self) {
+        if self.model.phase != Phase::Over {
+            self.model.end("ERR_INTERNAL");
+            self.apply(|state| state.on_internal_error("a test".into()));
+        }
+    }
+
+    fn answer_of_the_store(&mut self, dice: &mut Dice) {
+        let mut unstored = self.shared.unstored.lock();
+        if unstored.is_empty() {
+            return;
+        }
+        let at = dice.below(unstored.len());
+        let (send, stored) = unstored.remove(at);
+        drop(unstored);
+        if dice.once_in(8) {
+            if let Some(send) = send {
+                self.model.unsaved(send);
+            }
+            stored(Err(Error::Store {
+                path: String::new(),
+                reason: "full".into(),
+                holder_pid: None,
+            }));
+        } else {
+            stored(Ok(()));
+        }
+    }
+
+    fn begin(&mut self, dice: &mut Dice) {
+        if dice.once_in(12) {
+            self.model.end("ERR_START_FAILED");
+            let name = String::from("a");
+            let reason = String::from("a test");
+            self.apply(|state| state.failed_to_start(&Error::StartFailed { name, reason }));
+        } else {
+            self.model.phase = Phase::Running;
+            self.apply(|state| state.started().expect("nothing has ended it"));
+        }
+    }
+
+    fn process(&mut self, dice: &mut Dice) {
+        if dice.once_in(25) {
+            let (code, signal) = [
+                (Some(0), None),
+                (Some(1), None),
+                (Some(3), None),
+                (None, Some("SIGSEGV")),
+            ][dice.below(4)];
+            return self.exit(code, signal);
+        }
+        if self.silent {
+            return;
+        }
+        match dice.roll(12) {
+            0..4 => self.cli.begin().into_iter().for_each(|line| self.line(&line)),
+            4..8 => {
+                if let Some((line, turn)) = self.cli.finish(dice) {
+                    self.finished(&line, &turn);
+                }
+            }
+            8 => {
+                if let Some(line) = self.cli.begin_own() {
+                    self.model.own_turn = !self.model.has_flight();
+                    self.line(&line);
+                }
+            }
+            9 => {
+                if let Some((line, turn)) = self.cli.answer_without_init() {
+                    self.finished(&line, &turn);
+                }
+            }
+            10 if dice.once_in(4) => self.close_output(),
+            10 if dice.once_in(4) => {
+                if let Some(line) = self.cli.refuse() {
+                    self.model.refused("ERR_START_FAILED");
+                    self.line(&line);
+                    // It leaves then, and says no more.
+                    self.silent = true;
+                }
+            }
+            10 => self.cli.repeat().into_iter().for_each(|line| self.line(&line)),
+            _ => self.line(&Cli::noise(dice)),
+        }
+    }
+
+    fn finished(&mut self, line: &str, turn: &Turn) {
+        match turn {
+            Turn::Answer(message) => self.model.answered(message.send),
+            Turn::Own => self.model.own_turn = false,
+        }
+        self.line(line);
+    }
+
+    fn line(&self, line: &str) {
+        let frame = inbound::parse(line);
+        let message = self.session.wants().includes(&frame).then(|| line.to_owned());
+        self.apply(|state| state.on_frame(frame, line, message, self.now));
+    }
+
+    fn close_output(&mut self) {
+        self.silent = true;
+        self.model.phase = Phase::Leaving;
+        self.model.own_turn = false;
+        self.apply(|state| state.on_silence(self.now));
+    }
+
+    fn exit(&mut self, code: Option<i32>, signal: Option<&str>) {
+        self.model.end("ERR_PROCESS_EXITED");
+        self.apply(|state| state.on_exit(code, signal.map(str::to_owned), "words"));
+    }
+}

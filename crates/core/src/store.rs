@@ -1,0 +1,207 @@
+//! The store: one record per session name in `sessions.json`, shared by any number of threads and processes.
+//!
+//! Callers hand over [`Change`]s, never whole states; a change is applied to what the files hold at that moment,
+//! under a lock between processes, and costs one line in `sessions.journal`. `sessions.json` follows: at once while
+//! it is small, in the background when it is not. Reads take no lock and are always current. A killed process loses
+//! nothing that was answered.
+//!
+//! Of a record all fields are in memory but its interactions; of those only where they are in the files. Who may
+//! use a name, and what a session's fields mean, is the manager's business.
+//!
+//! - `object`, `record`, `entries`: JSON in memory, values kept as text
+//! - `contents`, `source`: the records, and where their interactions are
+//! - `change`, `apply`, `view`, `age`, `owner`: what changes do, how records read, who owns them
+//! - `file`, `draft`, `scan`, `print`, `journal`, `line`, `lock`, `files`: the files
+//! - `cache`, `load`: what is in memory, and which files it is from
+//! - `shared`, `queue`, `worker`, `folding`, `fold`, `pace`: the commit, the group commit, and `sessions.json`
+
+mod age;
+mod apply;
+mod cache;
+mod change;
+mod contents;
+mod draft;
+mod entries;
+mod file;
+mod files;
+mod fold;
+mod folding;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+mod journal;
+mod line;
+mod load;
+mod lock;
+mod object;
+mod options;
+mod owner;
+mod pace;
+mod print;
+mod queue;
+mod read;
+mod record;
+mod scan;
+mod shared;
+mod source;
+mod view;
+mod warning;
+mod worker;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::Arc;
+
+pub use change::{Applied, Change};
+pub use entries::Entries;
+pub use files::{Files, RealFiles};
+pub use options::{Durability, Options};
+pub use owner::{Owner, OwnerState, Ownership};
+pub use queue::{Done, Flushed};
+pub use read::{Heads, Histories};
+pub use record::Record;
+pub use warning::Warning;
+
+use crate::error::Result;
+use owner::Liveness;
+use shared::Shared;
+
+/// A handle on one data directory; cheap to clone. All handles of the process on one directory share a state.
+///
+/// Dropping handles loses nothing: queued changes are still written, as long as the process lives.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Store")
+            .field("data_dir", &self.data_dir())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens a data directory, which is created with mode 0700 if it does not exist. Reads no file yet.
+    pub fn open(data_dir: &Path) -> Result<Self> {
+        Self::open_with(data_dir, &Options::default())
+    }
+
+    /// The same, with options, which count for all handles of the process on that directory.
+    pub fn open_with(data_dir: &Path, options: &Options) -> Result<Self> {
+        Ok(Self {
+            shared: Shared::open(data_dir, options)?,
+        })
+    }
+
+    /// The data directory, absolute and without symbolic links.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        self.shared.dir()
+    }
+
+    /// `sessions.json` in the data directory.
+    #[must_use]
+    pub fn sessions_file(&self) -> &Path {
+        self.shared.file().path()
+    }
+
+    /// Where hosts show that they live: `hosts` in the data directory.
+    #[must_use]
+    pub fn hosts_dir(&self) -> PathBuf {
+        self.shared.dir().join("hosts")
+    }
+
+    /// Applies changes in one commit, on the calling thread, after everything that is queued.
+    ///
+    /// If one of them is refused, none of them is applied. Waits at most [`crate::limits::STORE_LOCK_WAIT`] for
+    /// others; `ERR_STORE` then names the process that holds the lock. Changes that do nothing write nothing.
+    /// Without changes it writes what is queued and brings `sessions.json` up to date: a clean exit.
+    pub fn apply(&self, changes: impl AsRef<[Change]>) -> Result<Vec<Applied>> {
+        let changes = changes.as_ref();
+        let mut applied = self.shared.commit_now(changes);
+        if changes.is_empty() && applied.is_ok() {
+            applied = self.shared.fold_all(u64::MAX).map(|()| Vec::new());
+        }
+        // Answers to queued changes that were taken along are not for this thread to give, and neither are retries.
+        worker::wake(&self.shared);
+        worker::wake_folder(&self.shared);
+        applied
+    }
+
+    /// Brings `sessions.json` up to date on the calling thread, unless it is bigger than `most` bytes. What is
+    /// queued is written first.
+    pub fn settle(&self, most: u64) -> Result<()> {
+        let settled = self
+            .shared
+            .commit_now(&[])
+            .and_then(|_| self.shared.fold_all(most));
+        worker::wake(&self.shared);
+        settled
+    }
+
+    /// Queues a change. It is written with everything pending in one commit: by the I/O thread before it sleeps; if that
+    /// sleeps, here and now; by the store thread where it may take time.
+    ///
+    /// `done` is called on any thread, perhaps before this returns, in the order of queueing, with no lock of the store
+    /// held. A change
+    /// that its own condition refuses gets its own error, a failed write fails all of the commit. A `Turn` or
+    /// `Merge` that could not be written is kept nevertheless and tried again with each later commit, and by
+    /// itself after [`crate::limits::STORE_RETRY`].
+    ///
+    /// When [`crate::limits::STORE_QUEUE_CHANGES`] or [`crate::limits::STORE_QUEUE_BYTES`] are pending, the
+    /// caller does a commit itself before it queues.
+    pub fn apply_later(&self, change: Change, done: Done) {
+        if self.shared.queue().is_full() {
+            self.shared.commit_queued();
+        }
+        self.shared.queue().push(change, done);
+        worker::wake(&self.shared);
+    }
+
+    /// Calls `done`, on the store thread or here, when everything queued before is written, `sessions.json` has it, and,
+    /// with [`Durability::Disk`], the disk. Changes kept from failed
+    /// commits count: `done` gets the error if they fail again.
+    pub fn flush(&self, done: Flushed) {
+        self.shared.queue().push_flush(done);
+        worker::wake(&self.shared);
+    }
+
+    /// What this process writes into `owner` of a session's record.
+    ///
+    /// The first call in a data directory creates the file whose lock proves that this process lives.
+    pub fn owner(&self, token: &str) -> Result<Owner> {
+        let host = owner::this_host(self.shared.dir())?;
+        Ok(Owner {
+            host,
+            pid: process::id(),
+            token: token.to_owned(),
+        })
+    }
+
+    /// Removes records that were last saved (else created) more than `days` ago; returns how many.
+    ///
+    /// Never removes one of `keep`, one that a living host works with (its owner lives and its status is not
+    /// `stopped`, `killed` or `failed`), or one whose age cannot be told.
+    pub fn cleanup(&self, days: f64, keep: &HashSet<String>) -> Result<usize> {
+        let before_ms = age::now_ms() - days * 86_400_000.0;
+        let applied = self.apply(&[Change::Prune {
+            before_ms,
+            keep: keep.clone(),
+        }])?;
+        Ok(applied.iter().map(|applied| applied.removed).sum())
+    }
+
+    /// Warnings since the last call, for `process.emitWarning`.
+    #[must_use]
+    pub fn take_warnings(&self) -> Vec<Warning> {
+        self.shared.warnings().take()
+    }
+
+    fn liveness(&self) -> Liveness<'_> {
+        Liveness::new(self.shared.dir())
+    }
+}

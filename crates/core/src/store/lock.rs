@@ -1,0 +1,217 @@
+//! The two locks of a commit: one between the threads of this process, one between processes.
+
+use parking_lot::{Mutex, MutexGuard};
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::file::{create_dir, open_or_create, store_error};
+use super::files::Files;
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::locked_file;
+
+/// How often it is looked who holds the lock, to name it.
+#[cfg(target_os = "linux")]
+const HOLDER_LOOKS: usize = 10;
+
+/// The lock between processes: `sessions.lock` in the data directory.
+///
+/// On Linux the kernel tells who holds it; elsewhere the holder's process id is in the file, for the error message
+/// of those who wait in vain. Only this file is ever locked: where locks are mandatory (Windows), a locked
+/// `sessions.json` could not be read by others.
+///
+/// Those who wait poll, since a wait in the kernel has no deadline. So that a process which commits all the time does
+/// not keep them out, they put a file there, `hosts/waiting`, and who gives the lock back removes it and then leaves
+/// the lock alone for longer than they pause. Left over, the file costs one such moment.
+pub(super) struct LockFile {
+    path: PathBuf,
+    waiting: PathBuf,
+    /// Kept open from one commit to the next.
+    file: Mutex<Option<File>>,
+}
+
+/// The lock, held until dropped.
+pub(super) struct StoreLock<'a> {
+    at: &'a LockFile,
+    file: Option<File>,
+}
+
+impl LockFile {
+    pub(super) fn new(dir: &Path) -> Self {
+        Self {
+            path: dir.join("sessions.lock"),
+            waiting: dir.join("hosts").join("waiting"),
+            file: Mutex::default(),
+        }
+    }
+
+    /// Tries until the deadline, at least once.
+    pub(super) fn acquire(&self, deadline: Instant, files: &dyn Files) -> Result<StoreLock<'_>> {
+        match self.poll(deadline, files) {
+            Ok(Some(lock)) => Ok(lock),
+            Ok(None) => Err(self.busy()),
+            Err(error) => Err(store_error(&self.path, "cannot lock", &error)),
+        }
+    }
+
+    /// `None` if it is not to be had at once, whatever the reason.
+    pub(super) fn try_acquire(&self, files: &dyn Files) -> Option<StoreLock<'_>> {
+        self.try_once(files).ok()?
+    }
+
+    fn poll(&self, deadline: Instant, files: &dyn Files) -> io::Result<Option<StoreLock<'_>>> {
+        let mut pause = Duration::from_micros(50);
+        loop {
+            if let Some(lock) = self.try_once(files)? {
+                return Ok(Some(lock));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            // A directory that takes no files is no reason to fail here.
+            let _ = open_or_create(&self.waiting);
+            thread::sleep(pause.min(left));
+            pause = (pause * 2).min(limits::STORE_LOCK_POLL);
+        }
+    }
+
+    fn try_once(&self, files: &dyn Files) -> io::Result<Option<StoreLock<'_>>> {
+        // The one that was kept may be of a directory that was deleted; others lock the one that is there now.
+        let kept = self.kept().take();
+        for file in [kept, None] {
+            let file = file.map_or_else(|| self.open(), Ok)?;
+            match files.try_lock(&file) {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    *self.kept() = Some(file);
+                    return Ok(None);
+                }
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+            if locked_file::is_still_at(&file, &self.path) {
+                #[cfg(not(target_os = "linux"))]
+                note_holder(&file);
+                return Ok(Some(StoreLock {
+                    at: self,
+                    file: Some(file),
+                }));
+            }
+            // An error means that closing must do.
+            let _ = file.unlock();
+        }
+        Ok(None)
+    }
+
+    fn open(&self) -> io::Result<File> {
+        match open_or_create(&self.path) {
+            // The data directory was deleted under a running host.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                create_dir(self.path.parent().unwrap_or(&self.path))?;
+                open_or_create(&self.path)
+            }
+            opened => opened,
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<File>> {
+        self.file.lock()
+    }
+
+    /// Who holds the lock. Among many who want it there may be a moment between two of them.
+    #[cfg(target_os = "linux")]
+    fn holder(&self) -> Option<u32> {
+        (0..HOLDER_LOOKS).find_map(|look| {
+            if look > 0 {
+                thread::sleep(limits::STORE_LOCK_POLL);
+            }
+            locked_file::holder(&self.path)
+        })
+    }
+
+    /// The process id in the file. `None` on Windows, where a locked file cannot be read.
+    #[cfg(not(target_os = "linux"))]
+    fn holder(&self) -> Option<u32> {
+        use std::io::Read;
+        let mut text = String::new();
+        let file = File::open(&self.path).ok()?;
+        file.take(32).read_to_string(&mut text).ok()?;
+        text.trim().parse().ok()
+    }
+
+    /// The error for a lock that another commit holds.
+    pub(super) fn busy(&self) -> Error {
+        let holder_pid = self.holder();
+        let holder = holder_pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+        Error::Store {
+            path: self.path.display().to_string(),
+            reason: format!("locked by {holder}"),
+            holder_pid,
+        }
+    }
+}
+
+impl Drop for StoreLock<'_> {
+    fn drop(&mut self) {
+        let Some(file) = self.file.take() else { return };
+        // Not left to closing: a child between its fork and its exec holds a copy of the descriptor. An error
+        // here means that closing must do.
+        if file.unlock().is_ok() {
+            *self.at.kept() = Some(file);
+        }
+        if fs::remove_file(&self.at.waiting).is_ok() {
+            thread::sleep(limits::STORE_LOCK_REST);
+        }
+    }
+}
+
+/// Only a message depends on it; a full disk must show where it matters.
+#[cfg(not(target_os = "linux"))]
+fn note_holder(mut file: &File) {
+    use std::io::{Seek, Write};
+    use std::process;
+    let _ = file
+        .rewind()
+        .and_then(|()| file.write_all(format!("{:<10}\n", process::id()).as_bytes()));
+}
+
+/// Lets one process at a time write a big `sessions.json`, which it does without the store's lock. `None` if
+/// another process does; the lock is given back when the file is dropped.
+pub(super) fn try_folding(dir: &Path) -> io::Result<Option<File>> {
+    let hosts = dir.join("hosts");
+    create_dir(&hosts)?;
+    let file = open_or_create(&hosts.join("fold.lock"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Whether no process writes a big `sessions.json` at the moment.
+pub(super) fn nobody_folds(dir: &Path) -> bool {
+    !dir.join("hosts").join("fold.lock").exists() || matches!(try_folding(dir), Ok(Some(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A holder may be stopped between its lock and its note.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_holder_is_named_though_the_file_still_names_its_predecessor() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("sessions.lock");
+        fs::write(&path, "1         \n").expect("a file");
+        let file = File::open(&path).expect("the file");
+        file.lock().expect("a lock");
+        let pid = std::process::id();
+        assert!(
+            matches!(LockFile::new(dir.path()).busy(), Error::Store { holder_pid: Some(holder), .. } if holder == pid)
+        );
+    }
+}

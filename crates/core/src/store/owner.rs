@@ -1,0 +1,244 @@
+//! Who owns a record, and whether that host process still lives.
+//!
+//! Each host process holds a lock on a file of its own, `hosts/<uuid>.lock` in the data directory, until it
+//! ends; the kernel frees the lock at any kind of death. A file that is missing or not locked means: dead.
+//! Process ids alone would be wrong across containers and reboots.
+
+use parking_lot::{Mutex, MutexGuard};
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::file::{create_dir, create_new, store_error};
+use super::record::Record;
+use crate::error::Result;
+use crate::{lease, limits};
+
+/// What a record's `owner` field holds: `{"host":"<uuid>","pid":4711,"token":"..."}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Owner {
+    /// Identity of the host process in this data directory.
+    pub host: String,
+    /// Process id of the host.
+    pub pid: u32,
+    /// Unique per session object: tells a session from a later one of the same name.
+    pub token: String,
+}
+
+/// Whether a record's owner lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnerState {
+    /// The record names no owner: clearctx 3.0.0 wrote it, or a caller.
+    None,
+    /// This process.
+    Ours,
+    /// Another process, which lives.
+    OtherAlive,
+    /// A process that has ended.
+    Dead,
+}
+
+/// A record's owner, as [`super::Store::owner_of`] finds it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Ownership {
+    /// Whether the owner lives.
+    pub state: OwnerState,
+    /// Process id of the owning host.
+    pub host_pid: Option<u32>,
+    /// Process id of the session's CLI: the record's `pid`.
+    pub cli_pid: Option<u32>,
+    /// The owner's token.
+    pub token: Option<String>,
+    /// The record in read view.
+    pub record: Arc<Record>,
+}
+
+/// The fields of a record's `owner`, each only if it has the right type.
+pub(super) struct StoredOwner {
+    host: Option<String>,
+    pub(super) pid: Option<u32>,
+    pub(super) token: Option<String>,
+}
+
+impl StoredOwner {
+    pub(super) fn of(record: &Record) -> Self {
+        let owner = record.get::<Record>("owner").unwrap_or_default();
+        Self {
+            host: owner.get_str("host"),
+            pid: owner.get("pid"),
+            token: owner.get_str("token"),
+        }
+    }
+}
+
+/// Answers whether owners live. Asks once per host, so that a list sees one state of the world.
+pub(super) struct Liveness<'a> {
+    dir: &'a Path,
+    known: HashMap<String, OwnerState>,
+}
+
+impl<'a> Liveness<'a> {
+    pub(super) fn new(dir: &'a Path) -> Self {
+        Self {
+            dir,
+            known: HashMap::new(),
+        }
+    }
+
+    pub(super) fn of(&mut self, owner: &StoredOwner) -> OwnerState {
+        let Some(host) = &owner.host else {
+            return OwnerState::None;
+        };
+        // The name becomes part of a path: nothing but a UUID as this engine writes it may pass.
+        if !is_host_id(host) {
+            return OwnerState::None;
+        }
+        if let Some(state) = self.known.get(host) {
+            return *state;
+        }
+        let state = if is_this_host(self.dir, host) {
+            OwnerState::Ours
+        } else if is_dead(&host_file(self.dir, host)) {
+            OwnerState::Dead
+        } else {
+            OwnerState::OtherAlive
+        };
+        self.known.insert(host.clone(), state);
+        state
+    }
+}
+
+/// This process's identity in a data directory, with the lock that proves it lives.
+struct Host {
+    id: String,
+    // Never read: the lock goes with it, at the end of the process.
+    _locked: File,
+}
+
+/// One per data directory, held to the end of the process: a session may outlive every `Store` handle.
+static HOSTS: Mutex<BTreeMap<PathBuf, Host>> = Mutex::new(BTreeMap::new());
+
+fn hosts() -> MutexGuard<'static, BTreeMap<PathBuf, Host>> {
+    HOSTS.lock()
+}
+
+/// This process's identity in `dir`, created at first need.
+///
+/// A host file that somebody has deleted is made again, so that the records of this process do not read as lost.
+pub(super) fn this_host(dir: &Path) -> Result<String> {
+    let mut hosts = hosts();
+    let known = hosts.get(dir).map(|host| host.id.clone());
+    let fresh = known.is_none();
+    let id = known.unwrap_or_else(|| Uuid::new_v4().hyphenated().to_string());
+    let path = host_file(dir, &id);
+    if !path.exists() {
+        let locked = create_host_file(&path).map_err(|error| store_error(&path, "cannot create", &error))?;
+        hosts.insert(
+            dir.to_owned(),
+            Host {
+                id: id.clone(),
+                _locked: locked,
+            },
+        );
+    }
+    drop(hosts);
+    if fresh {
+        remove_dead_hosts(dir);
+        lease::remove_dead(&dir.join("hosts"));
+    }
+    Ok(id)
+}
+
+fn is_this_host(dir: &Path, id: &str) -> bool {
+    hosts().get(dir).is_some_and(|host| host.id == id)
+}
+
+fn is_host_id(text: &str) -> bool {
+    Uuid::parse_str(text).is_ok_and(|id| id.hyphenated().to_string() == text)
+}
+
+fn host_file(dir: &Path, id: &str) -> PathBuf {
+    dir.join("hosts").join(format!("{id}.lock"))
+}
+
+/// Creates the file under another name and locks it before it gets its own: whoever sees it sees it locked.
+fn create_host_file(path: &Path) -> io::Result<File> {
+    if let Some(parent) = path.parent() {
+        create_dir(parent)?;
+    }
+    let unfinished = path.with_extension("tmp");
+    let file = create_new(&unfinished)?;
+    let named = file
+        .try_lock()
+        .map_err(io::Error::from)
+        .and_then(|()| fs::rename(&unfinished, path));
+    match named {
+        Ok(()) => Ok(file),
+        Err(error) => {
+            // The error that led here is the one to report.
+            let _ = fs::remove_file(&unfinished);
+            Err(error)
+        }
+    }
+}
+
+/// Whether the host of this file has ended; its file is removed then.
+fn is_dead(path: &Path) -> bool {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) => return error.kind() == io::ErrorKind::NotFound,
+    };
+    // Shared, so that two processes that ask at once do not take each other for the owner. Where locks do not
+    // work at all the owner counts as alive: to take over a live session's record is worse than to keep a dead one's.
+    let dead = match file.try_lock_shared() {
+        Ok(()) => true,
+        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => false,
+    };
+    drop(file);
+    if dead {
+        // In a read-only directory the file stays, and is found dead again at the next look.
+        let _ = fs::remove_file(path);
+    }
+    dead
+}
+
+/// Removes what hosts left behind whose records nobody looks at any more.
+fn remove_dead_hosts(dir: &Path) {
+    let Ok(files) = fs::read_dir(dir.join("hosts")) else {
+        return;
+    };
+    for file in files.flatten() {
+        let path = file.path();
+        let is_host = path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .is_some_and(is_host_id);
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("lock") if is_host => {
+                let own = path
+                    .file_stem()
+                    .and_then(|stem| stem.to_str())
+                    .is_some_and(|id| is_this_host(dir, id));
+                if !own {
+                    is_dead(&path);
+                }
+            }
+            // A younger one may be about to be locked by its creator.
+            Some("tmp") if is_host && is_older(&file, limits::HOST_FILE_UNFINISHED_AGE) => {
+                is_dead(&path);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_older(file: &fs::DirEntry, age: std::time::Duration) -> bool {
+    let modified = file.metadata().and_then(|metadata| metadata.modified());
+    modified.is_ok_and(|time| time.elapsed().is_ok_and(|elapsed| elapsed > age))
+}

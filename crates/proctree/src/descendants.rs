@@ -1,0 +1,134 @@
+//! The processes that belong to one or more sessions: the CLI and all its descendants.
+
+use crate::table::{Seen, Table, signal_if_same};
+use crate::{InstanceId, limits};
+use rustix::process::Signal;
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// A process and the session that it belongs to.
+struct Member {
+    seen: Seen,
+    instance: InstanceId,
+}
+
+/// Processes that belong to sessions.
+pub struct Descendants {
+    instances: BTreeSet<InstanceId>,
+    /// The CLI, where its host reaps it: nobody else signals it here.
+    spared: Option<u32>,
+    members: HashMap<u32, Member>,
+}
+
+impl Descendants {
+    /// What carries one of these instances, once [`Descendants::grow`] has looked.
+    pub fn of(instances: BTreeSet<InstanceId>) -> Self {
+        Self {
+            instances,
+            spared: None,
+            members: HashMap::new(),
+        }
+    }
+
+    /// The same for one session, less its CLI, which the caller reaps. `cli` is none once it has been reaped: its
+    /// pid may be another's by then.
+    pub fn around(cli: Option<u32>, instance: &InstanceId) -> Self {
+        let mut processes = Self::of(BTreeSet::from([instance.clone()]));
+        processes.spared = cli;
+        for (pid, seen) in Table::of(cli.into_iter()).seen() {
+            processes.add(*pid, *seen, instance.clone());
+        }
+        processes
+    }
+
+    /// Looks again: those that have ended are forgotten, what carries an instance id and the descendants of all members
+    /// are added.
+    pub fn grow(&mut self) {
+        let table = Table::read();
+        let all = table.seen();
+        self.members.retain(|pid, member| match all.get(pid) {
+            Some(seen) if seen.start == member.seen.start => {
+                member.seen = *seen;
+                true
+            }
+            _ => false,
+        });
+        let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+        for (pid, seen) in all {
+            children.entry(seen.parent).or_default().push(*pid);
+            if !self.members.contains_key(pid)
+                && let Some(instance) = table.instance(*pid, |instance| self.instances.contains(instance))
+            {
+                self.add(*pid, *seen, instance);
+            }
+        }
+        let mut parents: Vec<u32> = self.members.keys().copied().collect();
+        while let Some(parent) = parents.pop() {
+            for child in children.remove(&parent).unwrap_or_default() {
+                if !self.members.contains_key(&child) {
+                    let instance = self.members[&parent].instance.clone();
+                    self.add(child, all[&child], instance);
+                    parents.push(child);
+                }
+            }
+        }
+    }
+
+    /// Whether the last look found nobody.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The sessions that the members belong to.
+    pub fn instances(&self) -> BTreeSet<InstanceId> {
+        let members = self.members.values();
+        members.map(|member| member.instance.clone()).collect()
+    }
+
+    /// Whether one of the members still lives. New ones are not looked for.
+    pub fn live(&self) -> bool {
+        let table = Table::of(self.members.keys().copied());
+        let same = |(pid, member): (&u32, &Member)| {
+            table
+                .seen()
+                .get(pid)
+                .is_some_and(|seen| seen.start == member.seen.start)
+        };
+        self.members.iter().any(same)
+    }
+
+    /// SIGINT to each CLI and its process group, as a terminal does, so that it reaches the CLI behind a wrapper;
+    /// not to those of the sessions in `spared`. The CLI then ends its tools.
+    pub fn interrupt(&self, spared: &BTreeSet<InstanceId>) {
+        let is_root = |member: &&Member| !self.members.contains_key(&member.seen.parent);
+        let roots = self.members.values().filter(is_root);
+        let groups: HashSet<u32> = roots
+            .filter(|member| !spared.contains(&member.instance))
+            .map(|member| member.seen.group)
+            .collect();
+        for (pid, member) in &self.members {
+            if groups.contains(&member.seen.group) {
+                signal_if_same(*pid, member.seen.start, Signal::INT);
+            }
+        }
+    }
+
+    /// SIGKILL to all members and to what they started meanwhile, again and again until none is found.
+    pub fn kill(&mut self) {
+        for _ in 0..limits::KILL_ROUNDS {
+            self.grow();
+            let others = self.members.iter().filter(|(pid, _)| Some(**pid) != self.spared);
+            let killed = others
+                .filter(|(pid, member)| signal_if_same(**pid, member.seen.start, Signal::KILL))
+                .count();
+            if killed == 0 {
+                return;
+            }
+            // What it started meanwhile is found in the next round.
+            std::thread::sleep(limits::KILL_PAUSE);
+        }
+    }
+
+    fn add(&mut self, pid: u32, seen: Seen, instance: InstanceId) {
+        self.members.insert(pid, Member { seen, instance });
+    }
+}

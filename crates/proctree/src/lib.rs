@@ -1,0 +1,27 @@
+//! Process trees: which processes belong to a session, and how they are ended.
+//!
+//! The CLI starts each shell tool in a session of its own, so neither a process group nor the tree alone reaches all of
+//! them once a parent is dead. A session's processes are found in two ways, by parent links and by the session's
+//! [`InstanceId`] in their environment, and are known from then on by pid and start time.
+//!
+//! - [`InstanceId`]: names one run of one session on this machine.
+//! - [`Descendants`]: the processes of one or more sessions; `table`: the processes of the system.
+//! - [`terminate`]: ends sessions whose host does not watch them.
+//!
+//! Used by the engine and by its watchdog. Everything here blocks for a few ms: not for a thread that must not.
+
+#[cfg(unix)]
+mod descendants;
+mod instance_id;
+mod limits;
+#[cfg(unix)]
+mod signals;
+#[cfg(unix)]
+mod table;
+pub mod terminate;
+
+#[cfg(unix)]
+pub use descendants::Descendants;
+pub use instance_id::{INSTANCE_VARIABLE, InstanceId};
+#[cfg(unix)]
+pub use signals::signal_name;

@@ -1,0 +1,63 @@
+//! What waits for JavaScript, in the order of each session, the sessions in turn: one that floods does not hold up
+//! the events of another.
+
+use crate::host::Item;
+use clearctx_core::limits;
+use std::collections::{HashMap, VecDeque};
+
+/// Waiting items.
+pub(crate) struct Queue {
+    lanes: HashMap<u64, VecDeque<Item>>,
+    /// Lanes that have something, the next one first.
+    turns: VecDeque<u64>,
+    /// Whether JavaScript has found nothing and waits to be woken.
+    rests: bool,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            lanes: HashMap::new(),
+            turns: VecDeque::new(),
+            rests: true,
+        }
+    }
+}
+
+impl Queue {
+    /// Whether JavaScript must be woken for it.
+    pub(crate) fn push(&mut self, item: Item) -> bool {
+        let number = item.number();
+        let lane = self.lanes.entry(number).or_default();
+        if lane.is_empty() {
+            self.turns.push_back(number);
+        }
+        lane.push_back(item);
+        std::mem::take(&mut self.rests)
+    }
+
+    /// What comes next, up to the bounds. If nothing waits, JavaScript rests until it is woken.
+    pub(crate) fn take(&mut self) -> Vec<Item> {
+        let (mut items, mut bytes) = (Vec::new(), 0);
+        while items.len() < limits::TAKEN_ITEMS && bytes < limits::TAKEN_BYTES {
+            let Some(item) = self.pop() else { break };
+            bytes += item.bytes();
+            items.push(item);
+        }
+        self.rests = items.is_empty();
+        items
+    }
+
+    /// The next item of the lane whose turn it is.
+    pub(crate) fn pop(&mut self) -> Option<Item> {
+        let number = self.turns.pop_front()?;
+        let lane = self.lanes.get_mut(&number)?;
+        let item = lane.pop_front();
+        if lane.is_empty() {
+            self.lanes.remove(&number);
+        } else {
+            self.turns.push_back(number);
+        }
+        item
+    }
+}
