@@ -5,11 +5,11 @@
 
 use crate::queue::Queue;
 use crate::rows::{JsText, Rows};
-use clearctx_core::batch::{self, Sleeper};
-use clearctx_core::engine::Engine;
 use clearctx_core::error::Error;
 use clearctx_core::process::one_shot::Cancel;
 use clearctx_core::process::{keeper, left_over};
+use clearctx_core::runtime;
+use clearctx_core::runtime::wakes::{self, Waker};
 use clearctx_core::session::event::Event;
 use clearctx_core::session::handle::Session;
 use clearctx_core::session::outbox::Owner;
@@ -84,7 +84,7 @@ impl HostQueue {
         };
         if queue.push(item) {
             drop(items);
-            batch::wake(self);
+            wakes::wake(self);
         }
     }
 
@@ -113,12 +113,12 @@ impl HostQueue {
     /// Lets JavaScript know if there is no keeper, once in the process.
     fn hear_of_keeper(self: &Arc<Self>) {
         static WARNED: AtomicBool = AtomicBool::new(false);
-        let Ok(engine) = Engine::get() else { return };
+        let Ok(runtime) = runtime::handle() else { return };
         if self.hears_of_keeper.swap(true, Ordering::Relaxed) {
             return;
         }
         let queue = Arc::downgrade(self);
-        engine.runtime().spawn(async move {
+        runtime.spawn(async move {
             let reason = keeper::failure().await;
             if let Some(queue) = queue.upgrade().filter(|queue| lock(&queue.items).is_some())
                 && !WARNED.swap(true, Ordering::Relaxed)
@@ -145,11 +145,11 @@ impl HostQueue {
             session.leave();
         }
         if self.is_worker
-            && let Ok(engine) = Engine::get()
+            && let Ok(runtime) = runtime::handle()
         {
             // The process lives on; else its keeper does the same.
             let instances = sessions.iter().map(|session| session.instance().clone());
-            engine.runtime().spawn(left_over::end(instances.collect()));
+            runtime.spawn(left_over::end(instances.collect()));
         }
         for fork in lock(&self.forks).values() {
             fork.cancel();
@@ -217,7 +217,7 @@ impl Owner for SessionOwner {
     }
 }
 
-impl Sleeper for HostQueue {
+impl Waker for HostQueue {
     fn wake(self: Arc<Self>) {
         // Fails only when the environment is ending.
         self.wake.call((), ThreadsafeFunctionCallMode::NonBlocking);

@@ -4,12 +4,12 @@ use crate::error::{envelope, read, throw};
 use crate::host::{Host, HostQueue, Item, to_number};
 use crate::session::{NativeSession, host_view};
 use crate::store::NativeStore;
-use clearctx_core::engine::Engine;
 use clearctx_core::error::Error;
 use clearctx_core::manager::fork::{ForkRequest, Forked};
 use clearctx_core::manager::recovery::{Adoption, Lost, LostMessage};
 use clearctx_core::manager::{Defaults, Manager, Overrides, Resume};
 use clearctx_core::options::SessionOptions;
+use clearctx_core::runtime;
 use clearctx_core::session::turn;
 use napi::Result;
 use napi::bindgen_prelude::{Either, Undefined};
@@ -67,13 +67,11 @@ impl NativeManager {
     pub fn recover(&self, defaults: String, env: Vec<String>, cwd: String) -> Result<f64> {
         let defaults = read::<Defaults>(&defaults, "options")?;
         let host = host_view(env, cwd);
-        let engine = Engine::get().map_err(|error| throw(&error))?;
-        let number = engine.next_number();
+        let runtime = runtime::handle().map_err(|error| throw(&error))?;
+        let number = runtime::next_number();
         let (manager, queue) = (self.manager.clone(), Arc::clone(&self.queue));
-        let look = engine
-            .runtime()
-            .spawn_blocking(move || manager.lost(defaults.run(), &host));
-        engine.runtime().spawn(async move {
+        let look = runtime.spawn_blocking(move || manager.lost(defaults.run(), &host));
+        runtime.spawn(async move {
             let lost = look.await.unwrap_or_else(|error| {
                 Err(Error::Internal {
                     reason: format!("recovery failed: {error}"),
@@ -114,17 +112,17 @@ impl NativeManager {
             Either::A(native) => Some(&native.session),
             Either::B(()) => None,
         };
-        let engine = Engine::get().map_err(|error| throw(&error))?;
+        let runtime = runtime::handle().map_err(|error| throw(&error))?;
         let plan = self.manager.plan_fork(live, request, defaults);
         let plan = plan.map_err(|error| throw(&error))?;
         let options = plan.options.clone();
         let ready = plan
             .prepare(&host_view(env, cwd))
             .map_err(|error| throw(&error))?;
-        let number = engine.next_number();
+        let number = runtime::next_number();
         let queue = Arc::clone(&self.queue);
         let cancel = queue.add_fork(number);
-        engine.runtime().spawn(async move {
+        runtime.spawn(async move {
             let forked = ready.run(&cancel).await;
             queue.remove_fork(number);
             queue.push(Item::Done(

@@ -3,11 +3,11 @@
 use crate::error::{read, throw};
 use crate::host::{Host, SessionOwner, to_number};
 use crate::store::NativeStore;
-use clearctx_core::engine::Engine;
 use clearctx_core::error::Error;
 use clearctx_core::manager::Predecessor;
 use clearctx_core::manager::record_writer::{Beginning, RecordWriter};
 use clearctx_core::options::{Host as HostView, SessionOptions, milliseconds, variable_name};
+use clearctx_core::runtime;
 use clearctx_core::session::effect::{Message, Wants};
 use clearctx_core::session::handle::Session;
 use clearctx_core::session::start::Prepared;
@@ -51,7 +51,7 @@ impl NativeSession {
         take_over: Option<String>,
     ) -> Result<Self> {
         let options: SessionOptions = read(&options, "options")?;
-        let number = Engine::get().map_err(|error| throw(&error))?.next_number();
+        let number = runtime::next_number();
         let owner = Box::new(SessionOwner {
             queue: host.queue(),
             number,

@@ -2,8 +2,8 @@
 
 use crate::error::{read, throw, unreadable};
 use crate::host::{Host, HostQueue, Item};
-use clearctx_core::engine::Engine;
 use clearctx_core::error::Error;
+use clearctx_core::runtime;
 use clearctx_core::store::{Change, Durability, Entries, Heads, Histories, Options, Record, Store};
 use napi::Result;
 use napi_derive::napi;
@@ -116,13 +116,13 @@ impl NativeStore {
 
     /// Writes everything that waits; the number of the outcome to come.
     #[napi(catch_unwind)]
-    pub fn flush(&self) -> Result<f64> {
-        let number = Engine::get().map_err(|error| throw(&error))?.next_number();
+    pub fn flush(&self) -> f64 {
+        let number = runtime::next_number();
         let queue = Arc::clone(&self.queue);
         self.store.flush(Box::new(move |flushed| {
             queue.push(Item::Done(number, flushed.map(|()| "null".to_owned())));
         }));
-        Ok(super::host::to_number(number))
+        super::host::to_number(number)
     }
 
     /// Codes and messages, in turn, of what must be reported by `process.emitWarning`.

@@ -2,14 +2,13 @@
 //!
 //! # Layout, bottom up
 //! - [`error`], [`limits`], [`clock`], [`options`]: errors with stable codes, bounds, time, what a caller chose
+//! - [`runtime`]: the one I/O thread of the process, its wakes, its deferred work
 //! - [`protocol`]: the lines that travel over the CLI's pipes
 //! - [`process`]: finds, starts, reads and ends processes
 //! - [`session`]: the rules of one session, without I/O, and the task that moves its bytes
 //! - [`store`]: records of sessions on disk, shared by threads and processes
 //! - [`manager`]: names, and what a spawn, a resume or a fork is made of
 //! - [`lease`]: one writer for each conversation, across programs
-//! - [`engine`]: the one I/O thread of the process; [`batch`]: its wakes, put together; [`wakefulness`]: what others do
-//!   for it while it sleeps
 //! - [`faults`], `fuzzing`: what tests put in, and what they put through
 //!
 //! # Theory of operation
@@ -18,9 +17,7 @@
 //! out before the mutex is released, and nothing of it blocks. What a caller is told has been stored before:
 //! events wait in the session's outbox until what they report is written.
 
-pub mod batch;
 pub mod clock;
-pub mod engine;
 pub mod error;
 pub mod faults;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -32,7 +29,7 @@ pub mod manager;
 pub mod options;
 pub mod process;
 pub mod protocol;
+pub mod runtime;
 pub mod session;
 pub mod store;
 mod sys;
-pub mod wakefulness;

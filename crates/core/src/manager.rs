@@ -11,10 +11,11 @@ pub mod record_writer;
 pub mod recovery;
 
 use crate::clock;
-use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::options::{RunOptions, SavedTotals, SessionOptions};
 use crate::process::left_over;
+use crate::runtime;
+use crate::session::registry;
 use crate::store::{Change, OwnerState, Ownership, Record, Store};
 use clearctx_proctree::{InstanceId, terminate};
 use recovery::Adoption;
@@ -223,10 +224,8 @@ impl Manager {
         let look = move || {
             // What the store has to say of itself it says at the next call.
             let lost = store.lost_tokens().unwrap_or_default();
-            if let (false, Ok(engine)) = (lost.is_empty(), Engine::get()) {
-                engine
-                    .runtime()
-                    .spawn(left_over::end(lost.into_iter().map(InstanceId::from).collect()));
+            if let (false, Ok(runtime)) = (lost.is_empty(), runtime::handle()) {
+                runtime.spawn(left_over::end(lost.into_iter().map(InstanceId::from).collect()));
             }
         };
         let thread = std::thread::Builder::new().name("clearctx-sweep".to_owned());
@@ -307,7 +306,7 @@ fn lives_elsewhere(owned: &Ownership) -> bool {
 
 fn own_session(owned: &Ownership) -> Option<crate::session::handle::Session> {
     let token = owned.token.as_deref()?;
-    Engine::get().ok()?.find(token)
+    registry::find(token)
 }
 
 fn end_process_elsewhere(owned: &Ownership) -> Result<()> {
@@ -320,9 +319,7 @@ fn end_process_elsewhere(owned: &Ownership) -> Result<()> {
         OwnerState::OtherAlive | OwnerState::Dead => {
             if let (Some(_), Some(token)) = (owned.cli_pid, owned.token.clone()) {
                 // Takes a few ms; the caller need not wait for it.
-                Engine::get()?
-                    .runtime()
-                    .spawn_blocking(move || terminate::kill(&token.into()));
+                runtime::handle()?.spawn_blocking(move || terminate::kill(&token.into()));
             }
         }
         OwnerState::None => {}

@@ -7,6 +7,7 @@
 //! - [`start`]: from options to a started session; [`handle`]: the session as the outside holds it; [`driver`]: the task that moves its bytes.
 //! - [`record`]: what is told to the writer of its record.
 //! - [`pending`]: messages without an answer, as the record keeps them.
+//! - [`registry`]: the live sessions of this process.
 //! - [`outbox`]: events on their way out, held back until what they report is stored.
 
 mod alarm;
@@ -20,6 +21,7 @@ pub mod ledger;
 pub mod outbox;
 pub mod pending;
 pub mod record;
+pub mod registry;
 #[cfg(test)]
 pub(crate) mod schedules;
 pub mod start;

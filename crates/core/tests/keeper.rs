@@ -2,8 +2,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use clearctx_core::engine::Engine;
 use clearctx_core::process::keeper::{self, Guard};
+use clearctx_core::runtime;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
@@ -25,14 +25,14 @@ fn a_keeper_that_never_reads_holds_nothing_up_and_is_given_up() {
     std::fs::write(&program, script).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
 
-    let engine = Engine::get().unwrap();
-    let _context = engine.runtime().enter();
+    let runtime = runtime::handle().unwrap();
+    let _context = runtime.enter();
     keeper::set_program(&program);
     let begun = Instant::now();
     let guards: Vec<Guard> = (0..MANY)
         .map(|number| Guard::new(&format!("session {number}").into()))
         .collect();
-    let reason = engine.runtime().block_on(async {
+    let reason = runtime.block_on(async {
         keeper::ready().await;
         tokio::time::timeout(PATIENCE, keeper::failure()).await.unwrap()
     });

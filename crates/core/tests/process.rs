@@ -2,9 +2,9 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use clearctx_core::engine::Engine;
 use clearctx_core::error::Error;
 use clearctx_core::options::{Host, SessionOptions};
+use clearctx_core::runtime;
 use clearctx_core::session::effect::Message;
 use clearctx_core::session::event::Event;
 use clearctx_core::session::handle::Session;
@@ -51,7 +51,7 @@ fn start_kept(script: &str, extra: &str, writer: Option<Arc<SlowWriter>>) -> Res
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     let (teller, events) = channel();
     let prepared = Prepared::new(
-        Engine::get()?.next_number(),
+        runtime::next_number(),
         options(dir.path(), &program, extra),
         &Host {
             env: std::env::vars().collect(),

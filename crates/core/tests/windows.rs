@@ -3,10 +3,10 @@
 #![cfg(windows)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use clearctx_core::engine::Engine;
 use clearctx_core::options::{Host, RunOptions};
 use clearctx_core::process::child::{Exit, Launch, Started};
 use clearctx_core::process::locate;
+use clearctx_core::runtime;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -47,7 +47,7 @@ fn shell() -> PathBuf {
 
 /// Runs a program to its end: what it wrote, and how it ended.
 fn output(launch: &Launch) -> (String, Exit) {
-    let runtime = Engine::get().unwrap().runtime();
+    let runtime = runtime::handle().unwrap();
     let started = {
         let _context = runtime.enter();
         launch.start().unwrap()
@@ -77,7 +77,7 @@ fn a_kill_takes_the_descendants_along() {
     let (_dir, home) = folder();
     // The inner shell waits for a key that never comes, and holds the output open.
     let launch = launch(&shell(), &["/d", "/c", "cmd /d /c pause"], &home);
-    let runtime = Engine::get().unwrap().runtime();
+    let runtime = runtime::handle().unwrap();
     let mut started = {
         let _context = runtime.enter();
         launch.start().unwrap()
@@ -146,7 +146,7 @@ fn no_argument_of_a_batch_file_becomes_a_command() {
     let (text, _) = output(&launch(&batch, &["\" & echo HOLE & \""], &home));
     assert!(!text.lines().any(|line| line.trim() == "HOLE"), "{text}");
     // What cannot be quoted is refused.
-    let runtime = Engine::get().unwrap().runtime();
+    let runtime = runtime::handle().unwrap();
     let _context = runtime.enter();
     assert!(launch(&batch, &["one\r\necho HOLE"], &home).start().is_err());
 }

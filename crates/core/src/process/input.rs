@@ -10,7 +10,7 @@ pub use windows::InputPipe;
 #[cfg(unix)]
 mod unix {
     use super::super::keeper;
-    use crate::wakefulness::{self, Chore};
+    use crate::runtime::deferred::{self, Task};
     use parking_lot::{Mutex, MutexGuard};
     use std::collections::VecDeque;
     use std::io;
@@ -64,7 +64,7 @@ mod unix {
             let is_first = queue.lines.len() == 1;
             drop(queue);
             if is_first {
-                wakefulness::leave(self);
+                deferred::defer(self);
             }
         }
 
@@ -107,8 +107,8 @@ mod unix {
         }
     }
 
-    impl Chore for InputPipe {
-        fn carry_out(self: Arc<Self>) {
+    impl Task for InputPipe {
+        fn run(self: Arc<Self>) {
             if !self.lock().flush() {
                 self.left.notify_one();
             }

@@ -4,10 +4,9 @@
 use super::alarm::Alarm;
 use super::event::Event;
 use super::handle::{Mailbox, Order, Session};
+use super::registry;
 use super::start::{Before, Prepared};
 use super::state::State;
-use crate::batch;
-use crate::engine::Engine;
 use crate::error::Error;
 use crate::faults;
 use crate::limits;
@@ -19,7 +18,7 @@ use crate::process::off_thread;
 use crate::process::pipe::ReadPipe;
 use crate::protocol::framer::{Framed, Framer};
 use crate::protocol::inbound;
-use crate::wakefulness;
+use crate::runtime::{deferred, wakes};
 use clearctx_proctree::terminate;
 use std::borrow::Cow;
 use std::pin::Pin;
@@ -68,9 +67,7 @@ async fn supervise(session: Session, mut run: JoinHandle<()>) {
         end_process_of(&session).await;
         session.apply(|state| state.on_internal_error(format!("the session failed: {failure}")));
     }
-    if let Ok(engine) = Engine::get() {
-        engine.remove(session.number());
-    }
+    registry::remove(session.number());
 }
 
 /// Nobody drives the session any more. Its end is told when its process is gone, as ever.
@@ -297,8 +294,8 @@ async fn read_lines(stdout: &mut ReadPipe, framer: &mut Framer, session: &Sessio
     let more = stdout
         .read(|bytes| framer.push(bytes, |framed| on_framed(session, &framed)))
         .await;
-    batch::flush_if_late();
-    wakefulness::carry_out();
+    wakes::flush_if_late();
+    deferred::run_deferred();
     more
 }
 

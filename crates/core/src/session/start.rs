@@ -3,12 +3,13 @@
 use super::driver;
 use super::handle::{Mailbox, Session};
 use super::outbox::Owner;
-use crate::engine::Engine;
+use super::registry;
 use crate::error::{Error, Result};
 use crate::lease::Lease;
 use crate::options::{Host, SessionOptions};
 use crate::process::child::Launch;
 use crate::process::{command, left_over, locate, transcript};
+use crate::runtime;
 use clearctx_proctree::{InstanceId, terminate};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -47,7 +48,7 @@ impl Before {
 
 impl Prepared {
     /// Checks what can be checked without a process: the program, the directory. `number` comes from
-    /// [`Engine::next_number`].
+    /// [`runtime::next_number`].
     ///
     /// # Errors
     /// `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_START_FAILED` (the system prompt's file).
@@ -99,14 +100,14 @@ impl Prepared {
     /// # Errors
     /// `ERR_SESSION_HELD`, `ERR_CLI_NOT_FOUND`, `ERR_START_FAILED`.
     pub fn start(self, hosts: Option<&Path>) -> Result<Session> {
-        let engine = Engine::get()?;
+        let runtime = runtime::handle()?;
         let session = self.session.clone();
-        let before = enter_conversation(engine, &session, &self, hosts)?;
-        let _context = engine.runtime().enter();
+        let before = enter_conversation(&session, &self, hosts)?;
+        let _context = runtime.enter();
         let started = if before.is_empty() {
             let started = self.launch.start();
             if started.is_err() {
-                engine.remove(session.number());
+                registry::remove(session.number());
                 session.give_back();
             }
             Some(started?)
@@ -117,7 +118,7 @@ impl Prepared {
             // Nobody else knows the session yet, so it cannot have been ended.
             session.has_process(started);
         }
-        driver::start(engine.runtime(), self, started, before);
+        driver::start(runtime, self, started, before);
         Ok(session)
     }
 
@@ -127,12 +128,7 @@ impl Prepared {
 }
 
 /// Lists the session and takes its conversation, which no other one may have. Returns what is about to leave it.
-fn enter_conversation(
-    engine: &Engine,
-    session: &Session,
-    prepared: &Prepared,
-    hosts: Option<&Path>,
-) -> Result<Vec<Before>> {
+fn enter_conversation(session: &Session, prepared: &Prepared, hosts: Option<&Path>) -> Result<Vec<Before>> {
     static ENTERING: Mutex<()> = Mutex::new(());
     let options = session.options();
     let conversation = options.conversation().unwrap_or_default();
@@ -143,10 +139,10 @@ fn enter_conversation(
     };
     // The sessions of this process share their lock.
     let entering = ENTERING.lock();
-    if engine.has(conversation, prepared.home) {
+    if registry::has(conversation, prepared.home) {
         return Err(held(Some(std::process::id())));
     }
-    let ending = engine.ending(conversation);
+    let ending = registry::ending(conversation);
     let lease = Lease::take(conversation, prepared.home, hosts).map_err(|other| held(other.pid))?;
     let mut instances: BTreeSet<InstanceId> = prepared.left_over.iter().cloned().collect();
     let left_over = lease.left_over.as_ref();
@@ -156,7 +152,7 @@ fn enter_conversation(
             .map(|cli| cli.instance.clone()),
     );
     session.hold(lease, hosts);
-    engine.add(session);
+    registry::add(session);
     drop(entering);
     let sessions = ending.into_iter().map(Before::Session);
     Ok(sessions

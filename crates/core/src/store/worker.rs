@@ -14,9 +14,9 @@ use std::thread;
 use std::time::Instant;
 
 use super::shared::Shared;
-use crate::batch::{self, Sleeper};
 use crate::limits;
-use crate::wakefulness::{self, Chore};
+use crate::runtime::deferred::{self, Task};
+use crate::runtime::wakes::{self, Waker};
 
 type Inbox = Mutex<Option<Sender<Arc<Shared>>>>;
 
@@ -26,19 +26,19 @@ static FOLDER: Inbox = Mutex::new(None);
 /// Has somebody look at this store, if there is anything to do that nobody knows of.
 pub(super) fn wake(store: &Arc<Shared>) {
     if store.queue().schedule() {
-        wakefulness::leave(store);
+        deferred::defer(store);
     }
 }
 
-impl Chore for Shared {
+impl Task for Shared {
     /// On the I/O thread with all else that comes before it sleeps. In the order of the wakes: JavaScript, woken for what
     /// came before, is on its way while the commit is done.
-    fn carry_out(self: Arc<Self>) {
-        batch::wake(&self);
+    fn run(self: Arc<Self>) {
+        wakes::wake(&self);
     }
 }
 
-impl Sleeper for Shared {
+impl Waker for Shared {
     fn wake(self: Arc<Self>) {
         while self.commit_if_short() {
             self.queue().unschedule();
@@ -177,7 +177,7 @@ fn answer(store: &Shared) {
         Ok(())
     };
     store.queue().answer(count, &synced, &folded);
-    batch::together(|| give_answers(store));
+    wakes::together(|| give_answers(store));
 }
 
 fn give_answers(store: &Shared) {

@@ -1,4 +1,4 @@
-//! Wakes that wait until the thread has done what it is at: many events, one wake.
+//! Coalesces wakes: they wait until the thread has done what it is at, so that many events cost one wake.
 //!
 //! Waking a sleeping thread costs more than most of what it is woken for. The I/O thread batches: it handles all pipes
 //! that are ready, and wakes whoever has something to take before it sleeps itself, or when the first of them has waited
@@ -10,27 +10,27 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Somebody who may have to be woken.
-pub trait Sleeper: Send + Sync {
-    /// Wakes it.
+/// Wakes somebody: a JavaScript environment, the store.
+pub trait Waker: Send + Sync {
+    /// Does it.
     fn wake(self: Arc<Self>);
 }
 
 #[derive(Default)]
-struct Batch {
+struct Pending {
     /// How many reasons there are to collect.
     depth: usize,
-    sleepers: VecDeque<Arc<dyn Sleeper>>,
+    wakers: VecDeque<Arc<dyn Waker>>,
     since: Option<Instant>,
 }
 
 thread_local! {
-    static BATCH: RefCell<Batch> = RefCell::default();
+    static PENDING: RefCell<Pending> = RefCell::default();
 }
 
 /// Collects the wakes of this thread from now on; its owner calls [`flush`].
 pub fn begin() {
-    BATCH.with_borrow_mut(|batch| batch.depth += 1);
+    PENDING.with_borrow_mut(|pending| pending.depth += 1);
 }
 
 /// Runs `work`, and wakes whom it had to wake once at its end.
@@ -38,9 +38,9 @@ pub fn together<T>(work: impl FnOnce() -> T) -> T {
     struct End;
     impl Drop for End {
         fn drop(&mut self) {
-            let is_last = BATCH.with_borrow_mut(|batch| {
-                batch.depth -= 1;
-                batch.depth == 0
+            let is_last = PENDING.with_borrow_mut(|pending| {
+                pending.depth -= 1;
+                pending.depth == 0
             });
             if is_last {
                 flush();
@@ -52,43 +52,43 @@ pub fn together<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// Wakes `sleeper`: now, or with the batch.
-pub fn wake(sleeper: &Arc<impl Sleeper + 'static>) {
-    let now = BATCH.with_borrow_mut(|batch| {
-        if batch.depth == 0 {
+/// Calls `waker`: now, or together with those that wait.
+pub fn wake(waker: &Arc<impl Waker + 'static>) {
+    let now = PENDING.with_borrow_mut(|pending| {
+        if pending.depth == 0 {
             return true;
         }
-        batch.since.get_or_insert_with(Instant::now);
-        let address = Arc::as_ptr(sleeper).cast::<()>();
-        let is_known = |known: &Arc<dyn Sleeper>| Arc::as_ptr(known).cast::<()>() == address;
-        if !batch.sleepers.iter().any(is_known) {
-            let shared = Arc::clone(sleeper);
-            batch.sleepers.push_back(shared);
+        pending.since.get_or_insert_with(Instant::now);
+        let address = Arc::as_ptr(waker).cast::<()>();
+        let is_known = |known: &Arc<dyn Waker>| Arc::as_ptr(known).cast::<()>() == address;
+        if !pending.wakers.iter().any(is_known) {
+            let shared = Arc::clone(waker);
+            pending.wakers.push_back(shared);
         }
         false
     });
     if now {
-        Arc::clone(sleeper).wake();
+        Arc::clone(waker).wake();
     }
 }
 
 /// Wakes all that wait, and whom they wake in turn.
 pub fn flush() {
     let next = || {
-        BATCH.with_borrow_mut(|batch| {
-            batch.since = None;
-            batch.sleepers.pop_front()
+        PENDING.with_borrow_mut(|pending| {
+            pending.since = None;
+            pending.wakers.pop_front()
         })
     };
-    while let Some(sleeper) = next() {
-        sleeper.wake();
+    while let Some(waker) = next() {
+        waker.wake();
     }
 }
 
 /// Wakes all that wait, if the first has waited long enough: a busy thread may not sleep for a while.
 pub fn flush_if_late() {
-    let is_late = BATCH.with_borrow(|batch| {
-        batch
+    let is_late = PENDING.with_borrow(|pending| {
+        pending
             .since
             .is_some_and(|since| since.elapsed() >= limits::WAKE_DELAY)
     });
@@ -105,14 +105,14 @@ mod tests {
     #[derive(Default)]
     struct Count(AtomicUsize);
 
-    impl Sleeper for Count {
+    impl Waker for Count {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     #[test]
-    fn wakes_of_one_batch_are_one() {
+    fn wakes_that_are_collected_come_once() {
         let (one, two) = (Arc::new(Count::default()), Arc::new(Count::default()));
         let counts = || [&one, &two].map(|count| count.0.load(Ordering::Relaxed));
         wake(&one);
