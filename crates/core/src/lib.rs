@@ -3,12 +3,12 @@
 //! # Layout, bottom up
 //! - [`error`], [`limits`], [`clock`], [`options`]: errors with stable codes, bounds, time, what a caller chose
 //! - [`runtime`]: the one I/O thread of the process, its wakes, its deferred work
+//! - [`fs`]: locks and private files, and the lock on a conversation
 //! - [`protocol`]: the lines that travel over the CLI's pipes
 //! - [`process`]: finds, starts, reads and ends processes
 //! - [`session`]: the rules of one session, without I/O, and the task that moves its bytes
 //! - [`store`]: records of sessions on disk, shared by threads and processes
 //! - [`manager`]: names, and what a spawn, a resume or a fork is made of
-//! - [`lease`]: one writer for each conversation, across programs
 //! - [`faults`], `fuzzing`: what tests put in, and what they put through
 //!
 //! # Theory of operation
@@ -20,11 +20,10 @@
 pub mod clock;
 pub mod error;
 pub mod faults;
+pub mod fs;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
-pub mod lease;
 pub mod limits;
-mod locked_file;
 pub mod manager;
 pub mod options;
 pub mod process;

@@ -123,8 +123,8 @@ pub const STORE_QUEUE_BYTES: usize = 64 * 1024 * 1024;
 /// Warnings kept until the binding layer takes them; later ones are dropped.
 pub const STORE_WARNINGS: usize = 100;
 
-/// Age at which an unfinished host file belongs to a process that died while it created it.
-pub const HOST_FILE_UNFINISHED_AGE: Duration = Duration::from_secs(60);
+/// Age at which an unfinished instance lock belongs to a process that died while it created it.
+pub const INSTANCE_LOCK_UNFINISHED_AGE: Duration = Duration::from_secs(60);
 
 /// Threads for what blocks. Where the end of a process or a pipe can only be waited for, each session needs up to
 /// three; on Linux none.
@@ -168,8 +168,8 @@ pub const STORE_BIG_BYTES: u64 = 448 * 1024 * 1024;
 /// Longest wait of a flush for another process that writes `sessions.json`.
 pub const STORE_FOLD_WAIT: Duration = Duration::from_secs(30);
 
-/// Age at which the lease of a host that died is removed from the user's directory.
-pub const LEASE_AGE: Duration = Duration::from_secs(24 * 3600);
+/// Age at which the conversation lock of a host that died is removed from the user's directory.
+pub const CONVERSATION_LOCK_AGE: Duration = Duration::from_secs(24 * 3600);
 
 /// Messages without an answer that a record keeps: the one in flight and those next in line.
 pub const PENDING_MESSAGES: usize = 32;

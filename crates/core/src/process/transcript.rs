@@ -4,6 +4,7 @@
 //! directory. A message of ours is a line of type `user` with our uuid; the answer is in `assistant` lines after it, the
 //! last of which has a `stop_reason` other than `tool_use`. docs/protocol.md has what was measured.
 
+use crate::fs::conversation_lock::ConfigDirId;
 use crate::options::{Host, RunOptions, variable_name};
 use crate::protocol::json_text;
 use serde::Deserialize;
@@ -59,17 +60,10 @@ pub fn find(conversation: &str, work_dir: &str, run: &RunOptions, host: &Host) -
         .find(|path| path.is_file())
 }
 
-/// A number for the CLI's configuration directory: the same in each process, and another for another directory.
+/// The CLI's configuration directory.
 #[must_use]
-pub fn home(run: &RunOptions, host: &Host) -> u64 {
-    let dir = config_dir(run, host).unwrap_or_default();
-    let real = fs::canonicalize(&dir).unwrap_or(dir);
-    // FNV-1a: the standard library's hash may change with its version.
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    real.as_os_str()
-        .as_encoded_bytes()
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, step)
+pub fn config_dir_id(run: &RunOptions, host: &Host) -> ConfigDirId {
+    ConfigDirId::of(&config_dir(run, host).unwrap_or_default())
 }
 
 fn config_dir(run: &RunOptions, host: &Host) -> Option<PathBuf> {

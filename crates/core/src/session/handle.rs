@@ -12,7 +12,7 @@ use super::record::{Fields, Stored, Totals, Writer};
 use super::state::State;
 use super::status::Status;
 use crate::error::Result;
-use crate::lease::{Lease, LeftOver};
+use crate::fs::conversation_lock::{CliProcess, ConfigDirId, ConversationLock};
 use crate::options::{SavedTotals, SessionOptions};
 use crate::process::child::{Process, Started};
 use crate::process::input::InputPipe;
@@ -53,8 +53,8 @@ struct Shared {
     failed: Notify,
     /// Which version of the messages without an answer was given to the record's writer last.
     noted: AtomicU64,
-    /// The right to write to the conversation, and where else it is to be had when the conversation changes.
-    lease: Mutex<Option<Lease>>,
+    /// Lock on the conversation, and the directory in which to take the next one.
+    conversation_lock: Mutex<Option<ConversationLock>>,
     hosts: OnceLock<Option<PathBuf>>,
 }
 
@@ -100,7 +100,7 @@ impl Session {
             timer: Mutex::new(None),
             failed: Notify::new(),
             noted: AtomicU64::new(0),
-            lease: Mutex::default(),
+            conversation_lock: Mutex::default(),
             hosts: OnceLock::new(),
         };
         let session = Self {
@@ -305,49 +305,50 @@ impl Session {
 
     /// Whether this session lives in this conversation.
     #[must_use]
-    pub fn is_in(&self, conversation: &str, home: u64) -> bool {
+    pub fn is_in(&self, conversation: &str, config_dir: ConfigDirId) -> bool {
         let state = self.lock();
-        let is_home = self.lease().as_ref().is_some_and(|lease| lease.home() == home);
-        is_home && state.conversation() == Some(conversation) && state.is_alive()
+        let held = self.conversation_lock();
+        let is_there = held.as_ref().is_some_and(|held| held.config_dir() == config_dir);
+        is_there && state.conversation() == Some(conversation) && state.is_alive()
     }
 
-    /// Keeps the lease of the session's conversation until its process has ended.
-    pub(super) fn hold(&self, lease: Lease, hosts: Option<&Path>) {
+    /// Keeps the lock on the session's conversation until its process has ended.
+    pub(super) fn hold(&self, lock: ConversationLock, hosts: Option<&Path>) {
         // A session is started once.
         let _ = self.shared.hosts.set(hosts.map(Path::to_owned));
-        *self.lease() = Some(lease);
+        *self.conversation_lock() = Some(lock);
     }
 
     /// Gives the conversation back.
     pub(super) fn give_back(&self) {
-        *self.lease() = None;
+        *self.conversation_lock() = None;
     }
 
     /// After a `/clear` the process writes to another conversation, whose id nobody else can know yet.
     fn follow(&self, state: &State) {
-        let mut lease = self.lease();
-        let (Some(held), Some(conversation)) = (lease.as_ref(), state.conversation()) else {
+        let mut lock = self.conversation_lock();
+        let (Some(held), Some(conversation)) = (lock.as_ref(), state.conversation()) else {
             return;
         };
         if held.conversation() == conversation {
             return;
         }
         let hosts = self.shared.hosts.get().and_then(Option::as_deref);
-        if let Ok(next) = Lease::take(conversation, held.home(), hosts) {
-            next.name(self.left_over());
-            *lease = Some(next);
+        if let Ok(next) = ConversationLock::take(conversation, held.config_dir(), hosts) {
+            next.note(self.cli_process());
+            *lock = Some(next);
         }
     }
 
-    fn left_over(&self) -> LeftOver {
-        LeftOver {
+    fn cli_process(&self) -> CliProcess {
+        CliProcess {
             pid: self.pid().unwrap_or_default(),
             instance: self.shared.instance.clone(),
         }
     }
 
-    fn lease(&self) -> MutexGuard<'_, Option<Lease>> {
-        self.shared.lease.lock()
+    fn conversation_lock(&self) -> MutexGuard<'_, Option<ConversationLock>> {
+        self.shared.conversation_lock.lock()
     }
 
     /// Waits until the process has ended and all was told.
@@ -527,8 +528,8 @@ impl Session {
         let Some(effects) = state.started() else {
             return false;
         };
-        if let Some(lease) = &*self.lease() {
-            lease.name(self.left_over());
+        if let Some(lock) = &*self.conversation_lock() {
+            lock.note(self.cli_process());
         }
         // A session has one process in its life.
         let _ = self.shared.process.set(Arc::clone(process));

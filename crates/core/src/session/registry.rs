@@ -1,6 +1,7 @@
 //! The live sessions of this process, whatever manager they belong to.
 
 use super::handle::Session;
+use crate::fs::conversation_lock::ConfigDirId;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 
@@ -24,8 +25,10 @@ pub(super) fn ending(conversation: &str) -> Vec<Session> {
 }
 
 /// Whether a live session has this conversation.
-pub(super) fn has(conversation: &str, home: u64) -> bool {
-    all().iter().any(|session| session.is_in(conversation, home))
+pub(super) fn has(conversation: &str, config_dir: ConfigDirId) -> bool {
+    all()
+        .iter()
+        .any(|session| session.is_in(conversation, config_dir))
 }
 
 /// The session of this id, if it lives in this process.

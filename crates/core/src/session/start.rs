@@ -5,7 +5,7 @@ use super::handle::{Mailbox, Session};
 use super::outbox::Owner;
 use super::registry;
 use crate::error::{Error, Result};
-use crate::lease::Lease;
+use crate::fs::conversation_lock::{ConfigDirId, ConversationLock};
 use crate::options::{Host, SessionOptions};
 use crate::process::child::Launch;
 use crate::process::{command, left_over, locate, transcript};
@@ -25,8 +25,8 @@ pub struct Prepared {
     prompt_file: Option<NamedTempFile>,
     /// What another host left behind in the same conversation.
     left_over: Option<InstanceId>,
-    /// Tells apart where the CLI keeps its conversations.
-    home: u64,
+    /// Where the CLI keeps its conversations.
+    config_dir: ConfigDirId,
 }
 
 /// What must be gone from a conversation before a process may go on with it.
@@ -62,7 +62,7 @@ impl Prepared {
         let file_path = prompt_file
             .as_ref()
             .map(|file| file.path().to_string_lossy().into_owned());
-        let home = transcript::home(&options.run, host);
+        let config_dir = transcript::config_dir_id(&options.run, host);
         let instance = InstanceId::from(uuid::Uuid::new_v4().to_string());
         let launch = Launch {
             program,
@@ -79,7 +79,7 @@ impl Prepared {
             launch,
             prompt_file,
             left_over: None,
-            home,
+            config_dir,
         })
     }
 
@@ -139,19 +139,20 @@ fn enter_conversation(session: &Session, prepared: &Prepared, hosts: Option<&Pat
     };
     // The sessions of this process share their lock.
     let entering = ENTERING.lock();
-    if registry::has(conversation, prepared.home) {
+    if registry::has(conversation, prepared.config_dir) {
         return Err(held(Some(std::process::id())));
     }
     let ending = registry::ending(conversation);
-    let lease = Lease::take(conversation, prepared.home, hosts).map_err(|other| held(other.pid))?;
+    let lock =
+        ConversationLock::take(conversation, prepared.config_dir, hosts).map_err(|other| held(other.pid))?;
     let mut instances: BTreeSet<InstanceId> = prepared.left_over.iter().cloned().collect();
-    let left_over = lease.left_over.as_ref();
+    let left_over = lock.left_over.as_ref();
     instances.extend(
         left_over
             .filter(|cli| terminate::carries(cli.pid, &cli.instance))
             .map(|cli| cli.instance.clone()),
     );
-    session.hold(lease, hosts);
+    session.hold(lock, hosts);
     registry::add(session);
     drop(entering);
     let sessions = ending.into_iter().map(Before::Session);

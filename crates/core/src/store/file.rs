@@ -1,6 +1,6 @@
 //! `sessions.json` on disk: its stamp, its text, its atomic replacement, and moving a broken one aside.
 
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -225,33 +225,6 @@ fn file_name(path: &Path) -> String {
 
 pub(super) fn parent_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("."))
-}
-
-/// Creates a directory that only its owner can enter, and its parents.
-pub(super) fn create_dir(path: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
-}
-
-/// Creates a file that only its owner can read. Fails if it exists.
-pub(super) fn create_new(path: &Path) -> io::Result<File> {
-    private_options().create_new(true).open(path)
-}
-
-/// Opens or creates a file that only its owner can read, for reading and writing.
-pub(super) fn open_or_create(path: &Path) -> io::Result<File> {
-    private_options().create(true).truncate(false).open(path)
-}
-
-fn private_options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
 }
 
 /// The error of a file operation.

@@ -1,17 +1,18 @@
 //! The two locks of a commit: one between the threads of this process, one between processes.
 
 use parking_lot::{Mutex, MutexGuard};
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::file::{create_dir, open_or_create, store_error};
+use super::file::store_error;
 use super::files::Files;
 use crate::error::{Error, Result};
+use crate::fs::locked_file::{self, Attempt, LockedFile};
+use crate::fs::private::{open_or_create, open_or_create_in};
 use crate::limits;
-use crate::locked_file;
 
 /// How often it is looked who holds the lock, to name it.
 #[cfg(target_os = "linux")]
@@ -83,38 +84,24 @@ impl LockFile {
         // The one that was kept may be of a directory that was deleted; others lock the one that is there now.
         let kept = self.kept().take();
         for file in [kept, None] {
-            let file = file.map_or_else(|| self.open(), Ok)?;
-            match files.try_lock(&file) {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
+            let file = file.map_or_else(|| open_or_create_in(&self.path), Ok)?;
+            match locked_file::attempt(file, &self.path, |file| files.try_lock(file))? {
+                Attempt::Locked(file) => {
+                    #[cfg(not(target_os = "linux"))]
+                    note_holder(&file);
+                    return Ok(Some(StoreLock {
+                        at: self,
+                        file: Some(file),
+                    }));
+                }
+                Attempt::Held(file) => {
                     *self.kept() = Some(file);
                     return Ok(None);
                 }
-                Err(TryLockError::Error(error)) => return Err(error),
+                Attempt::Replaced => {}
             }
-            if locked_file::is_still_at(&file, &self.path) {
-                #[cfg(not(target_os = "linux"))]
-                note_holder(&file);
-                return Ok(Some(StoreLock {
-                    at: self,
-                    file: Some(file),
-                }));
-            }
-            // An error means that closing must do.
-            let _ = file.unlock();
         }
         Ok(None)
-    }
-
-    fn open(&self) -> io::Result<File> {
-        match open_or_create(&self.path) {
-            // The data directory was deleted under a running host.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                create_dir(self.path.parent().unwrap_or(&self.path))?;
-                open_or_create(&self.path)
-            }
-            opened => opened,
-        }
     }
 
     fn kept(&self) -> MutexGuard<'_, Option<File>> {
@@ -179,16 +166,10 @@ fn note_holder(mut file: &File) {
 }
 
 /// Lets one process at a time write a big `sessions.json`, which it does without the store's lock. `None` if
-/// another process does; the lock is given back when the file is dropped.
-pub(super) fn try_folding(dir: &Path) -> io::Result<Option<File>> {
-    let hosts = dir.join("hosts");
-    create_dir(&hosts)?;
-    let file = open_or_create(&hosts.join("fold.lock"))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
+/// another process does.
+pub(super) fn try_folding(dir: &Path) -> io::Result<Option<LockedFile>> {
+    let path = dir.join("hosts").join("fold.lock");
+    Ok(LockedFile::take(&path)?.ok())
 }
 
 /// Whether no process writes a big `sessions.json` at the moment.

@@ -1,23 +1,24 @@
 //! Who owns a record, and whether that host process still lives.
 //!
-//! Each host process holds a lock on a file of its own, `hosts/<uuid>.lock` in the data directory, until it
+//! Each host process holds an instance lock, a file of its own, `hosts/<uuid>.lock` in the data directory, until it
 //! ends; the kernel frees the lock at any kind of death. A file that is missing or not locked means: dead.
 //! Process ids alone would be wrong across containers and reboots.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File, TryLockError};
-use std::io;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::file::{create_dir, create_new, store_error};
+use super::file::store_error;
 use super::record::Record;
 use crate::error::Result;
-use crate::{lease, limits};
+use crate::fs::conversation_lock;
+use crate::fs::locked_file::{self, LockedFile};
+use crate::limits;
 
 /// What a record's `owner` field holds: `{"host":"<uuid>","pid":4711,"token":"..."}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -104,7 +105,7 @@ impl<'a> Liveness<'a> {
         }
         let state = if is_this_host(self.dir, host) {
             OwnerState::Ours
-        } else if is_dead(&host_file(self.dir, host)) {
+        } else if is_dead(&instance_lock(self.dir, host)) {
             OwnerState::Dead
         } else {
             OwnerState::OtherAlive
@@ -118,7 +119,7 @@ impl<'a> Liveness<'a> {
 struct Host {
     id: String,
     // Never read: the lock goes with it, at the end of the process.
-    _locked: File,
+    _locked: LockedFile,
 }
 
 /// One per data directory, held to the end of the process: a session may outlive every `Store` handle.
@@ -130,15 +131,16 @@ fn hosts() -> MutexGuard<'static, BTreeMap<PathBuf, Host>> {
 
 /// This process's identity in `dir`, created at first need.
 ///
-/// A host file that somebody has deleted is made again, so that the records of this process do not read as lost.
+/// An instance lock that somebody has deleted is made again, so that the records of this process do not read as lost.
 pub(super) fn this_host(dir: &Path) -> Result<String> {
     let mut hosts = hosts();
     let known = hosts.get(dir).map(|host| host.id.clone());
     let fresh = known.is_none();
     let id = known.unwrap_or_else(|| Uuid::new_v4().hyphenated().to_string());
-    let path = host_file(dir, &id);
+    let path = instance_lock(dir, &id);
     if !path.exists() {
-        let locked = create_host_file(&path).map_err(|error| store_error(&path, "cannot create", &error))?;
+        let locked =
+            LockedFile::create(&path).map_err(|error| store_error(&path, "cannot create", &error))?;
         hosts.insert(
             dir.to_owned(),
             Host {
@@ -150,7 +152,7 @@ pub(super) fn this_host(dir: &Path) -> Result<String> {
     drop(hosts);
     if fresh {
         remove_dead_hosts(dir);
-        lease::remove_dead(&dir.join("hosts"));
+        conversation_lock::remove_dead(&dir.join("hosts"));
     }
     Ok(id)
 }
@@ -163,49 +165,17 @@ fn is_host_id(text: &str) -> bool {
     Uuid::parse_str(text).is_ok_and(|id| id.hyphenated().to_string() == text)
 }
 
-fn host_file(dir: &Path, id: &str) -> PathBuf {
+fn instance_lock(dir: &Path, id: &str) -> PathBuf {
     dir.join("hosts").join(format!("{id}.lock"))
-}
-
-/// Creates the file under another name and locks it before it gets its own: whoever sees it sees it locked.
-fn create_host_file(path: &Path) -> io::Result<File> {
-    if let Some(parent) = path.parent() {
-        create_dir(parent)?;
-    }
-    let unfinished = path.with_extension("tmp");
-    let file = create_new(&unfinished)?;
-    let named = file
-        .try_lock()
-        .map_err(io::Error::from)
-        .and_then(|()| fs::rename(&unfinished, path));
-    match named {
-        Ok(()) => Ok(file),
-        Err(error) => {
-            // The error that led here is the one to report.
-            let _ = fs::remove_file(&unfinished);
-            Err(error)
-        }
-    }
 }
 
 /// Whether the host of this file has ended; its file is removed then.
 fn is_dead(path: &Path) -> bool {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) => return error.kind() == io::ErrorKind::NotFound,
-    };
-    // Shared, so that two processes that ask at once do not take each other for the owner. Where locks do not
-    // work at all the owner counts as alive: to take over a live session's record is worse than to keep a dead one's.
-    let dead = match file.try_lock_shared() {
-        Ok(()) => true,
-        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => false,
-    };
-    drop(file);
-    if dead {
-        // In a read-only directory the file stays, and is found dead again at the next look.
-        let _ = fs::remove_file(path);
+    let is_dead = !locked_file::is_locked(path);
+    if is_dead {
+        locked_file::remove_if_unlocked(path);
     }
-    dead
+    is_dead
 }
 
 /// Removes what hosts left behind whose records nobody looks at any more.
@@ -230,7 +200,7 @@ fn remove_dead_hosts(dir: &Path) {
                 }
             }
             // A younger one may be about to be locked by its creator.
-            Some("tmp") if is_host && is_older(&file, limits::HOST_FILE_UNFINISHED_AGE) => {
+            Some("tmp") if is_host && is_older(&file, limits::INSTANCE_LOCK_UNFINISHED_AGE) => {
                 is_dead(&path);
             }
             _ => {}

@@ -16,7 +16,7 @@ use std::time::Instant;
 use super::apply::{Run, Written};
 use super::cache::{Cache, Freshness, journal_path};
 use super::change::{Applied, Change};
-use super::file::{self, SessionsFile, create_dir, store_error};
+use super::file::{self, SessionsFile, store_error};
 use super::files::Files;
 use super::folding::Plan;
 use super::journal::Journal;
@@ -27,6 +27,7 @@ use super::pace::Pace;
 use super::queue::{Batch, Queue};
 use super::warning::{Warning, Warnings};
 use crate::error::{Error, Result};
+use crate::fs::private::{create_dir, create_new};
 use crate::limits;
 
 /// The cache, locked.
@@ -346,7 +347,7 @@ impl Shared {
     fn keep_bad_lines(&self, cache: &mut Cache) -> io::Result<()> {
         let path = journal_path(&self.dir);
         let aside = file::free_name(&path);
-        self.files.write(&file::create_new(&aside)?, &cache.bad)?;
+        self.files.write(&create_new(&aside)?, &cache.bad)?;
         self.warnings.push(Warning::bad_lines(&path, &aside));
         cache.bad.clear();
         if let Some(journal) = &mut cache.journal {

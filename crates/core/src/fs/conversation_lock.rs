@@ -1,31 +1,36 @@
 //! One writer per conversation: a file that is locked for as long as a process of ours may write to it.
 //!
 //! Two CLI processes on one conversation both append to its transcript, and the turns of one of them are lost at the
-//! next resume (measured); the CLI itself locks nothing. So a session takes the file of its conversation before its
+//! next resume (measured); the CLI itself locks nothing. So a session locks the file of its conversation before its
 //! process is started and gives it back when that has ended. The kernel frees the lock at any kind of death, so neither
 //! a pid that was given to a stranger nor a reboot makes a holder of one who is gone.
 //!
 //! The file is there twice: in the data directory, for all who share that, in containers too, and in a directory of the
-//! user, for hosts with other data directories. It names the holder and its CLI: of a host that was killed, what is
-//! left in the conversation is ended by the one who comes next. Where a lock cannot be had at all (a directory that
+//! user, for hosts with other data directories. It names the holder and its CLI: whoever
+//! comes after a host that was killed ends what that left in the conversation. Where a lock cannot be had at all (a directory that
 //! takes no files, a file system without locks), the other one has to do.
+//!
+//! `ID.conversation.lock` stands beside `ID.lock`, the file of a host: the id of a conversation must not be taken for one.
 
+use super::locked_file::{self, LockedFile};
+#[cfg(unix)]
+use super::private::create_dir;
 use crate::limits;
-use crate::locked_file;
 use clearctx_proctree::InstanceId;
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fmt;
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::time::Duration;
 
-/// How often a file is opened again because its last holder removed it meanwhile.
-const TRIES: usize = 100;
+/// How the file's name ends, after the conversation's id.
+const SUFFIX: &str = ".conversation.lock";
 
-/// Most bytes of a lease that are read.
+/// Most bytes of such a file that are read.
 const CONTENT_BYTES: u64 = 1024;
 
 /// How many low bits of a mode are those of others than the owner.
@@ -33,13 +38,13 @@ const CONTENT_BYTES: u64 = 1024;
 const GROUP_AND_OTHERS: u32 = 6;
 
 /// The files that this process has locked. A session that waits for the end of another one on the same conversation
-/// shares its lease; that no two of them live at once is the engine's business.
+/// shares its lock; that no two of them live at once is for the registry of sessions to see to.
 static HELD: Mutex<BTreeMap<PathBuf, Locked>> = Mutex::new(BTreeMap::new());
 
 struct Locked {
-    file: File,
-    /// How many leases of this process are on it.
-    leases: usize,
+    file: LockedFile,
+    /// How many [`ConversationLock`]s of this process are on it.
+    locks: usize,
 }
 
 /// What is in the file.
@@ -49,16 +54,38 @@ struct Content {
     pid: u32,
     /// Its CLI.
     #[serde(default)]
-    cli: Option<LeftOver>,
+    cli: Option<CliProcess>,
 }
 
 /// A CLI process, by its pid and the id in its environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LeftOver {
+pub struct CliProcess {
     /// Process id.
     pub pid: u32,
     /// What its environment carries.
     pub instance: InstanceId,
+}
+
+/// One of the CLI's configuration directories, each of which has its own conversations. The same in each process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConfigDirId(u64);
+
+impl ConfigDirId {
+    /// The id of the directory at this path, whatever links lead there.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        // FNV-1a: the standard library's hash may change with its version.
+        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        let bytes = real.as_os_str().as_encoded_bytes();
+        Self(bytes.iter().fold(0xcbf2_9ce4_8422_2325, step))
+    }
+}
+
+impl fmt::Display for ConfigDirId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:016x}", self.0)
+    }
 }
 
 /// Another process writes to the conversation.
@@ -70,37 +97,40 @@ pub struct Held {
 
 /// The right to write to a conversation, until dropped.
 #[derive(Debug)]
-pub struct Lease {
+pub struct ConversationLock {
     conversation: String,
-    home: u64,
+    config_dir: ConfigDirId,
     paths: Vec<PathBuf>,
     /// What a host that has died left behind in the conversation, if it is still there.
-    pub left_over: Option<LeftOver>,
+    pub left_over: Option<CliProcess>,
 }
 
-impl Lease {
+impl ConversationLock {
     /// Takes the conversation with this id for this process. `hosts` is the directory `hosts` of a data directory.
     ///
-    /// `home` tells the CLI's configuration directories apart, each of which has its own conversations.
-    /// Ids that are no UUIDs are titles to the CLI, which tells the id in the first init: nothing is locked for them.
+    /// Ids that are not UUIDs are titles to the CLI, which tells the id in the first init: nothing is locked for them.
     ///
     /// # Errors
     /// [`Held`], if another process has it.
-    pub fn take(conversation: &str, home: u64, hosts: Option<&Path>) -> Result<Self, Held> {
+    pub fn take(conversation: &str, config_dir: ConfigDirId, hosts: Option<&Path>) -> Result<Self, Held> {
         let id = uuid::Uuid::parse_str(conversation).map(uuid::Uuid::hyphenated);
         let paths = id.map(|id| {
             [
-                hosts.map(|dir| dir.join(format!("{id}.lease"))),
-                user_dir().map(|dir| dir.join(format!("{id}-{home:016x}.lease"))),
+                hosts.map(|dir| dir.join(format!("{id}{SUFFIX}"))),
+                user_dir().map(|dir| dir.join(format!("{id}-{config_dir}{SUFFIX}"))),
             ]
         });
-        Self::take_at(conversation, home, paths.into_iter().flatten().flatten())
+        Self::take_at(conversation, config_dir, paths.into_iter().flatten().flatten())
     }
 
-    fn take_at(conversation: &str, home: u64, paths: impl Iterator<Item = PathBuf>) -> Result<Self, Held> {
-        let mut lease = Self {
+    fn take_at(
+        conversation: &str,
+        config_dir: ConfigDirId,
+        paths: impl Iterator<Item = PathBuf>,
+    ) -> Result<Self, Held> {
+        let mut taken = Self {
             conversation: conversation.to_owned(),
-            home,
+            config_dir,
             paths: Vec::new(),
             left_over: None,
         };
@@ -108,8 +138,8 @@ impl Lease {
         for path in paths {
             match lock(&mut held, &path) {
                 Ok(Ok(before)) => {
-                    lease.paths.push(path);
-                    lease.left_over = lease.left_over.take().or(before.cli);
+                    taken.paths.push(path);
+                    taken.left_over = taken.left_over.take().or(before.cli);
                 }
                 Ok(Err(other)) => {
                     // Giving back takes the same lock.
@@ -119,13 +149,13 @@ impl Lease {
                 Err(_) => {}
             }
         }
-        Ok(lease)
+        Ok(taken)
     }
 
-    /// Which of the CLI's configuration directories it is in.
+    /// The CLI's configuration directory that the conversation is in.
     #[must_use]
-    pub fn home(&self) -> u64 {
-        self.home
+    pub fn config_dir(&self) -> ConfigDirId {
+        self.config_dir
     }
 
     /// The conversation's id.
@@ -134,8 +164,8 @@ impl Lease {
         &self.conversation
     }
 
-    /// Names the process that writes, for whoever finds the file when this host was killed.
-    pub fn name(&self, cli: LeftOver) {
+    /// Notes the process that writes, for whoever finds the file after this host was killed.
+    pub fn note(&self, cli: CliProcess) {
         let content = Content {
             pid: process::id(),
             cli: Some(cli),
@@ -143,27 +173,25 @@ impl Lease {
         let mut held = held();
         for path in &self.paths {
             if let Some(locked) = held.get_mut(path) {
-                write(&mut locked.file, &content);
+                write(locked.file.file(), &content);
             }
         }
     }
 }
 
-impl Drop for Lease {
+impl Drop for ConversationLock {
     fn drop(&mut self) {
         let mut held = held();
         for path in &self.paths {
             let Some(locked) = held.get_mut(path) else {
                 continue;
             };
-            locked.leases -= 1;
-            if locked.leases == 0
+            locked.locks -= 1;
+            if locked.locks == 0
                 && let Some(locked) = held.remove(path)
             {
-                // Removed while it is locked: whoever locks it now sees that it is not the one at its place.
-                let _ = fs::remove_file(path);
-                // Not left to closing: a child between its fork and its exec holds a copy of the descriptor.
-                let _ = locked.file.unlock();
+                // A file that stays is removed by the next sweep.
+                let _ = locked.file.remove();
             }
         }
     }
@@ -174,7 +202,7 @@ impl Drop for Lease {
 pub fn remove_dead(hosts: &Path) {
     remove_dead_in(hosts, Duration::ZERO);
     if let Some(dir) = user_dir() {
-        remove_dead_in(&dir, limits::LEASE_AGE);
+        remove_dead_in(&dir, limits::CONVERSATION_LOCK_AGE);
     }
 }
 
@@ -183,23 +211,13 @@ fn remove_dead_in(dir: &Path, age: Duration) {
     let held = held();
     for file in files.flatten() {
         let path = file.path();
-        let is_lease = path.extension().is_some_and(|extension| extension == "lease");
+        let is_lock = path.to_str().is_some_and(|path| path.ends_with(SUFFIX));
         let modified = file.metadata().and_then(|metadata| metadata.modified());
         let is_old = modified.is_ok_and(|time| time.elapsed().is_ok_and(|elapsed| elapsed >= age));
-        if is_lease && is_old && !held.contains_key(&path) {
-            // In a read-only directory it stays, and counts for nothing.
-            let _ = remove_if_dead(&path);
+        if is_lock && is_old && !held.contains_key(&path) {
+            locked_file::remove_if_unlocked(&path);
         }
     }
-}
-
-fn remove_if_dead(path: &Path) -> io::Result<()> {
-    let file = File::open(path)?;
-    if file.try_lock().is_ok() && locked_file::is_still_at(&file, path) {
-        fs::remove_file(path)?;
-        file.unlock()?;
-    }
-    Ok(())
 }
 
 fn held() -> MutexGuard<'static, BTreeMap<PathBuf, Locked>> {
@@ -209,58 +227,31 @@ fn held() -> MutexGuard<'static, BTreeMap<PathBuf, Locked>> {
 /// Locks one file; what a dead holder wrote into it.
 fn lock(held: &mut BTreeMap<PathBuf, Locked>, path: &Path) -> io::Result<Result<Content, Held>> {
     if let Some(locked) = held.get_mut(path) {
-        locked.leases += 1;
+        locked.locks += 1;
         return Ok(Ok(Content::default()));
     }
-    for _ in 0..TRIES {
-        let mut file = open(path)?;
-        match file.try_lock() {
-            Ok(()) if !locked_file::is_still_at(&file, path) => {}
-            Ok(()) => {
-                let before = read(&mut file).unwrap_or_default();
-                let content = Content {
-                    pid: process::id(),
-                    cli: None,
-                };
-                write(&mut file, &content);
-                held.insert(path.to_owned(), Locked { file, leases: 1 });
-                return Ok(Ok(before));
-            }
-            Err(TryLockError::WouldBlock) => {
-                let pid = locked_file::holder(path).or_else(|| read(&mut file).map(|content| content.pid));
-                return Ok(Err(Held { pid }));
-            }
-            Err(TryLockError::Error(error)) => return Err(error),
+    match LockedFile::take(path)? {
+        Ok(mut locked) => {
+            let before = read(locked.file()).unwrap_or_default();
+            let content = Content {
+                pid: process::id(),
+                cli: None,
+            };
+            write(locked.file(), &content);
+            held.insert(
+                path.to_owned(),
+                Locked {
+                    file: locked,
+                    locks: 1,
+                },
+            );
+            Ok(Ok(before))
+        }
+        Err(mut other) => {
+            let pid = locked_file::holder(path).or_else(|| read(&mut other).map(|content| content.pid));
+            Ok(Err(Held { pid }))
         }
     }
-    Err(io::ErrorKind::WouldBlock.into())
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    options.open(path).or_else(|error| {
-        let Some(dir) = path.parent().filter(|_| error.kind() == io::ErrorKind::NotFound) else {
-            return Err(error);
-        };
-        create_dir(dir)?;
-        options.open(path)
-    })
-}
-
-fn create_dir(dir: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::DirBuilderExt;
-        builder.mode(0o700);
-    }
-    builder.recursive(true).create(dir)
 }
 
 fn read(file: &mut File) -> Option<Content> {
@@ -302,20 +293,21 @@ fn user_dir() -> Option<PathBuf> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+    use super::super::private::open_or_create_in;
     use super::*;
 
     const ID: &str = "0b8f0c5e-3a55-4d0c-9a0e-3b6c3a0f8a11";
 
-    fn take(dir: &Path) -> Result<Lease, Held> {
-        Lease::take_at(ID, 0, std::iter::once(file(dir)))
+    fn take(dir: &Path) -> Result<ConversationLock, Held> {
+        ConversationLock::take_at(ID, ConfigDirId(0), std::iter::once(file(dir)))
     }
 
     fn file(dir: &Path) -> PathBuf {
-        dir.join(format!("{ID}.lease"))
+        dir.join(format!("{ID}{SUFFIX}"))
     }
 
     #[test]
-    fn leases_of_one_process_share_the_file_which_goes_with_the_last() {
+    fn locks_of_one_process_share_the_file_which_goes_with_the_last() {
         let dir = tempfile::tempdir().unwrap();
         let (first, second) = (take(dir.path()).unwrap(), take(dir.path()).unwrap());
         drop(first);
@@ -328,7 +320,7 @@ mod tests {
     #[test]
     fn a_file_that_somebody_else_has_locked_names_its_holder() {
         let dir = tempfile::tempdir().unwrap();
-        let mut other = open(&file(dir.path())).unwrap();
+        let mut other = open_or_create_in(&file(dir.path())).unwrap();
         other.try_lock().unwrap();
         write(&mut other, &Content { pid: 7, cli: None });
         // The kernel knows better than the file, where it tells.
@@ -347,12 +339,12 @@ mod tests {
     #[test]
     fn what_a_dead_holder_left_is_told_and_its_file_swept() {
         let dir = tempfile::tempdir().unwrap();
-        let cli = LeftOver {
+        let cli = CliProcess {
             pid: 9,
             instance: "m".into(),
         };
-        take(dir.path()).unwrap().name(cli.clone());
-        let mut dead = open(&file(dir.path())).unwrap();
+        take(dir.path()).unwrap().note(cli.clone());
+        let mut dead = open_or_create_in(&file(dir.path())).unwrap();
         let content = Content {
             pid: 7,
             cli: Some(cli.clone()),
@@ -360,7 +352,7 @@ mod tests {
         write(&mut dead, &content);
         drop(dead);
         assert_eq!(take(dir.path()).unwrap().left_over, Some(cli));
-        drop(open(&file(dir.path())).unwrap());
+        drop(open_or_create_in(&file(dir.path())).unwrap());
         remove_dead_in(dir.path(), Duration::from_secs(60));
         assert!(file(dir.path()).exists());
         remove_dead_in(dir.path(), Duration::ZERO);
@@ -368,9 +360,9 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_is_no_uuid_cannot_become_a_path() {
+    fn an_id_that_is_not_a_uuid_cannot_become_a_path() {
         let dir = tempfile::tempdir().unwrap();
-        let taken = Lease::take("../x", 0, Some(dir.path())).unwrap();
+        let taken = ConversationLock::take("../x", ConfigDirId(0), Some(dir.path())).unwrap();
         assert_eq!(taken.paths, Vec::<PathBuf>::new());
     }
 }

@@ -10,7 +10,9 @@ import { messagesIn, readLog } from './support/events.mjs'
 import { hostWorld } from './support/hosts.mjs'
 import { isAlive, until, world } from './support/sessions.mjs'
 
-const leasesIn = (dataDir) => readdirSync(join(dataDir, 'hosts')).filter((file) => file.endsWith('.lease'))
+const SUFFIX = '.conversation.lock'
+
+const locksIn = (dataDir) => readdirSync(join(dataDir, 'hosts')).filter((file) => file.endsWith(SUFFIX))
 
 /** A program with a live session `a`; resolves with the program and the id of its conversation. */
 async function holder(w) {
@@ -72,21 +74,21 @@ test('the same id in another configuration directory of the CLI is another conve
   await assert.rejects(session.send('x'), { code: 'ERR_START_FAILED' })
 })
 
-test('the lease is there as long as the process, and follows the conversation', async (t) => {
+test('the lock is there as long as the process, and follows the conversation', async (t) => {
   const w = world(t)
   const m = w.manager()
   const { session } = await m.spawn('a')
-  const [planned] = leasesIn(w.dataDir)
+  const [planned] = locksIn(w.dataDir)
   assert.equal(session.id, null)
   await m.send('a', 'one')
   const { id, closed } = m.sessions.get('a')
-  assert.equal(planned, `${id}.lease`)
+  assert.equal(planned, `${id}${SUFFIX}`)
   await m.send('a', '/clear')
-  assert.deepEqual(leasesIn(w.dataDir), [`${m.sessions.get('a').id}.lease`])
+  assert.deepEqual(locksIn(w.dataDir), [`${m.sessions.get('a').id}${SUFFIX}`])
   assert.notEqual(m.sessions.get('a').id, id)
   m.stop('a')
   await closed
-  assert.deepEqual(leasesIn(w.dataDir), [])
+  assert.deepEqual(locksIn(w.dataDir), [])
 })
 
 test('a start that fails holds nothing', async (t) => {
@@ -97,7 +99,7 @@ test('a start that fails holds nothing', async (t) => {
   await m.close()
   const broken = w.manager({ claudePath: join(w.dir, 'none') })
   await assert.rejects(broken.resume('a'), { code: 'ERR_CLI_NOT_FOUND' })
-  assert.deepEqual(leasesIn(w.dataDir), [])
+  assert.deepEqual(locksIn(w.dataDir), [])
   assert.equal((await m.resume('a', 'recall')).text, 'one')
 })
 
@@ -125,5 +127,5 @@ test('a holder that was killed holds nothing, and what it left in the conversati
   assert.match(text, /^one/)
   // The directory is swept by the next host that uses it.
   await w.manager().spawn('c')
-  assert.equal(leasesIn(w.dataDir).includes(`${id}.lease`), false)
+  assert.equal(locksIn(w.dataDir).includes(`${id}${SUFFIX}`), false)
 })

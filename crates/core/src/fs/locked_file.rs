@@ -1,0 +1,251 @@
+//! Locks on files between processes. A file is locked, and then looked for at its path again: its last holder may have
+//! removed it, or somebody replaced it, between opening and locking, and others would lock the one that is there now.
+
+use super::private::{create_dir, create_new, open_or_create_in};
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// How often a file is opened again because it was replaced meanwhile.
+const TRIES: usize = 100;
+
+/// A file that this process has locked, until dropped; the kernel frees the lock at any kind of death.
+#[derive(Debug)]
+pub(crate) struct LockedFile {
+    file: File,
+    path: PathBuf,
+}
+
+/// What came of one try to lock a file.
+pub(crate) enum Attempt {
+    /// It is locked, and others find it at its path.
+    Locked(File),
+    /// Somebody else has locked it.
+    Held(File),
+    /// It is not the one at its path any more.
+    Replaced,
+}
+
+/// Tries once to lock `file`, which was opened at `path`, with the function for that.
+pub(crate) fn attempt(
+    file: File,
+    path: &Path,
+    try_lock: impl FnOnce(&File) -> Result<(), TryLockError>,
+) -> io::Result<Attempt> {
+    match try_lock(&file) {
+        Ok(()) if is_still_at(&file, path) => Ok(Attempt::Locked(file)),
+        Ok(()) => {
+            unlock(&file);
+            Ok(Attempt::Replaced)
+        }
+        Err(TryLockError::WouldBlock) => Ok(Attempt::Held(file)),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+impl LockedFile {
+    /// Locks the file at `path`, which is created if there is none. `Err` of the inner result is the file of somebody
+    /// else who has locked it, to be read.
+    pub(crate) fn take(path: &Path) -> io::Result<Result<Self, File>> {
+        for _ in 0..TRIES {
+            match attempt(open_or_create_in(path)?, path, File::try_lock)? {
+                Attempt::Locked(file) => {
+                    let path = path.to_owned();
+                    return Ok(Ok(Self { file, path }));
+                }
+                Attempt::Held(file) => return Ok(Err(file)),
+                Attempt::Replaced => {}
+            }
+        }
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// Puts a new file to `path`, in the place of any other. It is locked before it gets its name: whoever sees it sees
+    /// it locked.
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        if let Some(parent) = path.parent() {
+            create_dir(parent)?;
+        }
+        let unfinished = path.with_extension("tmp");
+        let file = create_new(&unfinished)?;
+        let named = file
+            .try_lock()
+            .map_err(io::Error::from)
+            .and_then(|()| fs::rename(&unfinished, path));
+        match named {
+            Ok(()) => Ok(Self {
+                file,
+                path: path.to_owned(),
+            }),
+            Err(error) => {
+                // The error that led here is the one to report.
+                let _ = fs::remove_file(&unfinished);
+                Err(error)
+            }
+        }
+    }
+
+    /// The file itself, open for reading and writing.
+    pub(crate) fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Removes the file and gives the lock back. In this order: whoever locks it afterwards sees that it is not the one at
+    /// its path.
+    pub(crate) fn remove(self) -> io::Result<()> {
+        fs::remove_file(&self.path)
+    }
+}
+
+impl Drop for LockedFile {
+    fn drop(&mut self) {
+        unlock(&self.file);
+    }
+}
+
+/// Not left to closing: a child between its fork and its exec holds a copy of the descriptor.
+fn unlock(file: &File) {
+    // An error means that closing must do.
+    let _ = file.unlock();
+}
+
+/// Whether a process has locked the file at this path, if there is one.
+///
+/// Where locks do not work at all it counts as locked: to take a live process for dead is worse than the reverse.
+pub(crate) fn is_locked(path: &Path) -> bool {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) => return error.kind() != io::ErrorKind::NotFound,
+    };
+    // Shared, so that two processes that ask at once do not take each other for the holder.
+    let is_free = file.try_lock_shared().is_ok();
+    if is_free {
+        unlock(&file);
+    }
+    !is_free
+}
+
+/// Removes the file at this path if no process has locked it. In a read-only directory it stays.
+pub(crate) fn remove_if_unlocked(path: &Path) {
+    let remove = || {
+        if let Attempt::Locked(file) = attempt(File::open(path)?, path, File::try_lock)? {
+            let path = path.to_owned();
+            LockedFile { file, path }.remove()?;
+        }
+        Ok::<_, io::Error>(())
+    };
+    let _ = remove();
+}
+
+/// Whether a locked file is the one that others will lock.
+#[cfg(unix)]
+fn is_still_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |metadata: &fs::Metadata| (metadata.dev(), metadata.ino());
+    matches!((file.metadata(), fs::metadata(path)), (Ok(locked), Ok(current)) if identity(&locked) == identity(&current))
+}
+
+#[cfg(not(unix))]
+fn is_still_at(_file: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+/// The process that has locked the file at this path, as the kernel knows it.
+///
+/// What a holder writes into the file is there a moment after the lock: one that was stopped in between would pass for
+/// its predecessor. `None` where only that tells: elsewhere than on Linux, and across containers.
+#[cfg(target_os = "linux")]
+pub(crate) fn holder(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    let inode = fs::metadata(path).ok()?.ino();
+    fs::read_to_string("/proc/locks")
+        .ok()?
+        .lines()
+        .find_map(|line| holder_in(line, inode))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn holder(_path: &Path) -> Option<u32> {
+    None
+}
+
+/// A line is `1: FLOCK  ADVISORY  WRITE 12780 fe:00:10011997 0 EOF`; those who wait have `->` before the kind. The
+/// device is left out: some file systems (overlayfs, btrfs) show another one to `stat`.
+#[cfg(target_os = "linux")]
+fn holder_in(line: &str, inode: u64) -> Option<u32> {
+    let mut words = line.split_ascii_whitespace().skip(1);
+    if words.next()? != "FLOCK" {
+        return None;
+    }
+    let pid = words.nth(2)?.parse().ok().filter(|pid| *pid != 0)?;
+    let locked: u64 = words.next()?.rsplit(':').next()?.parse().ok()?;
+    (locked == inode).then_some(pid)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_replaced_is_not_taken_for_the_one_at_its_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let old = open_or_create_in(&path).unwrap();
+        fs::rename(&path, dir.path().join("old")).unwrap();
+        let mut locked = LockedFile::take(&path).unwrap().unwrap();
+        assert!(is_still_at(locked.file(), &path));
+        #[cfg(unix)]
+        assert!(matches!(
+            attempt(old, &path, File::try_lock).unwrap(),
+            Attempt::Replaced
+        ));
+        #[cfg(not(unix))]
+        drop(old);
+    }
+
+    #[test]
+    fn a_file_is_removed_only_if_nobody_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        assert!(!is_locked(&path));
+        let locked = LockedFile::create(&path).unwrap();
+        assert!(is_locked(&path));
+        assert!(LockedFile::take(&path).unwrap().is_err());
+        remove_if_unlocked(&path);
+        assert!(path.exists());
+        drop(locked);
+        assert!(!is_locked(&path));
+        remove_if_unlocked(&path);
+        assert!(!path.exists());
+        LockedFile::take(&path).unwrap().unwrap().remove().unwrap();
+        assert!(!path.exists());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_kernel_names_the_holder() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(holder(file.path()), None);
+        file.as_file().lock().unwrap();
+        assert_eq!(holder(file.path()), Some(std::process::id()));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_line_tells_who_holds_which_file() {
+        let holds = "3: FLOCK  ADVISORY  WRITE 127 fe:00:42 0 EOF";
+        assert_eq!(holder_in(holds, 42), Some(127));
+        assert_eq!(holder_in(holds, 4), None);
+        assert_eq!(
+            holder_in("3: -> FLOCK  ADVISORY  WRITE 128 fe:00:42 0 EOF", 42),
+            None
+        );
+        assert_eq!(
+            holder_in("4: POSIX  ADVISORY  WRITE 129 fe:00:42 0 EOF", 42),
+            None
+        );
+        assert_eq!(holder_in("", 42), None);
+    }
+}

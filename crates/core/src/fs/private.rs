@@ -1,0 +1,43 @@
+//! Files and directories that only their owner can read.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+/// Creates a directory that only its owner can enter, and its parents.
+pub(crate) fn create_dir(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Creates a file for reading and writing. Fails if it exists.
+pub(crate) fn create_new(path: &Path) -> io::Result<File> {
+    options().create_new(true).open(path)
+}
+
+/// Opens or creates a file for reading and writing.
+pub(crate) fn open_or_create(path: &Path) -> io::Result<File> {
+    options().create(true).truncate(false).open(path)
+}
+
+/// The same; creates its directory, too, which somebody may have deleted under a running program.
+pub(crate) fn open_or_create_in(path: &Path) -> io::Result<File> {
+    open_or_create(path).or_else(|error| {
+        let Some(dir) = path.parent().filter(|_| error.kind() == io::ErrorKind::NotFound) else {
+            return Err(error);
+        };
+        create_dir(dir)?;
+        open_or_create(path)
+    })
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
