@@ -22,7 +22,7 @@ await main(async () => {
   const seed = process.argv[2] ?? String(Math.floor(Date.now() / 86_400_000) * 1_000_000)
   await prepare()
   await step(`schedules in memory, mutated input, from seed ${seed} on`, () => {
-    const args = ['test', '--locked', '--package', 'clearctx-core', '--release', '--lib', '--', 'schedules', 'fuzzing']
+    const args = ['test', '--locked', '--package', 'clearctx-core', '--release', '--lib', '--', 'simulation', 'fuzzing']
     const env = { CLEARCTX_SEED: seed, CLEARCTX_SCHEDULES: '500000', CLEARCTX_MUTATIONS: '100000' }
     run('cargo', args, { env })
   })

@@ -12,7 +12,7 @@ use clearctx_core::runtime;
 use clearctx_core::runtime::wakes::{self, Waker};
 use clearctx_core::session::event::Event;
 use clearctx_core::session::handle::Session;
-use clearctx_core::session::outbox::Owner;
+use clearctx_core::session::outbox::EventSink;
 use clearctx_core::session::state::State;
 use clearctx_core::store::Store;
 use napi::bindgen_prelude::{Env, Function, FunctionRef};
@@ -62,7 +62,7 @@ impl Item {
 pub(crate) struct HostQueue {
     /// `None` once the environment has ended.
     items: Mutex<Option<Queue>>,
-    /// See [`Owner::moment`].
+    /// See [`EventSink::tick`].
     moment: AtomicU64,
     wake: Wake,
     sessions: Mutex<HashMap<u64, Session>>,
@@ -207,12 +207,12 @@ pub(crate) struct SessionOwner {
     pub(crate) number: u64,
 }
 
-impl Owner for SessionOwner {
-    fn tell(&self, event: Event) {
+impl EventSink for SessionOwner {
+    fn emit(&self, event: Event) {
         self.queue.push(Item::Session(self.number, event));
     }
 
-    fn moment(&self) -> u64 {
+    fn tick(&self) -> u64 {
         self.queue.moment.load(Ordering::Acquire)
     }
 }
@@ -302,7 +302,7 @@ impl Host {
         rows.finish()
     }
 
-    /// What the program did without a pause is over: see `Owner::moment`.
+    /// What the program did without a pause is over: see `EventSink::tick`.
     #[napi(catch_unwind)]
     pub fn end_moment(&self) {
         self.queue.moment.fetch_add(1, Ordering::Release);

@@ -75,7 +75,7 @@ impl Rows {
                 json(&turn.send),
                 turn.prompt,
                 turn.timestamp,
-                turn.marks.to_json(),
+                turn.flags.to_json(),
                 turn.response,
                 turn.total_cost_usd,
                 turn.total_turns,

@@ -8,7 +8,7 @@ use clearctx_core::manager::Predecessor;
 use clearctx_core::manager::record_writer::{Beginning, RecordWriter};
 use clearctx_core::options::{Host as HostView, SessionOptions, milliseconds, variable_name};
 use clearctx_core::runtime;
-use clearctx_core::session::effect::{Message, Wants};
+use clearctx_core::session::effect::{Message, Subscriptions};
 use clearctx_core::session::handle::Session;
 use clearctx_core::session::start::Prepared;
 use clearctx_core::session::state::State;
@@ -113,7 +113,7 @@ impl NativeSession {
     /// Which events somebody listens to.
     #[napi(catch_unwind)]
     pub fn set_wants(&self, messages: bool, content: bool, stderr: bool) {
-        self.session.set_wants(Wants {
+        self.session.subscribe(Subscriptions {
             messages,
             content,
             stderr,

@@ -99,7 +99,8 @@ pub fn inbound(data: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::TARGETS;
-    use crate::session::schedules::{Dice, number};
+    use crate::session::simulation::number;
+    use fastrand::Rng;
     use std::fs;
     use std::panic::catch_unwind;
     use std::path::{Path, PathBuf};
@@ -157,22 +158,22 @@ mod tests {
         seeds
     }
 
-    fn mutate(seeds: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
-        let mut bytes = seeds[dice.below(seeds.len())].clone();
-        for _ in 0..=dice.below(4) {
-            let at = dice.below(bytes.len() + 1);
-            match dice.below(6) {
-                0 if at < bytes.len() => bytes[at] ^= 1 << dice.below(8),
+    fn mutate(seeds: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
+        let mut bytes = seeds[rng.usize(..seeds.len())].clone();
+        for _ in 0..=rng.usize(..4) {
+            let at = rng.usize(..=bytes.len());
+            match rng.usize(..6) {
+                0 if at < bytes.len() => bytes[at] ^= 1 << rng.usize(..8),
                 1 => bytes.truncate(at),
-                2 => drop(bytes.drain(at..(at + dice.below(8)).min(bytes.len()))),
-                3 => drop(bytes.splice(at..at, TOKENS[dice.below(16)].iter().copied())),
+                2 => drop(bytes.drain(at..(at + rng.usize(..8)).min(bytes.len()))),
+                3 => drop(bytes.splice(at..at, TOKENS[rng.usize(..16)].iter().copied())),
                 4 => {
-                    let other = &seeds[dice.below(seeds.len())];
-                    let from = dice.below(other.len() + 1);
+                    let other = &seeds[rng.usize(..seeds.len())];
+                    let from = rng.usize(..=other.len());
                     drop(bytes.splice(at.., other[from..].iter().copied()));
                 }
                 _ => {
-                    let end = (at + dice.below(64)).min(bytes.len());
+                    let end = (at + rng.usize(..64)).min(bytes.len());
                     bytes.extend_from_within(at..end);
                 }
             }
@@ -192,7 +193,7 @@ mod tests {
                 target(seed);
             }
             for seed in first..first + mutations {
-                let bytes = mutate(&seeds, &mut Dice::new(seed));
+                let bytes = mutate(&seeds, &mut Rng::with_seed(seed));
                 let done = catch_unwind(|| target(&bytes));
                 assert!(
                     done.is_ok(),

@@ -8,7 +8,7 @@ use clearctx_core::runtime;
 use clearctx_core::session::effect::Message;
 use clearctx_core::session::event::Event;
 use clearctx_core::session::handle::Session;
-use clearctx_core::session::outbox::Owner;
+use clearctx_core::session::outbox::EventSink;
 use clearctx_core::session::record::{Fields, Stored, Writer};
 use clearctx_core::session::start::Prepared;
 use clearctx_core::session::state::State;
@@ -26,8 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Teller(Sender<Event>);
 
-impl Owner for Teller {
-    fn tell(&self, event: Event) {
+impl EventSink for Teller {
+    fn emit(&self, event: Event) {
         // The test may be over.
         let _ = self.0.send(event);
     }

@@ -1,4 +1,4 @@
-//! Cuts a stream of bytes into lines. Knows nothing of JSON; called by the session's driver.
+//! Cuts a stream of bytes into lines. Knows nothing of JSON; called by the run of a process.
 
 use memchr::{memchr, memmem};
 

@@ -1,4 +1,4 @@
-//! Bytes told and not yet taken by the owner. Beyond the bound, the session's output is not read.
+//! Bytes emitted and not yet taken by the sink. Beyond the bound, the session's output is not read.
 
 use crate::limits;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,14 +12,14 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
-    /// Something of this size was told.
-    pub(super) fn told(&self, bytes: usize) {
+    /// Something of this size was emitted.
+    pub(super) fn emitted(&self, bytes: usize) {
         if bytes > 0 {
             self.bytes.fetch_add(bytes, Ordering::AcqRel);
         }
     }
 
-    /// The owner has taken something of this size.
+    /// The sink has taken something of this size.
     pub(super) fn taken(&self, bytes: usize) {
         let before = self.bytes.fetch_sub(bytes, Ordering::AcqRel);
         if before > limits::BACKLOG_BYTES && before - bytes <= limits::BACKLOG_BYTES {
@@ -32,7 +32,7 @@ impl Backlog {
         self.bytes.load(Ordering::Acquire) <= limits::BACKLOG_BYTES
     }
 
-    /// Waits until more may be read. One waiter at a time: the session's driver.
+    /// Waits until more may be read. One waiter at a time: the run of its process.
     pub(super) async fn room(&self) {
         while !self.has_room() {
             self.room.notified().await;

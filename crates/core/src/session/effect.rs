@@ -22,7 +22,7 @@ pub struct Message {
 
 /// Which lines of the CLI somebody listens to.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Wants {
+pub struct Subscriptions {
     /// Every message.
     pub messages: bool,
     /// `assistant` and `user` messages.
@@ -31,7 +31,7 @@ pub struct Wants {
     pub stderr: bool,
 }
 
-impl Wants {
+impl Subscriptions {
     /// Whether somebody listens to a line.
     #[must_use]
     pub fn includes(self, frame: &Frame) -> bool {
@@ -54,21 +54,21 @@ pub enum Effect {
     Interrupt,
     /// SIGKILL to the process and all its descendants.
     KillTree,
-    /// Tell the owner.
-    Tell(Event),
-    /// Save the record's fields; what is told after this waits for it.
+    /// Emit the event.
+    Emit(Event),
+    /// Save the record's fields; what is emitted after this waits for it.
     Save,
-    /// Add the turn to the record, then tell the owner.
+    /// Add the turn to the record, then emit it.
     Record(Box<Turn>),
 }
 
 impl Effect {
     /// Whether callers would look at the status when they learn of this.
-    pub(super) fn tells_an_outcome(&self) -> bool {
+    pub(super) fn emits_outcome(&self) -> bool {
         matches!(
             self,
             Self::Record(_)
-                | Self::Tell(
+                | Self::Emit(
                     Event::Init { .. } | Event::Failed { .. } | Event::Error(_) | Event::Close { .. }
                 )
         )

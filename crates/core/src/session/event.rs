@@ -1,13 +1,13 @@
 //! What a session reports outward, in the order in which it happened.
 
 use super::status::Status;
-use super::turn::Marks;
+use super::turn::Flags;
 use crate::error::Error;
 use crate::limits;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
-/// Something that a session's owner must be told.
+/// Something that a session reports to its sink.
 #[derive(Debug)]
 pub enum Event {
     /// A turn begins.
@@ -37,7 +37,7 @@ pub enum Event {
     Status {
         /// New status.
         status: Status,
-        /// Count of changes up to this one: a status that the owner has already seen is not news.
+        /// Count of changes up to this one: a status that the sink has already seen is not news.
         change: u64,
     },
     /// Something went wrong that belongs to no send.
@@ -52,7 +52,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// Bytes that count against the bound of what may wait for the owner: whatever the CLI decides the size of.
+    /// Bytes that count against the bound of what may wait for the sink: whatever the CLI decides the size of.
     #[must_use]
     pub fn backlog_bytes(&self) -> usize {
         match self {
@@ -73,7 +73,7 @@ impl Turn {
     }
 }
 
-/// A finished turn, as JSON text for the owner and the record.
+/// A finished turn, as JSON text for the sink and the record.
 #[derive(Debug)]
 pub struct Turn {
     /// The send that it settles; none for a turn of the CLI's own, or a late answer.
@@ -84,9 +84,9 @@ pub struct Turn {
     pub prompt: Box<RawValue>,
     /// When it ended, ISO 8601.
     pub timestamp: String,
-    /// Marks of the interaction.
-    pub marks: Marks,
-    /// The response, for the promise; with prompt, timestamp and marks it makes the interaction.
+    /// Flags of the interaction.
+    pub flags: Flags,
+    /// The response, for the promise; with prompt, timestamp and flags it makes the interaction.
     pub response: String,
     /// The session's cost over all its processes, in USD.
     pub total_cost_usd: f64,

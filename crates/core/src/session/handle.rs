@@ -3,11 +3,11 @@
 //! Every change goes through [`Session::apply`]: the state changes under its mutex and the effects are carried
 //! out before the mutex is released, so their order is the order of the changes. No effect blocks.
 
-use super::alarm::{Alarm, Owed, OwedLine};
 use super::backlog::Backlog;
-use super::effect::{Effect, Message, Wants};
+use super::effect::{Effect, Message, Subscriptions};
 use super::event::{Event, Turn};
-use super::outbox::{Outbox, Owner, Ticket};
+use super::guards::{PanicGuard, PendingWrite, StoreAck};
+use super::outbox::{EventSink, Outbox, Ticket};
 use super::record::{Fields, Stored, Totals, Writer};
 use super::state::State;
 use super::status::Status;
@@ -40,15 +40,15 @@ struct Shared {
     outbox: Outbox,
     input: OnceLock<Arc<InputPipe>>,
     orders: mpsc::UnboundedSender<Order>,
-    wants: AtomicU8,
-    /// The owner's moment of the last send.
+    subscriptions: AtomicU8,
+    /// The sink's tick at the last send.
     sent_at: AtomicU64,
     backlog: Backlog,
     pid: AtomicU32,
     writer: OnceLock<Arc<dyn Writer>>,
     process: OnceLock<Arc<Process>>,
     ended: watch::Sender<bool>,
-    /// When the driver looks at the deadlines by itself; locked after the state.
+    /// When the run looks at the deadlines by itself; locked after the state.
     timer: Mutex<Option<Instant>>,
     failed: Notify,
     /// Which version of the messages without an answer was given to the record's writer last.
@@ -67,7 +67,7 @@ pub(super) enum Order {
     Look,
 }
 
-/// The receiving ends, for the driver.
+/// The receiving ends, for the run.
 pub(super) struct Mailbox {
     pub(super) orders: mpsc::UnboundedReceiver<Order>,
 }
@@ -78,7 +78,7 @@ impl Session {
         number: u64,
         instance: InstanceId,
         options: SessionOptions,
-        owner: Box<dyn Owner>,
+        sink: Box<dyn EventSink>,
     ) -> (Self, Mailbox) {
         let (orders, orders_end) = mpsc::unbounded_channel();
         let options = Arc::new(options);
@@ -87,10 +87,10 @@ impl Session {
             instance,
             state: Mutex::new(State::new(Arc::clone(&options))),
             options,
-            outbox: Outbox::new(owner),
+            outbox: Outbox::new(sink),
             input: OnceLock::new(),
             orders,
-            wants: AtomicU8::new(0),
+            subscriptions: AtomicU8::new(0),
             sent_at: AtomicU64::new(u64::MAX),
             backlog: Backlog::default(),
             pid: AtomicU32::new(0),
@@ -181,17 +181,19 @@ impl Session {
         }
     }
 
-    /// Sets which lines are told.
-    pub fn set_wants(&self, wants: Wants) {
-        let bits = u8::from(wants.messages) | u8::from(wants.content) << 1 | u8::from(wants.stderr) << 2;
-        self.shared.wants.store(bits, Ordering::Relaxed);
+    /// Sets which lines are emitted.
+    pub fn subscribe(&self, subscriptions: Subscriptions) {
+        let bits = u8::from(subscriptions.messages)
+            | u8::from(subscriptions.content) << 1
+            | u8::from(subscriptions.stderr) << 2;
+        self.shared.subscriptions.store(bits, Ordering::Relaxed);
     }
 
-    pub(super) fn wants(&self) -> Wants {
-        let bits = self.shared.wants.load(Ordering::Relaxed);
+    pub(super) fn subscriptions(&self) -> Subscriptions {
+        let bits = self.shared.subscriptions.load(Ordering::Relaxed);
         // The program that sends may add its listeners in the same breath, and hears the whole turn.
-        let may_listen = self.shared.sent_at.load(Ordering::Acquire) == self.shared.outbox.moment();
-        Wants {
+        let may_listen = self.shared.sent_at.load(Ordering::Acquire) == self.shared.outbox.tick();
+        Subscriptions {
             messages: bits & 1 != 0 || may_listen,
             content: bits & 2 != 0,
             stderr: bits & 4 != 0,
@@ -214,8 +216,8 @@ impl Session {
     /// # Errors
     /// `ERR_SESSION_NOT_ALIVE`.
     pub fn send(&self, message: Message) -> Result<(Status, u64)> {
-        let moment = self.shared.outbox.moment();
-        self.shared.sent_at.store(moment, Ordering::Release);
+        let tick = self.shared.outbox.tick();
+        self.shared.sent_at.store(tick, Ordering::Release);
         self.call(|state| state.send(message, Instant::now()))
     }
 
@@ -351,13 +353,13 @@ impl Session {
         self.shared.conversation_lock.lock()
     }
 
-    /// Waits until the process has ended and all was told.
+    /// Waits until the process has ended and everything was emitted.
     pub async fn ended(&self) {
         // The sender lives in `self`, so waiting cannot fail.
         let _ = self.shared.ended.subscribe().wait_for(|ended| *ended).await;
     }
 
-    /// The owner has taken this many bytes of messages.
+    /// The sink has taken this many bytes of messages.
     pub fn taken(&self, bytes: usize) {
         self.shared.backlog.taken(bytes);
     }
@@ -366,24 +368,24 @@ impl Session {
         &self.shared.backlog
     }
 
-    /// Tells something that is no change of the state.
-    pub(super) fn tell(&self, event: Event) {
-        self.shared.backlog.told(event.backlog_bytes());
-        self.shared.outbox.tell(event);
+    /// Emits something that is no change of the state.
+    pub(super) fn emit(&self, event: Event) {
+        self.shared.backlog.emitted(event.backlog_bytes());
+        self.shared.outbox.emit(event);
     }
 
     /// Changes the state and carries out what follows from it.
     pub(super) fn apply(&self, change: impl FnOnce(&mut State) -> Vec<Effect>) -> (Status, u64) {
-        let _alarm = Alarm(self.clone());
+        let _guard = PanicGuard(self.clone());
         let mut state = self.lock();
         let effects = change(&mut state);
         self.perform(effects, &state);
         state.status()
     }
 
-    /// A change from outside the driver.
+    /// A change from outside the run.
     fn call(&self, change: impl FnOnce(&mut State) -> Result<Vec<Effect>>) -> Result<(Status, u64)> {
-        let _alarm = Alarm(self.clone());
+        let _guard = PanicGuard(self.clone());
         let mut state = self.lock();
         let effects = change(&mut state)?;
         self.perform(effects, &state);
@@ -398,11 +400,11 @@ impl Session {
                 Effect::EndInput => self.input(|input| input.end()),
                 Effect::Interrupt => self.order(Order::Interrupt),
                 Effect::KillTree => self.order(Order::KillTree),
-                Effect::Tell(event) => {
+                Effect::Emit(event) => {
                     if matches!(event, Event::Init { .. }) {
                         self.follow(state);
                     }
-                    self.tell(event);
+                    self.emit(event);
                 }
                 Effect::Save => self.save_fields(state),
                 Effect::Record(turn) => self.record_turn(turn, state),
@@ -420,8 +422,8 @@ impl Session {
         match self.shared.writer.get() {
             Some(writer) => {
                 // A store that cannot be written stops no message: its turn will say so, with the answer.
-                let owed = OwedLine::new(self.clone(), line);
-                writer.note(self.news_of_pending(state), Box::new(move |_| drop(owed)));
+                let pending = PendingWrite::new(self.clone(), line);
+                writer.note(self.news_of_pending(state), Box::new(move |_| drop(pending)));
             }
             None => self.write_now(line),
         }
@@ -451,20 +453,20 @@ impl Session {
 
     fn record_turn(&self, mut turn: Box<Turn>, state: &State) {
         let Some(writer) = self.shared.writer.get() else {
-            self.tell(Event::Turn(turn));
+            self.emit(Event::Turn(turn));
             return;
         };
         // Moved, not copied: an answer may have 100 MiB.
         let interaction = super::turn::raw(std::mem::take(&mut turn.interaction));
-        self.shared.backlog.told(turn.backlog_bytes());
+        self.shared.backlog.emitted(turn.backlog_bytes());
         let ticket = self.shared.outbox.hold(Some(turn));
         let fields = self.fields_with_pending(state);
         writer.add_turn(interaction, fields, self.release_when_stored(ticket));
     }
 
     fn release_when_stored(&self, ticket: Ticket) -> Stored {
-        let owed = Owed::new(self.clone(), ticket);
-        Box::new(move |stored| owed.give(stored))
+        let ack = StoreAck::new(self.clone(), ticket);
+        Box::new(move |stored| ack.give(stored))
     }
 
     pub(super) fn release(&self, ticket: Ticket, stored: Result<()>) {
@@ -478,7 +480,7 @@ impl Session {
         }
     }
 
-    /// Has the driver look at the deadlines if one comes before its timer. A turn's deadline comes after that of the
+    /// Has the run look at the deadlines if one comes before its timer. A turn's deadline comes after that of the
     /// turn before, so turns do not wake it.
     fn wake_for_deadline(&self, state: &State) {
         let timer = *self.timer();
@@ -489,7 +491,7 @@ impl Session {
         }
     }
 
-    /// When the driver must look at the deadlines: never later than the next one. The timer of a deadline that is no
+    /// When the run must look at the deadlines: never later than the next one. The timer of a deadline that is no
     /// more stays.
     pub(super) fn set_timer(&self) -> Option<Instant> {
         let deadline = self.lock().next_deadline();
@@ -523,7 +525,7 @@ impl Session {
     pub(super) fn has_process(&self, started: &Started) -> bool {
         let process = &started.process;
         let mut state = self.lock();
-        // The pid is part of what is saved and told from here on.
+        // The pid is part of what is saved and emitted from here on.
         self.shared.pid.store(process.pid(), Ordering::Relaxed);
         let Some(effects) = state.started() else {
             return false;

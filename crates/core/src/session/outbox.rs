@@ -6,20 +6,20 @@ use crate::error::Error;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 
-/// Who is told. Called in order, from any thread, and must not block.
-pub trait Owner: Send + Sync {
+/// Where events go. Called in order, from any thread, and must not block.
+pub trait EventSink: Send + Sync {
     /// Takes the next event.
-    fn tell(&self, event: Event);
+    fn emit(&self, event: Event);
 
-    /// Counts the moments of its program: what a program does without a pause is one moment.
-    fn moment(&self) -> u64 {
+    /// Counts the ticks of its program: what a program does without a pause is one tick.
+    fn tick(&self) -> u64 {
         0
     }
 }
 
-/// The queue in front of an [`Owner`].
+/// The queue in front of an [`EventSink`].
 pub struct Outbox {
-    owner: Box<dyn Owner>,
+    sink: Box<dyn EventSink>,
     queue: Mutex<Queue>,
 }
 
@@ -31,9 +31,9 @@ struct Queue {
 
 enum Slot {
     Ready(Event),
-    /// Waits for the store; holds the turn to be told then, if any.
+    /// Waits for the store; holds the turn to be emitted then, if any.
     Held(u64, Option<Box<Turn>>),
-    /// Was held and is stored; there is nothing to tell.
+    /// Was held and is stored; there is nothing to emit.
     Stored,
 }
 
@@ -42,22 +42,22 @@ enum Slot {
 pub struct Ticket(u64);
 
 impl Outbox {
-    /// An outbox that tells `owner`.
+    /// An outbox that feeds `sink`.
     #[must_use]
-    pub fn new(owner: Box<dyn Owner>) -> Self {
+    pub fn new(sink: Box<dyn EventSink>) -> Self {
         Self {
-            owner,
+            sink,
             queue: Mutex::default(),
         }
     }
 
-    /// See [`Owner::moment`].
-    pub fn moment(&self) -> u64 {
-        self.owner.moment()
+    /// See [`EventSink::tick`].
+    pub fn tick(&self) -> u64 {
+        self.sink.tick()
     }
 
-    /// Tells the event as soon as nothing before it is held.
-    pub fn tell(&self, event: Event) {
+    /// Emits the event as soon as nothing before it is held.
+    pub fn emit(&self, event: Event) {
         let mut queue = self.lock();
         queue.slots.push_back(Slot::Ready(event));
         self.flush(&mut queue);
@@ -95,11 +95,11 @@ impl Outbox {
         self.flush(&mut queue);
     }
 
-    /// Tells all that is ready at the front. The lock is held meanwhile: it is what keeps the order.
+    /// Emits all that is ready at the front. The lock is held meanwhile: it is what keeps the order.
     fn flush(&self, queue: &mut Queue) {
         while let Some(slot) = queue.slots.pop_front() {
             match slot {
-                Slot::Ready(event) => self.owner.tell(event),
+                Slot::Ready(event) => self.sink.emit(event),
                 Slot::Stored => {}
                 held @ Slot::Held(..) => {
                     queue.slots.push_front(held);
@@ -120,10 +120,10 @@ mod tests {
     use std::sync::Arc;
 
     #[derive(Default)]
-    struct Told(Mutex<Vec<String>>);
+    struct Recorded(Mutex<Vec<String>>);
 
-    impl Owner for Arc<Told> {
-        fn tell(&self, event: Event) {
+    impl EventSink for Arc<Recorded> {
+        fn emit(&self, event: Event) {
             let word = match event {
                 Event::Stderr(text) => text,
                 Event::Error(error) => error.code().to_owned(),
@@ -135,12 +135,12 @@ mod tests {
 
     #[test]
     fn events_wait_for_what_is_held_before_them_and_keep_their_order() {
-        let told = Arc::new(Told::default());
-        let outbox = Outbox::new(Box::new(Arc::clone(&told)));
-        let words = || told.0.lock().clone();
-        outbox.tell(Event::Stderr("a".into()));
+        let recorded = Arc::new(Recorded::default());
+        let outbox = Outbox::new(Box::new(Arc::clone(&recorded)));
+        let words = || recorded.0.lock().clone();
+        outbox.emit(Event::Stderr("a".into()));
         let (first, second) = (outbox.hold(None), outbox.hold(None));
-        outbox.tell(Event::Stderr("b".into()));
+        outbox.emit(Event::Stderr("b".into()));
         outbox.release(
             second,
             Err(Error::Internal {

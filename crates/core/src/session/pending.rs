@@ -1,4 +1,4 @@
-//! Messages that have no answer yet, as the record keeps them: what was on its way when a host ends can be told, and sent
+//! Messages that have no answer yet, as the record keeps them: what was on its way when a host ends can be reported, and sent
 //! again, by the next one.
 //!
 //! ```json

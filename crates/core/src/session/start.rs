@@ -1,9 +1,9 @@
 //! From options to a started session: what can be checked is checked before anything starts.
 
-use super::driver;
 use super::handle::{Mailbox, Session};
-use super::outbox::Owner;
+use super::outbox::EventSink;
 use super::registry;
+use super::run;
 use crate::error::{Error, Result};
 use crate::fs::conversation_lock::{ConfigDirId, ConversationLock};
 use crate::options::{Host, SessionOptions};
@@ -52,7 +52,12 @@ impl Prepared {
     ///
     /// # Errors
     /// `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_START_FAILED` (the system prompt's file).
-    pub fn new(number: u64, mut options: SessionOptions, host: &Host, owner: Box<dyn Owner>) -> Result<Self> {
+    pub fn new(
+        number: u64,
+        mut options: SessionOptions,
+        host: &Host,
+        sink: Box<dyn EventSink>,
+    ) -> Result<Self> {
         let work_dir = locate::check_work_dir(&options.work_dir, host)?;
         let program = locate::locate(&options.run, host)?;
         let prompt_file = prompt_file(&options)?;
@@ -72,7 +77,7 @@ impl Prepared {
             instance,
             name: options.name.clone(),
         };
-        let (session, mailbox) = Session::new(number, launch.instance.clone(), options, owner);
+        let (session, mailbox) = Session::new(number, launch.instance.clone(), options, sink);
         Ok(Self {
             session,
             mailbox,
@@ -118,7 +123,7 @@ impl Prepared {
             // Nobody else knows the session yet, so it cannot have been ended.
             session.has_process(started);
         }
-        driver::start(runtime, self, started, before);
+        run::start(runtime, self, started, before);
         Ok(session)
     }
 

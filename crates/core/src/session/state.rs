@@ -10,8 +10,8 @@ mod tests;
 mod timing;
 
 use super::effect::{Effect, Message};
+use super::escalation::Escalation;
 use super::event::Event;
-use super::ladder::Ladder;
 use super::ledger::Ledger;
 use super::pending;
 use super::status::Status;
@@ -87,14 +87,14 @@ pub struct State {
     any_init: bool,
     last_result_was_error: bool,
     last_result_at: Option<Instant>,
-    ladder: Option<Ladder>,
+    escalation: Option<Escalation>,
     ledger: Ledger,
     session_id: Option<String>,
     total_cost_usd: f64,
     total_turns: u64,
     /// Whether the totals are still to be taken from a record: until then they are not saved.
     totals_pending: bool,
-    told: Status,
+    emitted: Status,
     changes: u64,
     /// Counts changes of what the record says.
     revision: u64,
@@ -119,13 +119,13 @@ impl State {
             any_init: false,
             last_result_was_error: false,
             last_result_at: None,
-            ladder: None,
+            escalation: None,
             ledger: Ledger::new(options.cli_totals),
             session_id: options.session_id.clone(),
             total_cost_usd: 0.0,
             total_turns: 0,
             totals_pending: false,
-            told: Status::Starting,
+            emitted: Status::Starting,
             changes: 0,
             revision: 0,
             options,
@@ -135,7 +135,7 @@ impl State {
     /// The status at this moment and the count of changes that led to it.
     #[must_use]
     pub fn status(&self) -> (Status, u64) {
-        (self.told, self.changes)
+        (self.emitted, self.changes)
     }
 
     /// Whether the session takes messages.
@@ -144,7 +144,7 @@ impl State {
         matches!(self.phase, Phase::Waiting | Phase::Running)
     }
 
-    /// Whether its process has ended and all was told.
+    /// Whether its process has ended and everything was emitted.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         matches!(self.phase, Phase::Ended(_))
@@ -162,7 +162,7 @@ impl State {
         self.session_id.as_deref()
     }
 
-    /// The id of the conversation, also before the CLI has told it.
+    /// The id of the conversation, also before the CLI has reported it.
     #[must_use]
     pub fn conversation(&self) -> Option<&str> {
         self.session_id().or_else(|| self.options.conversation())
@@ -246,9 +246,9 @@ impl State {
         self.transition(|state, effects| {
             state.phase = Phase::Ended(Status::Failed);
             effects.push(Effect::Save);
-            effects.push(Effect::Tell(Event::Error(error.clone())));
+            effects.push(Effect::Emit(Event::Error(error.clone())));
             state.reject_all(error, effects);
-            effects.push(Effect::Tell(Event::Close {
+            effects.push(Effect::Emit(Event::Close {
                 code: None,
                 signal: None,
             }));
@@ -282,7 +282,7 @@ impl State {
         }))
     }
 
-    /// Marks the session: nothing is sent until `resume` or the next `send`. A turn in flight finishes.
+    /// Pauses the session: nothing is sent until `resume` or the next `send`. A turn in flight finishes.
     ///
     /// # Errors
     /// `ERR_SESSION_NOT_ALIVE`.
@@ -303,7 +303,7 @@ impl State {
         }))
     }
 
-    /// Ends the session in peace: what waits is rejected, a turn that runs may finish, then the ladder.
+    /// Ends the session in peace: what waits is rejected, a turn that runs may finish, then the escalation.
     pub fn stop(&mut self, now: Instant) -> Effects {
         let error = Error::SessionStopped {
             name: self.options.name.clone(),
@@ -313,7 +313,7 @@ impl State {
                 state.phase = Phase::Ended(Status::Stopped);
                 effects.push(Effect::Save);
                 state.reject_all(&error, effects);
-                effects.push(Effect::Tell(Event::Close {
+                effects.push(Effect::Emit(Event::Close {
                     code: None,
                     signal: None,
                 }));
@@ -341,7 +341,7 @@ impl State {
                 state.phase = Phase::Ended(Status::Killed);
                 effects.push(Effect::Save);
                 state.reject_all(&error, effects);
-                effects.push(Effect::Tell(Event::Close {
+                effects.push(Effect::Emit(Event::Close {
                     code: None,
                     signal: None,
                 }));
@@ -351,7 +351,7 @@ impl State {
                 state.reject_all(&error, effects);
                 state.foreign_deadline = None;
                 // Repeated until the process is gone: a process in an uninterruptible wait dies late.
-                state.ladder = Some(Ladder::start(
+                state.escalation = Some(Escalation::start(
                     now,
                     state.options.run.kill_timeout(),
                     state.options.run.kill_timeout(),
@@ -390,12 +390,12 @@ impl State {
         }
     }
 
-    /// Starts the ladder of a session that is to end, once no turn is worth waiting for.
+    /// Starts the escalation of a session that is to end, once no turn is worth waiting for.
     fn end_input_if_idle(&mut self, now: Instant, effects: &mut Effects) {
         let waits = self.foreign_turn || self.in_flight.as_ref().is_some_and(|turn| !turn.abandoned);
-        if matches!(self.phase, Phase::Ending(_)) && self.ladder.is_none() && !waits {
+        if matches!(self.phase, Phase::Ending(_)) && self.escalation.is_none() && !waits {
             let run = &self.options.run;
-            self.ladder = Some(Ladder::start(now, run.stop_timeout(), run.kill_timeout()));
+            self.escalation = Some(Escalation::start(now, run.stop_timeout(), run.kill_timeout()));
             effects.push(Effect::EndInput);
         }
     }
@@ -403,7 +403,7 @@ impl State {
     fn reject_waiting(&mut self, error: &Error, effects: &mut Effects) {
         self.pending_version += 1;
         for waiting in self.waiting.drain(..) {
-            effects.push(Effect::Tell(Event::Failed {
+            effects.push(Effect::Emit(Event::Failed {
                 send: waiting.message.send,
                 error: error.clone(),
             }));
@@ -412,7 +412,7 @@ impl State {
 
     fn reject_all(&mut self, error: &Error, effects: &mut Effects) {
         if let Some(turn) = self.in_flight.take().filter(|turn| !turn.abandoned) {
-            effects.push(Effect::Tell(Event::Failed {
+            effects.push(Effect::Emit(Event::Failed {
                 send: turn.send,
                 error: error.clone(),
             }));
@@ -446,21 +446,21 @@ impl State {
         let mut effects = Effects::new();
         change(self, &mut effects);
         let status = self.present_status();
-        if status != self.told {
-            self.told = status;
+        if status != self.emitted {
+            self.emitted = status;
             self.changes += 1;
             self.revision += 1;
             let news = (status, self.changes);
             let at = effects
                 .iter()
-                .position(Effect::tells_an_outcome)
+                .position(Effect::emits_outcome)
                 .unwrap_or(effects.len());
             match effects.get_mut(at) {
                 // A turn carries the status along, so that both become visible at once.
                 Some(Effect::Record(turn)) => turn.status = news,
                 _ => effects.insert(
                     at,
-                    Effect::Tell(Event::Status {
+                    Effect::Emit(Event::Status {
                         status,
                         change: self.changes,
                     }),

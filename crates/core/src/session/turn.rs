@@ -15,7 +15,7 @@ pub enum TurnKind {
     Background,
     /// The first turn of a fork.
     Fork,
-    /// A turn whose result nobody heard, told by the transcript alone.
+    /// A turn whose result nobody heard, known from the transcript alone.
     Recovered,
 }
 
@@ -33,12 +33,12 @@ struct Interaction<'a> {
     duration: f64,
     timestamp: &'a str,
     #[serde(flatten)]
-    marks: Marks,
+    flags: Flags,
 }
 
 /// Fields of an interaction that are there only where they say something.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Marks {
+pub struct Flags {
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
     #[serde(rename = "isError", skip_serializing_if = "std::ops::Not::not")]
@@ -49,7 +49,7 @@ pub struct Marks {
     recovered: bool,
 }
 
-impl Marks {
+impl Flags {
     fn new(kind: TurnKind, is_error: bool) -> Self {
         Self {
             kind: match kind {
@@ -96,8 +96,8 @@ pub struct TurnTexts {
     pub interaction: String,
     /// JSON of the response.
     pub response: String,
-    /// Marks of the interaction.
-    pub marks: Marks,
+    /// Flags of the interaction.
+    pub flags: Flags,
 }
 
 /// Builds both texts. `prompt` is a JSON string, `timestamp` ISO 8601.
@@ -111,7 +111,7 @@ pub fn describe(
 ) -> TurnTexts {
     let (empty_text, empty_list) = (raw("\"\""), raw("[]"));
     let text = result.text.as_deref().unwrap_or(&empty_text);
-    let marks = Marks::new(kind, result.is_error);
+    let flags = Flags::new(kind, result.is_error);
     let interaction = Interaction {
         prompt,
         response: text,
@@ -119,7 +119,7 @@ pub fn describe(
         turns: result.turns,
         duration: result.duration_ms,
         timestamp,
-        marks,
+        flags,
     };
     let response = Response {
         text,
@@ -133,12 +133,12 @@ pub fn describe(
         permission_denials: result.permission_denials.as_deref().unwrap_or(&empty_list),
         stop_reason: result.stop_reason.as_deref(),
         errors: result.errors.as_deref().unwrap_or(&empty_list),
-        recovered: marks.recovered,
+        recovered: flags.recovered,
     };
     TurnTexts {
         interaction: to_json(&interaction),
         response: to_json(&response),
-        marks,
+        flags,
     }
 }
 

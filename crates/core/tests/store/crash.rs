@@ -9,7 +9,7 @@ use clearctx_core::store::Store;
 
 use crate::fixture::Fixture;
 use crate::helper::{Helper, answer, wait_for_line};
-use crate::model::{Deed, Dice, Model};
+use crate::model::{Deed, Model};
 
 /// Lengths of texts: a small file, one that becomes big, ones with journals that are replaced.
 const LENGTHS: [usize; 4] = [20, 8000, 40_000, 200_000];
@@ -32,15 +32,15 @@ fn a_host_that_is_killed_loses_nothing_that_was_acknowledged() {
 fn kill_again_and_again(length: usize, rounds: usize) {
     let dir = Fixture::new();
     let mut model = Model::default();
-    let mut dice = Dice(length as u64);
+    let mut rng = fastrand::Rng::with_seed(length as u64);
     let mut next = 0;
     for round in 0..rounds {
         let mut helper = Helper::start("deeds", dir.dir.path());
         helper.hear();
         helper.say(&format!("{length} {next} {length}"));
         // Some rounds end before the first deed, most in the middle of one.
-        let mut heard: Vec<_> = (0..dice.roll(30)).map(|_| helper.hear()).collect();
-        thread::sleep(Duration::from_micros(dice.roll(3000)));
+        let mut heard: Vec<_> = (0..rng.u64(..30)).map(|_| helper.hear()).collect();
+        thread::sleep(Duration::from_micros(rng.u64(..3000)));
         helper.child.kill().unwrap();
         heard.extend(helper.hear_all());
         helper.child.wait().unwrap();

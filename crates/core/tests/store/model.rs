@@ -3,24 +3,11 @@
 use std::collections::BTreeMap;
 
 use clearctx_core::store::{Change, Store};
+use fastrand::Rng;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::fixture::{flush, later, merge, put, record};
-
-/// Random numbers that are the same each time.
-#[derive(Clone)]
-pub(crate) struct Dice(pub(crate) u64);
-
-impl Dice {
-    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % sides
-    }
-}
 
 /// One thing a host does.
 #[derive(Debug, Clone)]
@@ -36,9 +23,9 @@ pub(crate) enum Deed {
 impl Deed {
     /// Deed number `number` of a stream. Texts are about `length` bytes long.
     pub(crate) fn nth(seed: u64, number: u64, length: usize, owner: &str) -> Self {
-        let mut dice = Dice(seed ^ number.wrapping_mul(0xff51_afd7_ed55_8ccd));
-        let name = format!("{owner}{}", dice.roll(6));
-        match dice.roll(100) {
+        let mut rng = Rng::with_seed(seed ^ number.wrapping_mul(0xff51_afd7_ed55_8ccd));
+        let name = format!("{owner}{}", rng.u64(..6));
+        match rng.u64(..100) {
             0..=59 => Self::Turn(name, number, length),
             60..=76 => Self::Put(name, number),
             77..=86 => Self::Merge(name, number),

@@ -4,8 +4,8 @@ use super::{Effect, Effects, Phase, State};
 use crate::error::Error;
 use crate::faults;
 use crate::protocol::inbound::TurnResult;
+use crate::session::escalation::Escalation;
 use crate::session::event::Event;
-use crate::session::ladder::Ladder;
 use crate::session::status::Status;
 use std::time::Instant;
 
@@ -37,7 +37,7 @@ impl State {
             }
             state.foreign_turn = false;
             let patience = state.options.run.kill_timeout();
-            state.ladder = Some(Ladder::start(now, patience, patience));
+            state.escalation = Some(Escalation::start(now, patience, patience));
             effects.push(Effect::EndInput);
             effects.push(Effect::Interrupt);
         })
@@ -78,15 +78,15 @@ impl State {
             state.phase = Phase::Ended(status);
             // The record has no pid from here on.
             state.revision += 1;
-            state.ladder = None;
+            state.escalation = None;
             state.foreign_deadline = None;
             effects.push(Effect::Save);
             // Listeners first, promises last.
             if unasked && status == Status::Failed {
-                effects.push(Effect::Tell(Event::Error(error.clone())));
+                effects.push(Effect::Emit(Event::Error(error.clone())));
             }
             state.reject_all(error, effects);
-            effects.push(Effect::Tell(close));
+            effects.push(Effect::Emit(close));
         })
     }
 
@@ -104,7 +104,7 @@ impl State {
             effects.push(Effect::Save);
         }
         if !asked {
-            effects.push(Effect::Tell(Event::Error(error.clone())));
+            effects.push(Effect::Emit(Event::Error(error.clone())));
         }
         self.reject_all(&error, effects);
         self.end_input_if_idle(now, effects);

@@ -15,7 +15,7 @@ impl State {
     pub fn on_frame(&mut self, frame: Frame, line: &str, message: Option<String>, now: Instant) -> Effects {
         self.transition(|state, effects| {
             if let Some(line) = message {
-                effects.push(Effect::Tell(Event::Message { line }));
+                effects.push(Effect::Emit(Event::Message { line }));
             }
             match frame {
                 Frame::Init(init) => state.on_init(init, line, now, effects),
@@ -38,7 +38,7 @@ impl State {
             self.foreign_deadline
                 .get_or_insert(now + self.options.turn_timeout());
         }
-        effects.push(Effect::Tell(Event::Init {
+        effects.push(Effect::Emit(Event::Init {
             session_id: self.session_id.clone(),
             line: line.into(),
         }));
@@ -77,7 +77,7 @@ impl State {
             if let Some(turn) = lost.filter(|turn| !turn.abandoned) {
                 let send = turn.send;
                 let error = error.clone();
-                effects.push(Effect::Tell(Event::Failed { send, error }));
+                effects.push(Effect::Emit(Event::Failed { send, error }));
             }
             state.foreign_turn = false;
             state.foreign_deadline = None;
@@ -126,18 +126,18 @@ impl State {
         };
         let timestamp = clock::timestamp();
         let texts = turn::describe(result, kind, &prompt, cost, &timestamp);
-        let told = Turn {
+        let turn = Turn {
             send,
             interaction: texts.interaction,
             prompt,
             timestamp,
-            marks: texts.marks,
+            flags: texts.flags,
             response: texts.response,
             total_cost_usd: self.total_cost_usd,
             total_turns: self.total_turns,
-            status: (self.told, self.changes),
+            status: (self.emitted, self.changes),
             unsaved: None,
         };
-        effects.push(Effect::Record(Box::new(told)));
+        effects.push(Effect::Record(Box::new(turn)));
     }
 }

@@ -85,7 +85,7 @@ fn written(effects: &Effects) -> Vec<String> {
 fn settled(effects: &Effects) -> Vec<(u64, &'static str)> {
     let outcomes = effects.iter().filter_map(|effect| match effect {
         Effect::Record(turn) => turn.send.map(|send| (send, "answered")),
-        Effect::Tell(Event::Failed { send, error }) => Some((*send, error.code())),
+        Effect::Emit(Event::Failed { send, error }) => Some((*send, error.code())),
         _ => None,
     });
     outcomes.collect()
@@ -184,7 +184,7 @@ fn a_timeout_withdraws_what_waits_and_abandons_what_was_sent() {
     assert_eq!(settled(&effects), [(2, "ERR_TURN_TIMEOUT")]);
     assert!(effects.iter().any(|effect| matches!(
         effect,
-        Effect::Tell(Event::Failed {
+        Effect::Emit(Event::Failed {
             error: Error::TurnTimeout { sent: false, .. },
             ..
         })
@@ -223,7 +223,7 @@ fn a_pause_holds_back_until_the_next_send() {
 }
 
 #[test]
-fn a_stop_lets_the_turn_finish_and_then_climbs_the_ladder() {
+fn a_stop_lets_the_turn_finish_and_then_escalates() {
     let mut bench = Bench::new();
     bench.send(1);
     bench.send(2);
@@ -332,13 +332,13 @@ fn exit_code_1_after_an_error_result_is_no_crash() {
 }
 
 #[test]
-fn the_close_is_told_once_and_last() {
+fn the_close_is_emitted_once_and_last() {
     let mut bench = Bench::new();
     bench.send(1);
     let effects = bench.state.on_exit(Some(3), None, "");
     assert!(matches!(
         effects.last(),
-        Some(Effect::Tell(Event::Close {
+        Some(Effect::Emit(Event::Close {
             code: Some(3),
             signal: None
         }))

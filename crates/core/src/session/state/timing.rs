@@ -3,8 +3,8 @@
 use super::{Deadline, Effect, Effects, State};
 use crate::error::Error;
 use crate::faults;
+use crate::session::escalation::{Escalation, Step};
 use crate::session::event::Event;
-use crate::session::ladder::{Ladder, Step};
 use std::time::Instant;
 
 impl State {
@@ -17,10 +17,10 @@ impl State {
             .as_ref()
             .filter(|turn| !turn.abandoned)
             .map(|turn| turn.deadline.at);
-        let ladder = self.ladder.as_ref().map(Ladder::deadline);
+        let escalation = self.escalation.as_ref().map(Escalation::deadline);
         turns
             .chain(in_flight)
-            .chain(ladder)
+            .chain(escalation)
             .chain(self.foreign_deadline)
             .min()
     }
@@ -36,7 +36,11 @@ impl State {
                 state.foreign_turn = false;
                 state.end_input_if_idle(now, effects);
             }
-            match state.ladder.as_mut().and_then(|ladder| ladder.climb(now)) {
+            match state
+                .escalation
+                .as_mut()
+                .and_then(|escalation| escalation.advance(now))
+            {
                 Some(Step::Interrupt) => effects.push(Effect::Interrupt),
                 Some(Step::Kill) => effects.push(Effect::KillTree),
                 None => {}
@@ -51,7 +55,7 @@ impl State {
             let expired = waiting.deadline.at <= now;
             if expired {
                 let error = timeout_error(name, &waiting.deadline, false);
-                effects.push(Effect::Tell(Event::Failed {
+                effects.push(Effect::Emit(Event::Failed {
                     send: waiting.message.send,
                     error,
                 }));
@@ -71,7 +75,7 @@ impl State {
         };
         turn.abandoned = true;
         let error = timeout_error(&self.options.name, &turn.deadline, true);
-        effects.push(Effect::Tell(Event::Failed {
+        effects.push(Effect::Emit(Event::Failed {
             send: turn.send,
             error,
         }));

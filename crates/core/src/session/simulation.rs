@@ -4,10 +4,11 @@
 //! `CLEARCTX_SCHEDULES` sets how many run, `CLEARCTX_SEED` the first seed: a failure names its own.
 
 mod cli;
+mod harness;
 mod model;
-mod stage;
 
-use stage::Stage;
+use fastrand::Rng;
+use harness::Harness;
 use std::panic::catch_unwind;
 
 /// Schedules of a run that does not ask for a number.
@@ -16,45 +17,19 @@ const SCHEDULES: u64 = 10_000;
 /// Longest schedule, in steps.
 const STEPS: u64 = 60;
 
-/// Numbers that are the same for the same seed (`SplitMix64`).
-pub(crate) struct Dice(u64);
-
-impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// From 0 to below `sides`.
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.next() % sides
-    }
-
-    /// The same for an index.
-    pub(crate) fn below(&mut self, sides: usize) -> usize {
-        usize::try_from(self.next()).unwrap_or(0) % sides
-    }
-
-    fn once_in(&mut self, times: u64) -> bool {
-        self.roll(times) == 0
-    }
+/// Whether the one in so many times has come.
+fn once_in(rng: &mut Rng, times: u64) -> bool {
+    rng.u64(..times) == 0
 }
 
 fn run(seed: u64) {
-    let mut dice = Dice::new(seed);
-    let mut stage = Stage::new(dice.once_in(2));
-    for _ in 0..dice.roll(STEPS) {
-        stage.step(&mut dice);
-        stage.check();
+    let mut rng = Rng::with_seed(seed);
+    let mut harness = Harness::new(once_in(&mut rng, 2));
+    for _ in 0..rng.u64(..STEPS) {
+        harness.step(&mut rng);
+        harness.check();
     }
-    stage.end(&mut dice);
+    harness.end(&mut rng);
 }
 
 /// The number that a variable of the environment holds.

@@ -1,6 +1,7 @@
 //! A CLI without a process: it takes messages, runs turns, and writes the lines that the real one writes.
 
-use super::Dice;
+use super::once_in;
+use fastrand::Rng;
 use std::collections::VecDeque;
 
 /// A message as it came.
@@ -72,9 +73,9 @@ impl Cli {
     }
 
     /// Ends the turn that runs: the line, and whose it was.
-    pub(super) fn finish(&mut self, dice: &mut Dice) -> Option<(String, Turn)> {
+    pub(super) fn finish(&mut self, rng: &mut Rng) -> Option<(String, Turn)> {
         let turn = self.turn.take()?;
-        let is_error = dice.once_in(5);
+        let is_error = once_in(rng, 5);
         let (line, answered) = match &turn {
             Turn::Answer(message) => (self.result(Some(message), is_error), Some(message.clone())),
             Turn::Own => (self.result(None, is_error), None),
@@ -107,7 +108,7 @@ impl Cli {
     }
 
     /// Something else.
-    pub(super) fn noise(dice: &mut Dice) -> String {
+    pub(super) fn noise(rng: &mut Rng) -> String {
         let lines = [
             "",
             "words",
@@ -115,7 +116,7 @@ impl Cli {
             "{\"type\":\"result\"",
             "[]",
         ];
-        let at = dice.below(5);
+        let at = rng.usize(..5);
         lines[at].to_owned()
     }
 

@@ -5,9 +5,9 @@ use super::outbox::Ticket;
 use crate::error::{Error, Result};
 
 /// Held while something works on a session: a panic meanwhile fails the session.
-pub(super) struct Alarm(pub(super) Session);
+pub(super) struct PanicGuard(pub(super) Session);
 
-impl Drop for Alarm {
+impl Drop for PanicGuard {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.fail();
@@ -17,9 +17,9 @@ impl Drop for Alarm {
 
 /// An answer that somebody owes the outbox. One that is dropped without it, by a panic on its way, is an error: no
 /// event may be held for ever.
-pub(super) struct Owed(Option<(Session, Ticket)>);
+pub(super) struct StoreAck(Option<(Session, Ticket)>);
 
-impl Owed {
+impl StoreAck {
     pub(super) fn new(session: Session, ticket: Ticket) -> Self {
         Self(Some((session, ticket)))
     }
@@ -36,7 +36,7 @@ impl Owed {
     }
 }
 
-impl Drop for Owed {
+impl Drop for StoreAck {
     fn drop(&mut self) {
         let reason = "whether a record was stored got lost".to_owned();
         self.release(Err(Error::Internal { reason }));
@@ -44,18 +44,18 @@ impl Drop for Owed {
 }
 
 /// A line that is written when this is dropped: whatever became of what it waited for, by a panic too.
-pub(super) struct OwedLine {
+pub(super) struct PendingWrite {
     session: Session,
     line: String,
 }
 
-impl OwedLine {
+impl PendingWrite {
     pub(super) fn new(session: Session, line: String) -> Self {
         Self { session, line }
     }
 }
 
-impl Drop for OwedLine {
+impl Drop for PendingWrite {
     fn drop(&mut self) {
         self.session.write_now(std::mem::take(&mut self.line));
     }

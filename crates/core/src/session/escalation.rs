@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 /// Where the ending of a process stands.
 #[derive(Debug, Clone, Copy)]
-pub struct Ladder {
+pub struct Escalation {
     next: Step,
     at: Instant,
     kill_timeout: Duration,
 }
 
-/// A step of the ladder.
+/// A step of the escalation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// SIGINT to the CLI's process.
@@ -22,8 +22,8 @@ pub enum Step {
     Kill,
 }
 
-impl Ladder {
-    /// The ladder after end of input was given at `now`.
+impl Escalation {
+    /// The escalation after end of input was given at `now`.
     #[must_use]
     pub fn start(now: Instant, stop_timeout: Duration, kill_timeout: Duration) -> Self {
         Self {
@@ -40,7 +40,7 @@ impl Ladder {
     }
 
     /// Takes the step that is due, if one is. A kill is repeated for as long as the process is there.
-    pub fn climb(&mut self, now: Instant) -> Option<Step> {
+    pub fn advance(&mut self, now: Instant) -> Option<Step> {
         if now < self.at {
             return None;
         }

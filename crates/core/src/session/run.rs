@@ -1,8 +1,8 @@
 //! The task that moves a session's bytes and watches its process: lines, deadlines, orders and the end go to
 //! the state; what follows from them is the state's business.
 
-use super::alarm::Alarm;
 use super::event::Event;
+use super::guards::PanicGuard;
 use super::handle::{Mailbox, Order, Session};
 use super::registry;
 use super::start::{Before, Prepared};
@@ -36,7 +36,7 @@ pub(super) fn start(runtime: &Handle, prepared: Prepared, started: Option<Starte
     let driven = session.clone();
     // A task's memory is kept as long as the session, so the usual one has no room for what few need before.
     let run = match started {
-        Some(started) => runtime.spawn(Driver::run(driven, started, mailbox, prompt_file)),
+        Some(started) => runtime.spawn(Run::run(driven, started, mailbox, prompt_file)),
         None => runtime.spawn(run_after(before, launch, driven, mailbox, prompt_file)),
     };
     runtime.spawn(supervise(session, run));
@@ -53,7 +53,7 @@ async fn run_after(
     // Environment and arguments are not kept for the life of the session.
     drop(launch);
     if let Some(started) = started {
-        Driver::run(session, started, mailbox, prompt_file).await;
+        Run::run(session, started, mailbox, prompt_file).await;
     }
 }
 
@@ -70,7 +70,7 @@ async fn supervise(session: Session, mut run: JoinHandle<()>) {
     registry::remove(session.number());
 }
 
-/// Nobody drives the session any more. Its end is told when its process is gone, as ever.
+/// Nobody drives the session any more. Its end is emitted once its process is gone.
 async fn end_process_of(session: &Session) {
     let Some(process) = session.process() else { return };
     let end = async {
@@ -139,7 +139,7 @@ async fn end_tree(process: &Arc<Process>) {
     off_thread::run(move || kill_tree::kill(&process)).await;
 }
 
-struct Driver {
+struct Run {
     session: Session,
     process: Arc<Process>,
     stdout: ReadPipe,
@@ -153,7 +153,7 @@ struct Driver {
     timer_at: Option<Instant>,
 }
 
-/// What woke the driver.
+/// What woke the run.
 enum Wake {
     Order(Order),
     Output(bool),
@@ -165,9 +165,9 @@ enum Wake {
     Exit(Exit),
 }
 
-impl Driver {
+impl Run {
     async fn run(session: Session, started: Started, mailbox: Mailbox, prompt_file: Option<NamedTempFile>) {
-        let mut driver = Self {
+        let mut run = Self {
             session,
             process: started.process,
             stdout: started.stdout,
@@ -179,21 +179,20 @@ impl Driver {
             timer_at: None,
         };
         let input = started.stdin;
-        let writer = tokio::spawn(feed(driver.session.clone(), Arc::clone(&input)));
-        let exit = driver.until_exit().await;
+        let writer = tokio::spawn(feed(run.session.clone(), Arc::clone(&input)));
+        let exit = run.until_exit().await;
         // Whatever is still to be written has no reader any more.
         writer.abort();
         input.close();
-        driver.drain().await;
-        if driver.signalled || !exit.is_orderly() {
-            driver.end_leftovers().await;
+        run.drain().await;
+        if run.signalled || !exit.is_orderly() {
+            run.end_leftovers().await;
         }
         // Nothing is left of a session that says that it has ended.
         drop(prompt_file);
-        driver.process.release();
-        let stderr = driver.diagnostics.tail();
-        driver
-            .session
+        run.process.release();
+        let stderr = run.diagnostics.tail();
+        run.session
             .apply(|state| state.on_exit(exit.code, exit.signal, &stderr));
     }
 
@@ -257,7 +256,7 @@ impl Driver {
             Order::Interrupt => self.process.interrupt(),
             Order::KillTree => {
                 let process = Arc::clone(&self.process);
-                // Not awaited: the end of the process is what the driver waits for anyway.
+                // Not awaited: the end of the process is what the run waits for anyway.
                 tokio::spawn(async move { end_tree(&process).await });
             }
         }
@@ -312,7 +311,7 @@ fn on_framed(session: &Session, framed: &Framed<'_>) {
                 std::str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed);
             let frame = inbound::parse(&text);
             let message = session
-                .wants()
+                .subscriptions()
                 .includes(&frame)
                 .then(|| text.clone().into_owned());
             session.apply(|state| state.on_frame(frame, &text, message, Instant::now()));
@@ -339,7 +338,7 @@ fn leave_out(session: &Session, bytes: usize, is_result: bool) {
     };
     let reason = format!("a line of {bytes} bytes {why} and was left out");
     let error = Error::Internal { reason };
-    session.tell(Event::Error(error.clone()));
+    session.emit(Event::Error(error.clone()));
     if is_result {
         session.apply(|state| state.on_lost_result(&error, Instant::now()));
     }
@@ -348,8 +347,8 @@ fn leave_out(session: &Session, bytes: usize, is_result: bool) {
 async fn read_stderr(stderr: &mut ReadPipe, diagnostics: &mut Diagnostics, session: &Session) -> bool {
     let take = |bytes: &[u8]| {
         let text = diagnostics.push(bytes);
-        if session.wants().stderr && !text.is_empty() {
-            session.tell(Event::Stderr(text));
+        if session.subscriptions().stderr && !text.is_empty() {
+            session.emit(Event::Stderr(text));
         }
     };
     stderr.read(take).await
@@ -363,8 +362,8 @@ async fn more(read: impl Future<Output = bool>) -> bool {
 }
 
 async fn feed(session: Session, input: Arc<InputPipe>) {
-    let alarm = Alarm(session);
-    faults::place("write", alarm.0.options());
+    let guard = PanicGuard(session);
+    faults::place("write", guard.0.options());
     input.run().await;
 }
 

@@ -1,49 +1,50 @@
-//! The session under test between its model, its CLI, its store and its owner, all in memory.
+//! The session under test between its model, its CLI, its store and its sink, all in memory.
 
-use super::Dice;
 use super::cli::{Cli, Turn};
 use super::model::{ANSWERED, Model, Phase};
+use super::once_in;
 use crate::error::{Error, Result};
 use crate::protocol::inbound;
-use crate::session::effect::{Effect, Message, Wants};
+use crate::session::effect::{Effect, Message, Subscriptions};
 use crate::session::event::Event;
 use crate::session::handle::{Mailbox, Order, Session};
-use crate::session::outbox::Owner;
+use crate::session::outbox::EventSink;
 use crate::session::record::{Fields, Stored, Writer};
 use crate::session::state::State;
 use crate::session::status::Status;
 use crate::session::turn;
+use fastrand::Rng;
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Longest way of a session that is to end: the turn's own time, the steps of the ladder.
+/// Longest way of a session that is to end: the turn's own time, the steps of the escalation.
 const STEPS_TO_A_KILL: usize = 10;
 
-/// What the owner was told.
+/// What was emitted.
 #[derive(Default)]
-struct Told {
+struct Recorded {
     outcomes: Vec<(u64, &'static str)>,
-    /// The status that an owner shows, and the count of changes up to it.
+    /// The status that a program shows, and the count of changes up to it.
     status: Option<(Status, u64)>,
     closed: bool,
 }
 
 #[derive(Default)]
 struct Shared {
-    told: Mutex<Told>,
+    recorded: Mutex<Recorded>,
     /// What waits for the store: the send whose answer it is, if it is one.
     unstored: Mutex<Vec<(Option<u64>, Stored)>>,
 }
 
-struct Ear(Arc<Shared>);
+struct RecordingSink(Arc<Shared>);
 
-impl Owner for Ear {
-    fn tell(&self, event: Event) {
-        let mut told = self.0.told.lock();
-        assert!(!told.closed, "told after the close: {event:?}");
+impl EventSink for RecordingSink {
+    fn emit(&self, event: Event) {
+        let mut recorded = self.0.recorded.lock();
+        assert!(!recorded.closed, "emitted after the close: {event:?}");
         let news = match event {
             Event::Turn(turn) => {
                 let outcome = if turn.unsaved.is_none() {
@@ -51,24 +52,24 @@ impl Owner for Ear {
                 } else {
                     "ERR_STORE"
                 };
-                told.outcomes.extend(turn.send.map(|send| (send, outcome)));
+                recorded.outcomes.extend(turn.send.map(|send| (send, outcome)));
                 Some(turn.status)
             }
             Event::Failed { send, error } => {
-                told.outcomes.push((send, error.code()));
+                recorded.outcomes.push((send, error.code()));
                 None
             }
             Event::Status { status, change } => Some((status, change)),
             Event::Close { .. } => {
-                told.closed = true;
+                recorded.closed = true;
                 None
             }
             Event::Init { .. } | Event::Message { .. } | Event::Stderr(_) | Event::Error(_) => None,
         };
         if let Some((status, change)) = news
-            && told.status.is_none_or(|(_, known)| known <= change)
+            && recorded.status.is_none_or(|(_, known)| known <= change)
         {
-            told.status = Some((status, change));
+            recorded.status = Some((status, change));
         }
     }
 }
@@ -98,7 +99,7 @@ impl Writer for SlowStore {
     }
 }
 
-pub(super) struct Stage {
+pub(super) struct Harness {
     session: Session,
     mailbox: Mailbox,
     /// Lines for the process that its model has not read yet.
@@ -113,17 +114,22 @@ pub(super) struct Stage {
     kills: usize,
 }
 
-impl Stage {
+impl Harness {
     pub(super) fn new(newer: bool) -> Self {
         let json =
             r#"{"name":"a","model":"m","workDir":"/","timeout":400,"stopTimeout":50,"killTimeout":20}"#;
         let options = serde_json::from_str(json).expect("test options are complete");
         let shared = Arc::new(Shared::default());
-        let (session, mailbox) = Session::new(1, "id".into(), options, Box::new(Ear(Arc::clone(&shared))));
+        let (session, mailbox) = Session::new(
+            1,
+            "id".into(),
+            options,
+            Box::new(RecordingSink(Arc::clone(&shared))),
+        );
         session.keep_record(Arc::new(SlowStore(Arc::clone(&shared))));
-        session.set_wants(Wants {
+        session.subscribe(Subscriptions {
             messages: true,
-            ..Wants::default()
+            ..Subscriptions::default()
         });
         Self {
             session,
@@ -139,18 +145,18 @@ impl Stage {
         }
     }
 
-    pub(super) fn step(&mut self, dice: &mut Dice) {
-        match dice.roll(30) {
-            0..6 => self.send(Duration::from_millis(20 + dice.roll(400))),
+    pub(super) fn step(&mut self, rng: &mut Rng) {
+        match rng.u64(..30) {
+            0..6 => self.send(Duration::from_millis(20 + rng.u64(..400))),
             6 => self.pause(),
             7 => self.resume(),
-            8 if dice.once_in(2) => self.stop(),
-            9 if dice.once_in(3) => self.kill(),
-            10..14 => self.pass(Duration::from_millis(dice.roll(60))),
-            14 if dice.once_in(6) => self.fail_inside(),
-            15..18 => self.answer_of_the_store(dice),
-            _ if self.model.phase == Phase::Waiting => self.begin(dice),
-            _ if matches!(self.model.phase, Phase::Running | Phase::Leaving) => self.process(dice),
+            8 if once_in(rng, 2) => self.stop(),
+            9 if once_in(rng, 3) => self.kill(),
+            10..14 => self.pass(Duration::from_millis(rng.u64(..60))),
+            14 if once_in(rng, 6) => self.fail_inside(),
+            15..18 => self.answer_of_the_store(rng),
+            _ if self.model.phase == Phase::Waiting => self.begin(rng),
+            _ if matches!(self.model.phase, Phase::Running | Phase::Leaving) => self.process(rng),
             _ => {}
         }
     }
@@ -172,9 +178,9 @@ impl Stage {
         self.check_outcomes();
     }
 
-    /// Ends what still lives, lets the store answer, and looks at everything that was told.
-    pub(super) fn end(mut self, dice: &mut Dice) {
-        if self.model.phase == Phase::Running && dice.once_in(2) {
+    /// Ends what still lives, lets the store answer, and looks at everything that was emitted.
+    pub(super) fn end(mut self, rng: &mut Rng) {
+        if self.model.phase == Phase::Running && once_in(rng, 2) {
             self.stop();
         } else if self.model.is_alive() {
             self.kill();
@@ -186,25 +192,29 @@ impl Stage {
             self.check();
         }
         while !self.unstored_is_empty() {
-            self.answer_of_the_store(dice);
+            self.answer_of_the_store(rng);
         }
         self.send(Duration::from_secs(1));
         self.stop();
         self.kill();
         self.pass(Duration::from_secs(1));
         self.check();
-        let told = self.shared.told.lock();
-        assert!(told.closed, "the close was not told");
-        assert_eq!(told.outcomes.len(), self.model.outcomes.len(), "not all settled");
-        assert_eq!(told.status, Some(self.session.read(State::status)));
+        let recorded = self.shared.recorded.lock();
+        assert!(recorded.closed, "no close was emitted");
+        assert_eq!(
+            recorded.outcomes.len(),
+            self.model.outcomes.len(),
+            "not all settled"
+        );
+        assert_eq!(recorded.status, Some(self.session.read(State::status)));
     }
 
-    /// Each send is told once, as the model says; answers in the order of the sends.
+    /// Each send is settled once, as the model says; answers in the order of the sends.
     fn check_outcomes(&self) {
-        let told = self.shared.told.lock();
+        let recorded = self.shared.recorded.lock();
         let mut seen = std::collections::BTreeSet::new();
         let mut last_answer = 0;
-        for (send, outcome) in &told.outcomes {
+        for (send, outcome) in &recorded.outcomes {
             assert!(seen.insert(send), "send {send} was settled twice");
             let expected = self.model.outcomes.get(send).copied().flatten();
             assert_eq!(Some(*outcome), expected, "outcome of send {send}");
@@ -323,15 +333,15 @@ impl Stage {
         }
     }
 
-    fn answer_of_the_store(&mut self, dice: &mut Dice) {
+    fn answer_of_the_store(&mut self, rng: &mut Rng) {
         let mut unstored = self.shared.unstored.lock();
         if unstored.is_empty() {
             return;
         }
-        let at = dice.below(unstored.len());
+        let at = rng.usize(..unstored.len());
         let (send, stored) = unstored.remove(at);
         drop(unstored);
-        if dice.once_in(8) {
+        if once_in(rng, 8) {
             if let Some(send) = send {
                 self.model.unsaved(send);
             }
@@ -345,8 +355,8 @@ impl Stage {
         }
     }
 
-    fn begin(&mut self, dice: &mut Dice) {
-        if dice.once_in(12) {
+    fn begin(&mut self, rng: &mut Rng) {
+        if once_in(rng, 12) {
             self.model.end("ERR_START_FAILED");
             let name = String::from("a");
             let reason = String::from("a test");
@@ -357,23 +367,23 @@ impl Stage {
         }
     }
 
-    fn process(&mut self, dice: &mut Dice) {
-        if dice.once_in(25) {
+    fn process(&mut self, rng: &mut Rng) {
+        if once_in(rng, 25) {
             let (code, signal) = [
                 (Some(0), None),
                 (Some(1), None),
                 (Some(3), None),
                 (None, Some("SIGSEGV")),
-            ][dice.below(4)];
+            ][rng.usize(..4)];
             return self.exit(code, signal);
         }
         if self.silent {
             return;
         }
-        match dice.roll(12) {
+        match rng.u64(..12) {
             0..4 => self.cli.begin().into_iter().for_each(|line| self.line(&line)),
             4..8 => {
-                if let Some((line, turn)) = self.cli.finish(dice) {
+                if let Some((line, turn)) = self.cli.finish(rng) {
                     self.finished(&line, &turn);
                 }
             }
@@ -388,8 +398,8 @@ impl Stage {
                     self.finished(&line, &turn);
                 }
             }
-            10 if dice.once_in(4) => self.close_output(),
-            10 if dice.once_in(4) => {
+            10 if once_in(rng, 4) => self.close_output(),
+            10 if once_in(rng, 4) => {
                 if let Some(line) = self.cli.refuse() {
                     self.model.refused("ERR_START_FAILED");
                     self.line(&line);
@@ -398,7 +408,7 @@ impl Stage {
                 }
             }
             10 => self.cli.repeat().into_iter().for_each(|line| self.line(&line)),
-            _ => self.line(&Cli::noise(dice)),
+            _ => self.line(&Cli::noise(rng)),
         }
     }
 
@@ -412,7 +422,11 @@ impl Stage {
 
     fn line(&self, line: &str) {
         let frame = inbound::parse(line);
-        let message = self.session.wants().includes(&frame).then(|| line.to_owned());
+        let message = self
+            .session
+            .subscriptions()
+            .includes(&frame)
+            .then(|| line.to_owned());
         self.apply(|state| state.on_frame(frame, line, message, self.now));
     }
 
