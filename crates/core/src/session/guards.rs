@@ -1,62 +1,69 @@
-//! A panic fails the session it happened in, wherever it happened, and no other.
+//! What must happen also when a panic comes in between. Each guard knows what to call and nothing of the session.
 
-use super::handle::Session;
-use super::outbox::Ticket;
 use crate::error::{Error, Result};
 
-/// Held while something works on a session: a panic meanwhile fails the session.
-pub(super) struct PanicGuard(pub(super) Session);
+/// Held while something works on a session: a panic meanwhile calls `fail`, which fails that session and no other.
+pub(super) struct PanicGuard<F: Fn()>(pub(super) F);
 
-impl Drop for PanicGuard {
+impl<F: Fn()> Drop for PanicGuard<F> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.fail();
+            (self.0)();
         }
     }
 }
 
-/// An answer that somebody owes the outbox. One that is dropped without it, by a panic on its way, is an error: no
-/// event may be held for ever.
-pub(super) struct StoreAck(Option<(Session, Ticket)>);
+/// The store's answer to a change, on its way to whoever waits for it. One that is dropped unanswered, by a panic on
+/// its way, answers with `ERR_INTERNAL`: no event may be held for ever.
+pub(super) struct StoreAck<F: FnOnce(Result<()>)>(Option<F>);
 
-impl StoreAck {
-    pub(super) fn new(session: Session, ticket: Ticket) -> Self {
-        Self(Some((session, ticket)))
+impl<F: FnOnce(Result<()>)> StoreAck<F> {
+    pub(super) fn new(answer: F) -> Self {
+        Self(Some(answer))
     }
 
-    /// Gives the answer.
+    /// Hands the answer on.
     pub(super) fn give(mut self, stored: Result<()>) {
-        self.release(stored);
+        self.answer(stored);
     }
 
-    fn release(&mut self, stored: Result<()>) {
-        if let Some((session, ticket)) = self.0.take() {
-            session.release(ticket, stored);
+    fn answer(&mut self, stored: Result<()>) {
+        if let Some(answer) = self.0.take() {
+            answer(stored);
         }
     }
 }
 
-impl Drop for StoreAck {
+impl<F: FnOnce(Result<()>)> Drop for StoreAck<F> {
     fn drop(&mut self) {
         let reason = "whether a record was stored got lost".to_owned();
-        self.release(Err(Error::Internal { reason }));
+        self.answer(Err(Error::Internal { reason }));
     }
 }
 
-/// A line that is written when this is dropped: whatever became of what it waited for, by a panic too.
-pub(super) struct PendingWrite {
-    session: Session,
-    line: String,
-}
+/// A message that waits for its record before it is written. One that is dropped unwritten, by a panic on its way, is
+/// written all the same: its sender waits for the answer.
+pub(super) struct PendingWrite<F: FnOnce()>(Option<F>);
 
-impl PendingWrite {
-    pub(super) fn new(session: Session, line: String) -> Self {
-        Self { session, line }
+impl<F: FnOnce()> PendingWrite<F> {
+    pub(super) fn new(write: F) -> Self {
+        Self(Some(write))
+    }
+
+    /// Writes the message.
+    pub(super) fn write(mut self) {
+        self.write_once();
+    }
+
+    fn write_once(&mut self) {
+        if let Some(write) = self.0.take() {
+            write();
+        }
     }
 }
 
-impl Drop for PendingWrite {
+impl<F: FnOnce()> Drop for PendingWrite<F> {
     fn drop(&mut self) {
-        self.session.write_now(std::mem::take(&mut self.line));
+        self.write_once();
     }
 }

@@ -376,7 +376,7 @@ impl Session {
 
     /// Changes the state and carries out what follows from it.
     pub(super) fn apply(&self, change: impl FnOnce(&mut State) -> Vec<Effect>) -> (Status, u64) {
-        let _guard = PanicGuard(self.clone());
+        let _guard = PanicGuard(|| self.fail());
         let mut state = self.lock();
         let effects = change(&mut state);
         self.perform(effects, &state);
@@ -385,7 +385,7 @@ impl Session {
 
     /// A change from outside the run.
     fn call(&self, change: impl FnOnce(&mut State) -> Result<Vec<Effect>>) -> Result<(Status, u64)> {
-        let _guard = PanicGuard(self.clone());
+        let _guard = PanicGuard(|| self.fail());
         let mut state = self.lock();
         let effects = change(&mut state)?;
         self.perform(effects, &state);
@@ -422,14 +422,15 @@ impl Session {
         match self.shared.writer.get() {
             Some(writer) => {
                 // A store that cannot be written stops no message: its turn will say so, with the answer.
-                let pending = PendingWrite::new(self.clone(), line);
-                writer.note(self.news_of_pending(state), Box::new(move |_| drop(pending)));
+                let session = self.clone();
+                let pending = PendingWrite::new(move || session.write_now(line));
+                writer.note(self.news_of_pending(state), Box::new(move |_| pending.write()));
             }
             None => self.write_now(line),
         }
     }
 
-    pub(super) fn write_now(&self, line: String) {
+    fn write_now(&self, line: String) {
         self.input(|input| input.write(line));
     }
 
@@ -465,12 +466,9 @@ impl Session {
     }
 
     fn release_when_stored(&self, ticket: Ticket) -> Stored {
-        let ack = StoreAck::new(self.clone(), ticket);
+        let session = self.clone();
+        let ack = StoreAck::new(move |stored| session.shared.outbox.release(ticket, stored));
         Box::new(move |stored| ack.give(stored))
-    }
-
-    pub(super) fn release(&self, ticket: Ticket, stored: Result<()>) {
-        self.shared.outbox.release(ticket, stored);
     }
 
     fn input(&self, work: impl FnOnce(&Arc<InputPipe>)) {

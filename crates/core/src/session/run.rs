@@ -362,8 +362,8 @@ async fn more(read: impl Future<Output = bool>) -> bool {
 }
 
 async fn feed(session: Session, input: Arc<InputPipe>) {
-    let guard = PanicGuard(session);
-    faults::place("write", guard.0.options());
+    let _guard = PanicGuard(|| session.fail());
+    faults::place("write", session.options());
     input.run().await;
 }
 
