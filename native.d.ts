@@ -17,31 +17,33 @@ export declare class Host {
    * waits: then `wake` is called when there is something.
    */
   take(): Array<string>
-  /** What the program did without a pause is over: see `Owner::moment`. */
-  endMoment(): void
+  /** What the program did without a pause is over: see `EventSink::tick`. */
+  endTick(): void
   /** The environment is about to end: stops everything and brings the records up to date, in one write a store. */
   end(): void
 }
 
-/** Names and records. */
+/** Sessions by name. */
 export declare class NativeManager {
   /** A manager on a store. */
   constructor(host: Host, store: NativeStore)
   /** Ends, in the background, what hosts left behind in this directory that ended without a keeper. */
   sweep(): void
-  /** JSON of the options of a new session. */
-  planSpawn(name: string, given: string, defaults: string): string
-  /** JSON `{options, predecessor}` of a session that goes on with its record. */
-  planResume(name: string, defaults: string): string
+  /** Takes a name for a new session. `given` and `defaults` are JSON. */
+  spawn(name: string, given: string, defaults: string): NativeStarting
+  /** Takes a name for a session that goes on with its record. */
+  resume(name: string, defaults: string): NativeStarting
+  /** The same for a session that `recover` has told of. */
+  resumeLost(name: string, defaults: string): NativeStarting
   /** Looks at the sessions of hosts that have ended; the number of the outcome to come, which is a JSON array. */
   recover(defaults: string, env: Array<string>, cwd: string): number
-  /** As `planResume`, for a session that `recover` has told of; `adoption` is JSON of what it said. */
-  planRecovery(name: string, adoption: string, defaults: string): string
   /**
-   * Starts a fork; the number of the outcome to come, which is JSON `{options, response, interaction, cost,
-   * turns}`. `live` is the source, if it lives; `request` is JSON of what is asked for.
+   * Starts a fork; the number of the outcome to come, which is JSON `{response, interaction, cost, turns}`. `request`
+   * is JSON of what is asked for.
    */
-  fork(live: NativeSession | undefined, request: string, defaults: string, env: Array<string>, cwd: string): number
+  fork(request: string, defaults: string, env: Array<string>, cwd: string): number
+  /** The session that goes on with a fork that succeeded. */
+  forked(number: number): NativeStarting
   /** Ends a fork that has not ended. */
   cancelFork(number: number): void
   /** Marks a stored session as killed. */
@@ -63,11 +65,10 @@ export declare class NativeRecords {
 /** A started session. */
 export declare class NativeSession {
   /**
-   * Starts a session. `env` lists names and values of `process.env` in turn, `cwd` is `process.cwd()`.
-   * With a `store` its record is kept there; with `take_over` it goes on with the record that is there, whose
-   * owner is this one: JSON of `planResume`'s `predecessor`.
+   * Starts a session without a manager, which keeps no record. `env` lists names and values of `process.env` in turn,
+   * `cwd` is `process.cwd()`.
    */
-  constructor(host: Host, options: string, env: Array<string>, cwd: string, store: NativeStore | undefined, takeOver?: string | undefined | null)
+  static start(host: Host, options: string, env: Array<string>, cwd: string): NativeSession
   /** The number that its events carry. */
   get number(): number
   /** Process id, once there is a process. */
@@ -75,12 +76,12 @@ export declare class NativeSession {
   /** Its status at this moment. */
   get status(): StatusChange
   /** Which events somebody listens to. */
-  setWants(messages: boolean, content: boolean, stderr: boolean): void
+  subscribe(messages: boolean, content: boolean, stderr: boolean): void
   /**
-   * Sends a message: JSON of its content, JSON of its text for the history if that is not the content, time in ms,
-   * and the uuid of one that is sent again. Returns what [`status_code`] makes of the status.
+   * Sends a message: JSON of its content, JSON of its text for the history if that is not the content, and time
+   * in ms. Returns what [`status_code`] makes of the status.
    */
-  send(send: number, content: string, prompt: string | undefined | null, timeout: number, uuid?: string | undefined | null): number
+  send(send: number, content: string, prompt: string | undefined | null, timeout: number): number
   /** Marks the session. */
   pause(): StatusChange
   /** Takes the mark away. */
@@ -91,15 +92,33 @@ export declare class NativeSession {
   kill(): StatusChange
   /** Sets cost and turns of earlier processes. */
   setTotals(costUsd: number, turns: number): void
-  /** Goes on from a record that was taken over: cost, turns, JSON of its `cliTotals` or null. */
-  restore(costUsd: number, turns: number, cliTotals: string): void
-  /** Adds turns to the record that has just been taken over: a JSON array. */
-  adopt(interactions: string): void
+  /** Takes over what its record says, once that is its own: see `persist`. */
+  takeOver(): void
+  /**
+   * Sends again what was lost with the host of its record, the sends numbered from `first` on. JSON of
+   * `[{index, send} | {index, error}]`, of which `index` is the place of the message in what `recover` told.
+   */
+  resend(first: number): string
+  /** Gives its name back. */
+  release(): void
   /**
    * Saves the session's present state, if it keeps a record. `interactions` is JSON that replaces the
    * history, if given. Returns `false`, and saves nothing, if it is needed: the record was taken away.
    */
   persist(interactions?: string | undefined | null): boolean
+}
+
+/** A session whose name is taken and whose options are complete. */
+export declare class NativeStarting {
+  /** JSON of the options. */
+  get options(): string
+  /**
+   * Starts the session. `changed` is JSON of all that a caller may choose, if something was changed meanwhile. `env`
+   * lists names and values of `process.env` in turn, `cwd` is `process.cwd()`.
+   */
+  start(changed: string | undefined | null, env: Array<string>, cwd: string): NativeSession
+  /** Gives the name back, if the session was not started. */
+  cancel(): void
 }
 
 /** Records of one data directory. */

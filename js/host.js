@@ -121,12 +121,12 @@ let open = false
 function sent() {
   if (open) return
   open = true
-  void soon.then(endMoment)
+  void soon.then(endTick)
 }
 
-function endMoment() {
+function endTick() {
   open = false
-  host.endMoment()
+  host.endTick()
 }
 
 let held = false

@@ -5,14 +5,12 @@ const check = require('./arguments')
 const { call, decodeError, sessionError, valueError } = require('./errors')
 const { environment, host, outcome } = require('./host')
 const { Store, nativeOf, removeOld, settle, storeCall } = require('./store')
-const { DEFAULT_TIMEOUT_MS, StreamSession, internals, persist } = require('./stream-session')
+const { DEFAULT_TIMEOUT_MS, internals, newSession, persist } = require('./stream-session')
 
 /** Many sessions by name, with their records. */
 class SessionManager {
   #native
   #run
-  /** Names that a fork has taken and not yet filled. */
-  #reserved = new Set()
   /** Sessions whose process has not ended, also those that gave up their name. */
   #running = new Set()
   /** @type {Map<number, Promise<unknown>>} */
@@ -37,9 +35,9 @@ class SessionManager {
     const given = check.object(options)
     const settings = check.sessionOptions(given)
     const prompt = check.optionalMessage(given.prompt, 'options.prompt')
-    if (this.#isTaken(name)) throw sessionError.exists(name)
-    const plan = storeCall(this.store, () => this.#native.planSpawn(name, JSON.stringify(settings), this.#defaults()))
-    const session = this.#begin(JSON.parse(plan), {})
+    const session = this.#begin(
+      storeCall(this.store, () => this.#native.spawn(name, JSON.stringify(settings), this.#defaults())),
+    )
     const response = prompt === undefined ? null : await this.#ask(session, prompt)
     return { session: session.toJSON(), initData: session.initData, response }
   }
@@ -61,7 +59,7 @@ class SessionManager {
   async resume(name, message) {
     check.name(name)
     const given = check.optionalMessage(message, 'message')
-    const session = this.sessions.get(name) ?? this.#restore(name)
+    const session = this.sessions.get(name) ?? this.#goOn((defaults) => this.#native.resume(name, defaults))
     if (session.status === 'paused') session.resume()
     if (given !== undefined) return this.#ask(session, given)
     this._persist(name)
@@ -75,7 +73,7 @@ class SessionManager {
     if (resend && !resume) throw valueError('options.resend', 'given together with options.resume', given.resend)
     const number = storeCall(this.store, () => this.#native.recover(this.#defaults(), environment(), process.cwd()))
     const found = await outcome(number)
-    return Promise.all(found.map(([lost, refusals]) => this.#recoverOne(lost, refusals, { resume, resend })))
+    return Promise.all(found.map((lost) => this.#recoverOne(lost, { resume, resend })))
   }
 
   async fork(sourceName, newName, options) {
@@ -84,16 +82,9 @@ class SessionManager {
     const given = check.object(options)
     const settings = check.sessionOptions(given)
     const message = check.text(given.message, 'options.message')
-    const source = this.sessions.get(sourceName)?.[internals].native
-    const newNameTaken = this.#isTaken(newName)
-    const request = JSON.stringify({ source: sourceName, newName, newNameTaken, given: settings, message })
-    const number = forkCall(() => this.#native.fork(source, request, this.#defaults(), environment(), process.cwd()))
-    this.#reserved.add(newName)
-    try {
-      return await this.#finishFork(number, this.#closings)
-    } finally {
-      this.#reserved.delete(newName)
-    }
+    const request = JSON.stringify({ source: sourceName, newName, given: settings, message })
+    const number = forkCall(() => this.#native.fork(request, this.#defaults(), environment(), process.cwd()))
+    return this.#finishFork(number, this.#closings)
   }
 
   stop(name) {
@@ -119,7 +110,7 @@ class SessionManager {
     for (const session of [...this.sessions.values()]) {
       try {
         // A store that fails once would cost each session its own wait; their ends are recorded later.
-        if (failure !== undefined) this.sessions.delete(session.name)
+        if (failure !== undefined) this.#forget(session)
         this.#stop(session)
       } catch (error) {
         failure ??= error
@@ -156,8 +147,9 @@ class SessionManager {
 
   delete(name) {
     check.name(name)
-    this.sessions.get(name)?.kill()
-    this.sessions.delete(name)
+    const session = this.sessions.get(name)
+    session?.kill()
+    if (session !== undefined) this.#forget(session)
     storeCall(this.store, () => this.#native.deleteStored(name))
   }
 
@@ -216,10 +208,6 @@ class SessionManager {
     }
   }
 
-  #isTaken(name) {
-    return this.sessions.has(name) || this.#reserved.has(name)
-  }
-
   // Checked at each use: callers may assign them.
   #defaults() {
     return JSON.stringify({
@@ -237,56 +225,47 @@ class SessionManager {
     return record
   }
 
-  #restore(name, adoption) {
-    if (this.#reserved.has(name)) throw sessionError.exists(name)
-    const planned = (defaults) =>
-      adoption === undefined
-        ? this.#native.planResume(name, defaults)
-        : this.#native.planRecovery(name, JSON.stringify(adoption), defaults)
-    const plan = storeCall(this.store, () => planned(this.#defaults()))
-    const { options, predecessor } = JSON.parse(plan)
-    return this.#begin(options, { predecessor, turns: adoption?.interactions })
+  #goOn(resume) {
+    const session = this.#begin(storeCall(this.store, () => resume(this.#defaults())))
+    session[internals].show(this.store.get(session.name) ?? {})
+    return session
   }
 
   /** What is told of a lost session; with `resume` it goes on, with `resend` so do its messages. Never rejects. */
-  async #recoverOne({ adoption, messages, ...lost }, refusals, { resume, resend }) {
-    const told = messages.map((message) => ({ ...message }))
-    for (const message of told) delete message.content
-    /** @type {any} */
-    const result = { ...lost, messages: told }
-    if (!resume) return withLast(result, lost.verdict)
+  async #recoverOne(lost, { resume, resend }) {
+    if (!resume) return withLast(lost, lost.verdict)
     try {
-      const session = this.#restore(lost.name, adoption)
-      result.session = session.toJSON()
-      if (resend)
-        await Promise.all(messages.map((message, at) => this.#resend(session, message, refusals[at], told[at])))
+      const session = this.#goOn((defaults) => this.#native.resumeLost(lost.name, defaults))
+      lost.session = session.toJSON()
+      if (resend) await this.#resend(session, lost.messages)
       else this._persist(lost.name)
     } catch (error) {
-      result.error = error
+      lost.error = error
     }
-    return withLast(result, lost.verdict)
+    return withLast(lost, lost.verdict)
   }
 
-  async #resend(session, message, refusal, told) {
-    if (message.verdict === 'answered') return
-    try {
-      if (refusal !== null) throw decodeError(refusal)
-      told.response = await this.#asked(session, session[internals].resend(message))
-    } catch (error) {
-      told.error = error
-    }
+  async #resend(session, messages) {
+    const sends = session[internals].resend()
+    await Promise.all(
+      sends.map(async ({ index, response }) => {
+        try {
+          messages[index].response = await this.#asked(session, response)
+        } catch (error) {
+          messages[index].error = error
+        }
+      }),
+    )
   }
 
   /**
    * The original's order: listeners, process, name, record. A start that fails leaves nothing behind.
-   * @param {object} plan
-   * @param {{ predecessor?: object | null, fork?: { interaction: object, cost: number, turns: number }, turns?: object[] }} origin
+   * @param {import('../native').NativeStarting} starting
+   * @param {{ interaction: object, cost: number, turns: number }} [fork] the first turn of a fork
    */
-  #begin(plan, { predecessor, fork, turns = [] }) {
-    const session = new StreamSession(plan)
-    session[internals].attach({
-      store: nativeOf(this.store),
-      takeOver: predecessor === undefined ? undefined : JSON.stringify(predecessor),
+  #begin(starting, fork) {
+    const session = newSession(JSON.parse(starting.options), {
+      start: (changed) => starting.start(changed, environment(), process.cwd()),
       onError: () => this.#isCurrent(session) && this._persist(session.name),
       onEnd: () => this.#release(session),
       onClose: () => this.#running.delete(session),
@@ -302,16 +281,20 @@ class SessionManager {
       session.start()
       this.sessions.set(session.name, session)
       this._persist(session.name)
-      if (turns.length > 0) storeCall(this.store, () => session[internals].native.adopt(JSON.stringify(turns)))
-      // Read only now that the record is ours: until then the process before may add a last turn.
-      if (predecessor !== undefined) session[internals].restore(this.store.get(session.name) ?? {})
+      // Only now that the record is ours: until then the process before may add a last turn.
+      storeCall(this.store, () => session[internals].native.takeOver())
     } catch (error) {
-      if (this.#isCurrent(session)) this.sessions.delete(session.name)
-      if (session[internals].native === undefined) this.#running.delete(session)
-      else session.kill()
+      this.#undo(session, starting)
       throw error
     }
     return session
+  }
+
+  #undo(session, starting) {
+    starting.cancel()
+    this.#forget(session)
+    if (session[internals].native === undefined) this.#running.delete(session)
+    else session.kill()
   }
 
   async #ask(session, message, timeout) {
@@ -335,17 +318,24 @@ class SessionManager {
     try {
       this._persist(session.name)
     } finally {
-      this.sessions.delete(session.name)
+      this.#forget(session)
     }
+  }
+
+  #forget(session) {
+    session[internals].native?.release()
+    if (this.#isCurrent(session)) this.sessions.delete(session.name)
   }
 
   async #finishFork(number, closings) {
     const forked = outcome(number)
     this.#forks.set(number, forked)
-    const { options, response, interaction, cost, turns } = await forked.finally(() => this.#forks.delete(number))
+    const { response, interaction, cost, turns } = await forked.finally(() => this.#forks.delete(number))
     const session = forkCall(() => {
-      if (closings !== this.#closings) throw new Error('the manager was closed')
-      return this.#begin(options, { fork: { interaction, cost, turns } })
+      const starting = this.#native.forked(number)
+      if (closings === this.#closings) return this.#begin(starting, { interaction, cost, turns })
+      starting.cancel()
+      throw new Error('the manager was closed')
     }, response)
     return { session: session.toJSON(), response }
   }

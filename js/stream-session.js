@@ -26,6 +26,15 @@ const ended = new Set(['stopped', 'killed', 'failed'])
 const DEFAULT_TIMEOUT_MS = 600_000
 
 /**
+ * A session's manager, as the session knows it: how it is started, and what must be done before listeners run.
+ * @typedef {object} Manager
+ * @property {(changed: string | undefined) => NativeSession} start
+ * @property {() => void} onError
+ * @property {() => void} onEnd
+ * @property {() => void} onClose
+ */
+
+/**
  * One conversation with its process. What is visible here changes only within a call of the caller or the delivery
  * of an event; the engine may be ahead of it.
  */
@@ -33,10 +42,9 @@ class StreamSession extends EventEmitter {
   /** @type {NativeSession | undefined} */
   #native
   #run
-  #parent
-  /** The id of a conversation that the CLI is to begin. */
-  #newId
-  #cliTotals
+  #parent = null
+  /** What it runs with unless a property is changed before the start, as JSON. */
+  #planned
   /** Text of the latest init, parsed at first use. */
   #initLine = null
   #initData = null
@@ -54,14 +62,16 @@ class StreamSession extends EventEmitter {
   /** @type {Map<number, { resolve(response: object): void, reject(error: Error): void }>} */
   #open = new Map()
   #closed = withResolvers()
-  /** The manager's part, if there is one. */
-  #manager = { store: undefined, takeOver: undefined, onError() {}, onEnd() {}, onClose() {} }
+  /** @type {Manager | undefined} */
+  #manager
 
-  constructor(options) {
+  constructor(options, manager) {
     super()
+    this.#manager = manager?.[internals]
     const given = check.object(options)
-    const settings = check.sessionOptions(given)
-    this.name = check.name(given.name, 'options.name')
+    // What the engine planned was checked when it was given.
+    const settings = this.#manager === undefined ? check.sessionOptions(given) : given
+    this.name = this.#manager === undefined ? check.name(given.name, 'options.name') : given.name
     this.id = check.text(given.sessionId, 'options.sessionId') ?? null
     this.status = 'starting'
     this.model = settings.model ?? 'sonnet'
@@ -74,11 +84,13 @@ class StreamSession extends EventEmitter {
     this.timeout = settings.timeout ?? DEFAULT_TIMEOUT_MS
     this.tags = settings.tags ?? []
     this.pid = null
-    this.created = check.text(given.created, 'options.created') ?? new Date().toISOString()
-    this.#run = check.runOptions(given)
-    this.#parent = given.parent ?? null
-    this.#newId = given.newSessionId
-    this.#cliTotals = given.cliTotals ?? null
+    this.created = (this.#manager && given.created) ?? new Date().toISOString()
+    if (this.#manager === undefined) {
+      this.#run = check.runOptions(given)
+    } else {
+      this.#parent = given.parent
+      this.#planned = JSON.stringify(this.#settings())
+    }
   }
 
   get initData() {
@@ -149,12 +161,10 @@ class StreamSession extends EventEmitter {
 
   start() {
     if (this.#native !== undefined) throw sessionError.alreadyStarted(this.name)
-    const { store, takeOver } = this.#manager
-    const options = JSON.stringify({ ...this.#settings(), ...this.#run })
-    const native = call(() => new NativeSession(host, options, environment(), process.cwd(), store, takeOver))
+    const native = call(() => this.#begin())
     this.#native = native
     listen(native.number, this)
-    this.#tellWants()
+    this.#subscribe()
     this.#tellTotals()
     this.pid = native.pid ?? null
     const { status, change } = native.status
@@ -162,24 +172,35 @@ class StreamSession extends EventEmitter {
   }
 
   send(message, timeout) {
-    const prompt = () => (typeof message === 'string' ? undefined : JSON.stringify(promptOf(message)))
-    return this.#send(() => [contentOf(message), prompt()], timeout)
-  }
-
-  /** `uuid` is that of a message that is sent again. */
-  #send(read, timeout, uuid) {
     return new Promise((resolve, reject) => {
-      const [content, prompt] = read()
+      const content = contentOf(message)
+      const prompt = typeof message === 'string' ? undefined : JSON.stringify(promptOf(message))
       const ms =
         check.milliseconds(timeout, 'timeout') ?? check.milliseconds(this.timeout, 'timeout') ?? DEFAULT_TIMEOUT_MS
       const native = this.#started()
       const send = (this.#sends += 1)
       this.#awaitInit(true)
       sent()
-      const code = call(() => native.send(send, content, prompt, ms, uuid))
+      const code = call(() => native.send(send, content, prompt, ms))
       this.#open.set(send, { resolve, reject })
       this.#changeStatusApart(statuses[code % statuses.length], Math.floor(code / statuses.length))
     })
+  }
+
+  /** Sends again what was lost with the host of the record: the places of the messages there, and their responses. */
+  #resend() {
+    const native = this.#started()
+    this.#awaitInit(true)
+    sent()
+    const sends = JSON.parse(call(() => native.resend(this.#sends + 1)))
+    const { status, change } = native.status
+    const answers = sends.map(({ index, send, error }) => {
+      if (error !== undefined) return { index, response: Promise.reject(decodeError(error)) }
+      this.#sends = send
+      return { index, response: new Promise((resolve, reject) => this.#open.set(send, { resolve, reject })) }
+    })
+    this.#changeStatusApart(status, change)
+    return answers
   }
 
   pause() {
@@ -263,14 +284,8 @@ class StreamSession extends EventEmitter {
   get [internals]() {
     return {
       native: this.#native,
-      attach: (manager) => (this.#manager = manager),
-      restore: (record) => this.#restore(record),
-      resend: ({ uuid, prompt, content }) =>
-        this.#send(
-          () => [JSON.stringify(content ?? prompt), content === undefined ? undefined : JSON.stringify(prompt)],
-          undefined,
-          uuid,
-        ),
+      show: (record) => this.#show(record),
+      resend: () => this.#resend(),
     }
   }
 
@@ -286,17 +301,24 @@ class StreamSession extends EventEmitter {
   // Properties count as they are at the start: callers may have assigned them since the constructor checked them.
   #settings() {
     const settings = check.sessionOptions(this)
-    return {
+    return { ...settings, model: settings.model ?? 'sonnet', workDir: settings.workDir ?? process.cwd() }
+  }
+
+  /** @returns {NativeSession} */
+  #begin() {
+    const settings = this.#settings()
+    if (this.#manager !== undefined) {
+      const json = JSON.stringify(settings)
+      return this.#manager.start(json === this.#planned ? undefined : json)
+    }
+    const options = {
       ...settings,
+      ...this.#run,
       name: check.name(this.name),
       sessionId: check.text(this.id, 'options.sessionId'),
-      model: settings.model ?? 'sonnet',
-      workDir: settings.workDir ?? process.cwd(),
-      newSessionId: this.#newId,
-      parent: this.#parent,
-      cliTotals: this.#cliTotals,
       created: this.created,
     }
+    return NativeSession.start(host, JSON.stringify(options), environment(), process.cwd())
   }
 
   #started() {
@@ -317,7 +339,7 @@ class StreamSession extends EventEmitter {
     this.status = status
     if (status === before) return
     try {
-      if (ended.has(status)) this.#bookkeep(() => this.#manager.onEnd())
+      if (ended.has(status)) this.#bookkeep(() => this.#manager?.onEnd())
     } finally {
       this.emit('status', status, before)
     }
@@ -334,11 +356,11 @@ class StreamSession extends EventEmitter {
     }
   }
 
-  #restore(record) {
+  /** Shows the history and totals of the record that it goes on with. */
+  #show(record) {
     this.#interactions = Array.isArray(record.interactions) ? record.interactions : []
     this.#totalCostUsd = Number(record.totalCostUsd) || 0
     this.#totalTurns = Number(record.totalTurns) || 0
-    this.#native?.restore(this.#totalCostUsd, this.#totalTurns, JSON.stringify(record.cliTotals ?? null))
   }
 
   #tellTotals() {
@@ -346,22 +368,22 @@ class StreamSession extends EventEmitter {
   }
 
   #listening(session) {
-    this.#tellWants()
+    this.#subscribe()
     return session
   }
 
   // A line becomes JavaScript values only when somebody listens for what is in it.
-  #tellWants() {
+  #subscribe() {
     const listens = (event) => this.listenerCount(event) > 0
     const content = listens('text') || listens('tool_use') || listens('tool_result')
     const all = listens('message') || (this.#awaitsInit && listens('init'))
-    this.#native?.setWants(all, content, listens('stderr'))
+    this.#native?.subscribe(all, content, listens('stderr'))
   }
 
   #awaitInit(awaits) {
     if (this.#awaitsInit === awaits) return
     this.#awaitsInit = awaits
-    if (this.listenerCount('init') > 0) this.#tellWants()
+    if (this.listenerCount('init') > 0) this.#subscribe()
   }
 
   #onMessage(line) {
@@ -418,7 +440,7 @@ class StreamSession extends EventEmitter {
 
   #onError(error) {
     try {
-      this.#bookkeep(() => this.#manager.onError())
+      this.#bookkeep(() => this.#manager?.onError())
     } finally {
       this.#emitError(error)
     }
@@ -441,7 +463,7 @@ class StreamSession extends EventEmitter {
 
   #onClose(code, signal) {
     forget(this.#native?.number)
-    this.#manager.onClose()
+    this.#manager?.onClose()
     // Whatever a defect lost on its way: no promise outlives its session.
     for (const send of this.#open.keys()) this.#settle(send, 'reject', sessionError.lost(this.name))
     try {
@@ -466,4 +488,13 @@ function withResolvers() {
   return deferred
 }
 
-module.exports = { DEFAULT_TIMEOUT_MS, StreamSession, internals, persist }
+/**
+ * A session of a manager, not yet started.
+ * @param {any} options what it will run with, as the engine planned it
+ * @param {Manager} manager
+ */
+function newSession(options, manager) {
+  return new StreamSession(options, { [internals]: manager })
+}
+
+module.exports = { DEFAULT_TIMEOUT_MS, StreamSession, internals, newSession, persist }

@@ -63,7 +63,7 @@ pub(crate) struct HostQueue {
     /// `None` once the environment has ended.
     items: Mutex<Option<Queue>>,
     /// See [`EventSink::tick`].
-    moment: AtomicU64,
+    ticks: AtomicU64,
     wake: Wake,
     sessions: Mutex<HashMap<u64, Session>>,
     forks: Mutex<HashMap<u64, Cancel>>,
@@ -213,7 +213,7 @@ impl EventSink for SessionOwner {
     }
 
     fn tick(&self) -> u64 {
-        self.queue.moment.load(Ordering::Acquire)
+        self.queue.ticks.load(Ordering::Acquire)
     }
 }
 
@@ -246,7 +246,7 @@ impl Host {
             .build_callback(|_| Ok(()))?;
         let queue = Arc::new(HostQueue {
             items: Mutex::new(Some(Queue::default())),
-            moment: AtomicU64::new(0),
+            ticks: AtomicU64::new(0),
             wake,
             sessions: Mutex::default(),
             forks: Mutex::default(),
@@ -304,8 +304,8 @@ impl Host {
 
     /// What the program did without a pause is over: see `EventSink::tick`.
     #[napi(catch_unwind)]
-    pub fn end_moment(&self) {
-        self.queue.moment.fetch_add(1, Ordering::Release);
+    pub fn end_tick(&self) {
+        self.queue.ticks.fetch_add(1, Ordering::Release);
     }
 
     /// The environment is about to end: stops everything and brings the records up to date, in one write a store.

@@ -1,27 +1,28 @@
-//! The manager's decisions, for JavaScript.
+//! The manager, for JavaScript.
 
-use crate::error::{envelope, read, throw};
-use crate::host::{Host, HostQueue, Item, to_number};
-use crate::session::{NativeSession, host_view};
+use crate::error::{read, throw};
+use crate::host::{Host, HostQueue, Item, SessionOwner, to_number};
+use crate::session::{NativeSession, caller_env};
 use crate::store::NativeStore;
 use clearctx_core::error::Error;
 use clearctx_core::manager::fork::{ForkRequest, Forked};
-use clearctx_core::manager::recovery::{Adoption, Lost, LostMessage};
-use clearctx_core::manager::{Defaults, Manager, Overrides, Resume};
-use clearctx_core::options::SessionOptions;
+use clearctx_core::manager::recovery::Lost;
+use clearctx_core::manager::starting::Starting;
+use clearctx_core::manager::{Defaults, Given, Manager};
 use clearctx_core::runtime;
-use clearctx_core::session::turn;
 use napi::Result;
-use napi::bindgen_prelude::{Either, Undefined};
 use napi_derive::napi;
-use serde_json::json;
+use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Names and records.
+/// Sessions by name.
 #[napi]
 pub struct NativeManager {
     manager: Manager,
     queue: Arc<HostQueue>,
+    /// Forks that succeeded, until JavaScript goes on with them.
+    forked: Arc<Mutex<HashMap<u64, Starting>>>,
 }
 
 #[napi]
@@ -32,6 +33,7 @@ impl NativeManager {
         Self {
             manager: Manager::new(store.store.clone()),
             queue: host.queue(),
+            forked: Arc::default(),
         }
     }
 
@@ -41,36 +43,37 @@ impl NativeManager {
         self.manager.sweep();
     }
 
-    /// JSON of the options of a new session.
+    /// Takes a name for a new session. `given` and `defaults` are JSON.
     #[napi(catch_unwind)]
-    pub fn plan_spawn(&self, name: String, given: String, defaults: String) -> Result<String> {
-        let (given, defaults) = (
-            read::<Overrides>(&given, "options")?,
-            read::<Defaults>(&defaults, "options")?,
-        );
-        let options = self
-            .manager
-            .plan_spawn(&name, given, defaults)
-            .map_err(|error| throw(&error))?;
-        Ok(options_json(&options))
+    pub fn spawn(&self, name: String, given: String, defaults: String) -> Result<NativeStarting> {
+        let given = read::<Given>(&given, "options")?;
+        let defaults = read::<Defaults>(&defaults, "options")?;
+        self.starting(self.manager.spawn(&name, given, defaults))
     }
 
-    /// JSON `{options, predecessor}` of a session that goes on with its record.
+    /// Takes a name for a session that goes on with its record.
     #[napi(catch_unwind)]
-    pub fn plan_resume(&self, name: String, defaults: String) -> Result<String> {
+    pub fn resume(&self, name: String, defaults: String) -> Result<NativeStarting> {
         let defaults = read::<Defaults>(&defaults, "options")?;
-        resume_json(self.manager.plan_resume(&name, defaults))
+        self.starting(self.manager.resume(&name, defaults))
+    }
+
+    /// The same for a session that `recover` has told of.
+    #[napi(catch_unwind)]
+    pub fn resume_lost(&self, name: String, defaults: String) -> Result<NativeStarting> {
+        let defaults = read::<Defaults>(&defaults, "options")?;
+        self.starting(self.manager.resume_lost(&name, defaults))
     }
 
     /// Looks at the sessions of hosts that have ended; the number of the outcome to come, which is a JSON array.
     #[napi(catch_unwind)]
     pub fn recover(&self, defaults: String, env: Vec<String>, cwd: String) -> Result<f64> {
         let defaults = read::<Defaults>(&defaults, "options")?;
-        let host = host_view(env, cwd);
+        let caller = caller_env(env, cwd);
         let runtime = runtime::handle().map_err(|error| throw(&error))?;
         let number = runtime::next_number();
         let (manager, queue) = (self.manager.clone(), Arc::clone(&self.queue));
-        let look = runtime.spawn_blocking(move || manager.lost(defaults.run(), &host));
+        let look = runtime.spawn_blocking(move || manager.look_for_lost(defaults.run(), &caller));
         runtime.spawn(async move {
             let lost = look.await.unwrap_or_else(|error| {
                 Err(Error::Internal {
@@ -82,66 +85,47 @@ impl NativeManager {
         Ok(to_number(number))
     }
 
-    /// As `planResume`, for a session that `recover` has told of; `adoption` is JSON of what it said.
+    /// Starts a fork; the number of the outcome to come, which is JSON `{response, interaction, cost, turns}`. `request`
+    /// is JSON of what is asked for.
     #[napi(catch_unwind)]
-    pub fn plan_recovery(&self, name: String, adoption: String, defaults: String) -> Result<String> {
-        let (adoption, defaults) = (
-            read::<Adoption>(&adoption, "adoption")?,
-            read::<Defaults>(&defaults, "options")?,
-        );
-        let resume = self.manager.plan_recovery(&name, &adoption, defaults);
-        resume_json(resume)
-    }
-
-    /// Starts a fork; the number of the outcome to come, which is JSON `{options, response, interaction, cost,
-    /// turns}`. `live` is the source, if it lives; `request` is JSON of what is asked for.
-    #[napi(catch_unwind)]
-    pub fn fork(
-        &self,
-        live: Either<&NativeSession, Undefined>,
-        request: String,
-        defaults: String,
-        env: Vec<String>,
-        cwd: String,
-    ) -> Result<f64> {
-        let (request, defaults) = (
-            read::<ForkRequest>(&request, "options")?,
-            read::<Defaults>(&defaults, "options")?,
-        );
-        let live = match &live {
-            Either::A(native) => Some(&native.session),
-            Either::B(()) => None,
-        };
+    pub fn fork(&self, request: String, defaults: String, env: Vec<String>, cwd: String) -> Result<f64> {
+        let request = read::<ForkRequest>(&request, "options")?;
+        let defaults = read::<Defaults>(&defaults, "options")?;
         let runtime = runtime::handle().map_err(|error| throw(&error))?;
-        let plan = self.manager.plan_fork(live, request, defaults);
-        let plan = plan.map_err(|error| throw(&error))?;
-        let options = plan.options.clone();
-        let ready = plan
-            .prepare(&host_view(env, cwd))
+        let ready = self
+            .manager
+            .fork(request, defaults)
+            .and_then(|plan| plan.prepare(&caller_env(env, cwd)))
             .map_err(|error| throw(&error))?;
         let number = runtime::next_number();
-        let queue = Arc::clone(&self.queue);
+        let (queue, waiting) = (Arc::clone(&self.queue), Arc::clone(&self.forked));
         let cancel = queue.add_fork(number);
         runtime.spawn(async move {
             let forked = ready.run(&cancel).await;
             queue.remove_fork(number);
-            queue.push(Item::Done(
-                number,
-                forked.map(|forked| forked_json(options, forked)),
-            ));
+            let outcome = forked.map(|forked| {
+                let json = forked_json(&forked);
+                waiting.lock().insert(number, forked.starting);
+                json
+            });
+            queue.push(Item::Done(number, outcome));
         });
         Ok(to_number(number))
+    }
+
+    /// The session that goes on with a fork that succeeded.
+    #[napi(catch_unwind)]
+    pub fn forked(&self, number: f64) -> Result<NativeStarting> {
+        let starting = self.forked.lock().remove(&from_number(number));
+        self.starting(starting.ok_or_else(|| Error::Internal {
+            reason: "there is no such fork".to_owned(),
+        }))
     }
 
     /// Ends a fork that has not ended.
     #[napi(catch_unwind)]
     pub fn cancel_fork(&self, number: f64) {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a number we gave out"
-        )]
-        self.queue.cancel_fork(number as u64);
+        self.queue.cancel_fork(from_number(number));
     }
 
     /// Marks a stored session as killed.
@@ -155,40 +139,78 @@ impl NativeManager {
     pub fn delete_stored(&self, name: String) -> Result<bool> {
         self.manager.delete_stored(&name).map_err(|error| throw(&error))
     }
+
+    fn starting(&self, starting: std::result::Result<Starting, Error>) -> Result<NativeStarting> {
+        Ok(NativeStarting {
+            starting: Some(starting.map_err(|error| throw(&error))?),
+            queue: Arc::clone(&self.queue),
+        })
+    }
 }
 
-fn resume_json(resume: std::result::Result<Resume, Error>) -> Result<String> {
-    let resume = resume.map_err(|error| throw(&error))?;
-    Ok(json!({ "options": resume.options, "predecessor": resume.predecessor }).to_string())
+/// A session whose name is taken and whose options are complete.
+#[napi]
+pub struct NativeStarting {
+    starting: Option<Starting>,
+    queue: Arc<HostQueue>,
 }
 
-/// Each session with, beside what it says, why each of its messages cannot be sent again, or null.
+#[napi]
+impl NativeStarting {
+    /// JSON of the options.
+    #[napi(getter, catch_unwind)]
+    pub fn options(&self) -> String {
+        let options = self.starting.as_ref().map(Starting::options);
+        serde_json::to_string(&options).unwrap_or_else(|_| "null".to_owned())
+    }
+
+    /// Starts the session. `changed` is JSON of all that a caller may choose, if something was changed meanwhile. `env`
+    /// lists names and values of `process.env` in turn, `cwd` is `process.cwd()`.
+    #[napi(catch_unwind)]
+    pub fn start(&mut self, changed: Option<String>, env: Vec<String>, cwd: String) -> Result<NativeSession> {
+        let mut starting = self.starting.take().ok_or_else(|| {
+            throw(&Error::Internal {
+                reason: "a session is started once".to_owned(),
+            })
+        })?;
+        if let Some(changed) = changed {
+            starting.change(read(&changed, "options")?);
+        }
+        let queue = Arc::clone(&self.queue);
+        let managed = starting
+            .start(&caller_env(env, cwd), |number| {
+                Box::new(SessionOwner { queue, number })
+            })
+            .map_err(|error| throw(&error))?;
+        Ok(NativeSession::managed(managed, &self.queue))
+    }
+
+    /// Gives the name back, if the session was not started.
+    #[napi(catch_unwind)]
+    pub fn cancel(&mut self) {
+        self.starting = None;
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a number we gave out"
+)]
+pub(crate) fn from_number(number: f64) -> u64 {
+    number as u64
+}
+
 fn lost_json(lost: &[Lost]) -> String {
-    let refusal = |message: &LostMessage| {
-        let envelope = message.refusal.as_ref().map(envelope);
-        turn::raw(envelope.unwrap_or_else(|| "null".to_owned()))
-    };
-    let with_refusals = |lost| -> (_, Vec<_>) { (lost, Lost::messages(lost).map(refusal).collect()) };
-    let all: Vec<_> = lost.iter().map(with_refusals).collect();
-    serde_json::to_string(&all).unwrap_or_else(|_| "[]".to_owned())
+    serde_json::to_string(lost).unwrap_or_else(|_| "[]".to_owned())
 }
 
-fn options_json(options: &SessionOptions) -> String {
-    serde_json::to_string(options).unwrap_or_else(|_| "null".to_owned())
-}
-
-fn forked_json(options: SessionOptions, forked: Forked) -> String {
-    let options = SessionOptions {
-        session_id: Some(forked.session_id),
-        cli_totals: Some(forked.cli_totals),
-        ..options
-    };
+fn forked_json(forked: &Forked) -> String {
     format!(
-        "{{\"options\":{},\"response\":{},\"interaction\":{},\"cost\":{},\"turns\":{}}}",
-        options_json(&options),
+        "{{\"response\":{},\"interaction\":{},\"cost\":{},\"turns\":{}}}",
         forked.response,
         forked.interaction,
-        json!(forked.cost),
+        serde_json::json!(forked.cost),
         forked.turns
     )
 }

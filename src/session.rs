@@ -1,12 +1,11 @@
 //! A session, for JavaScript.
 
-use crate::error::{read, throw};
-use crate::host::{Host, SessionOwner, to_number};
-use crate::store::NativeStore;
+use crate::error::{envelope, read, throw};
+use crate::host::{Host, HostQueue, SessionOwner, to_number};
+use crate::manager::from_number;
 use clearctx_core::error::Error;
-use clearctx_core::manager::Predecessor;
-use clearctx_core::manager::record_writer::{Beginning, RecordWriter};
-use clearctx_core::options::{Host as HostView, SessionOptions, milliseconds, variable_name};
+use clearctx_core::manager::starting::{Managed, Resent};
+use clearctx_core::options::{Host as CallerEnv, SessionOptions, milliseconds, variable_name};
 use clearctx_core::runtime;
 use clearctx_core::session::effect::{Message, Subscriptions};
 use clearctx_core::session::handle::Session;
@@ -15,7 +14,6 @@ use clearctx_core::session::state::State;
 use clearctx_core::session::status::Status;
 use clearctx_core::session::turn;
 use napi::Result;
-use napi::bindgen_prelude::{Either, Undefined};
 use napi_derive::napi;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,8 +21,18 @@ use std::sync::Arc;
 /// A started session.
 #[napi]
 pub struct NativeSession {
-    pub(crate) session: Session,
-    writer: Option<Arc<RecordWriter>>,
+    session: Session,
+    managed: Option<Managed>,
+}
+
+impl NativeSession {
+    pub(crate) fn managed(managed: Managed, queue: &Arc<HostQueue>) -> Self {
+        queue.add_session(managed.session());
+        Self {
+            session: managed.session().clone(),
+            managed: Some(managed),
+        }
+    }
 }
 
 /// A status and the count of changes that led to it.
@@ -38,58 +46,25 @@ pub struct StatusChange {
 
 #[napi]
 impl NativeSession {
-    /// Starts a session. `env` lists names and values of `process.env` in turn, `cwd` is `process.cwd()`.
-    /// With a `store` its record is kept there; with `take_over` it goes on with the record that is there, whose
-    /// owner is this one: JSON of `planResume`'s `predecessor`.
-    #[napi(constructor, catch_unwind)]
-    pub fn new(
-        host: &Host,
-        options: String,
-        env: Vec<String>,
-        cwd: String,
-        store: Either<&NativeStore, Undefined>,
-        take_over: Option<String>,
-    ) -> Result<Self> {
+    /// Starts a session without a manager, which keeps no record. `env` lists names and values of `process.env` in turn,
+    /// `cwd` is `process.cwd()`.
+    #[napi(factory, catch_unwind)]
+    pub fn start(host: &Host, options: String, env: Vec<String>, cwd: String) -> Result<Self> {
         let options: SessionOptions = read(&options, "options")?;
+        let queue = host.queue();
         let number = runtime::next_number();
         let owner = Box::new(SessionOwner {
-            queue: host.queue(),
+            queue: Arc::clone(&queue),
             number,
         });
-        let mut prepared =
-            Prepared::new(number, options, &host_view(env, cwd), owner).map_err(|error| throw(&error))?;
-        let writer = match store {
-            Either::A(store) => {
-                let beginning = match take_over {
-                    Some(predecessor) => {
-                        let predecessor = read::<Option<Predecessor>>(&predecessor, "options")?;
-                        if let Some(left) = predecessor.iter().find(|before| before.left_over) {
-                            prepared.end_first(left.token.as_str().into());
-                        }
-                        Beginning::TakeOver {
-                            token: predecessor.map(|before| before.token),
-                        }
-                    }
-                    None => Beginning::New,
-                };
-                if matches!(beginning, Beginning::TakeOver { .. }) {
-                    prepared.session().await_totals();
-                }
-                Some(RecordWriter::attach(
-                    store.store.clone(),
-                    prepared.session(),
-                    beginning,
-                ))
-            }
-            Either::B(()) => None,
-        };
-        let hosts = match store {
-            Either::A(store) => Some(store.store.hosts_dir()),
-            Either::B(()) => None,
-        };
-        let session = prepared.start(hosts.as_deref()).map_err(|error| throw(&error))?;
-        host.queue().add_session(&session);
-        Ok(Self { session, writer })
+        let session = Prepared::new(number, options, &caller_env(env, cwd), owner)
+            .and_then(|prepared| prepared.start(None))
+            .map_err(|error| throw(&error))?;
+        queue.add_session(&session);
+        Ok(Self {
+            session,
+            managed: None,
+        })
     }
 
     /// The number that its events carry.
@@ -112,7 +87,7 @@ impl NativeSession {
 
     /// Which events somebody listens to.
     #[napi(catch_unwind)]
-    pub fn set_wants(&self, messages: bool, content: bool, stderr: bool) {
+    pub fn subscribe(&self, messages: bool, content: bool, stderr: bool) {
         self.session.subscribe(Subscriptions {
             messages,
             content,
@@ -120,30 +95,18 @@ impl NativeSession {
         });
     }
 
-    /// Sends a message: JSON of its content, JSON of its text for the history if that is not the content, time in ms,
-    /// and the uuid of one that is sent again. Returns what [`status_code`] makes of the status.
+    /// Sends a message: JSON of its content, JSON of its text for the history if that is not the content, and time
+    /// in ms. Returns what [`status_code`] makes of the status.
     #[napi(catch_unwind)]
-    pub fn send(
-        &self,
-        send: f64,
-        content: String,
-        prompt: Option<String>,
-        timeout: f64,
-        uuid: Option<String>,
-    ) -> Result<f64> {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a counter of our own JavaScript"
-        )]
-        let send = send as u64;
+    pub fn send(&self, send: f64, content: String, prompt: Option<String>, timeout: f64) -> Result<f64> {
+        let send = from_number(send);
         let timeout = milliseconds(Some(timeout)).unwrap_or_else(|| self.session.options().turn_timeout());
         let prompt = turn::raw(prompt.unwrap_or_else(|| content.clone()));
         let message = Message {
             send,
             content,
             prompt,
-            uuid,
+            uuid: None,
             timeout,
         };
         self.session
@@ -187,54 +150,60 @@ impl NativeSession {
         self.session.set_totals(cost_usd.min(f64::MAX), turns as u64);
     }
 
-    /// Goes on from a record that was taken over: cost, turns, JSON of its `cliTotals` or null.
+    /// Takes over what its record says, once that is its own: see `persist`.
     #[napi(catch_unwind)]
-    pub fn restore(&self, cost_usd: f64, turns: f64, cli_totals: String) {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "the cast saturates"
-        )]
-        let turns = turns as u64;
-        // A record of another program may hold anything there: then nothing is known.
-        let cli_totals = serde_json::from_str(&cli_totals).ok();
-        self.session.restore(cost_usd.min(f64::MAX), turns, cli_totals);
+    pub fn take_over(&self) -> Result<()> {
+        let Some(managed) = &self.managed else {
+            return Ok(());
+        };
+        managed.take_over().map_err(|error| throw(&error))
     }
 
-    /// Adds turns to the record that has just been taken over: a JSON array.
+    /// Sends again what was lost with the host of its record, the sends numbered from `first` on. JSON of
+    /// `[{index, send} | {index, error}]`, of which `index` is the place of the message in what `recover` told.
     #[napi(catch_unwind)]
-    pub fn adopt(&self, interactions: String) -> Result<()> {
-        let interactions = read(&interactions, "interactions")?;
-        let Some(writer) = &self.writer else { return Ok(()) };
-        writer.adopt(interactions).map_err(|error| throw(&error))
+    pub fn resend(&self, first: f64) -> String {
+        let Some(managed) = &self.managed else {
+            return "[]".to_owned();
+        };
+        let told = |Resent { index, send }: Resent| match send {
+            Ok(send) => format!("{{\"index\":{index},\"send\":{send}}}"),
+            Err(error) => format!("{{\"index\":{index},\"error\":{}}}", envelope(&error)),
+        };
+        let all: Vec<String> = managed.resend(from_number(first)).into_iter().map(told).collect();
+        format!("[{}]", all.join(","))
+    }
+
+    /// Gives its name back.
+    #[napi(catch_unwind)]
+    pub fn release(&self) {
+        if let Some(managed) = &self.managed {
+            managed.release();
+        }
     }
 
     /// Saves the session's present state, if it keeps a record. `interactions` is JSON that replaces the
     /// history, if given. Returns `false`, and saves nothing, if it is needed: the record was taken away.
     #[napi(catch_unwind)]
     pub fn persist(&self, interactions: Option<String>) -> Result<bool> {
-        let Some(writer) = &self.writer else {
+        let Some(managed) = &self.managed else {
             return Ok(true);
         };
-        if interactions.is_none() && writer.is_lost() {
-            return Ok(false);
-        }
         let interactions = interactions.map(turn::raw);
-        writer
-            .persist(&self.session, interactions.as_deref())
-            .map(|()| true)
+        managed
+            .persist(interactions.as_deref())
             .map_err(|error| throw(&error))
     }
 }
 
-/// Builds the host's view from what JavaScript read.
-pub(crate) fn host_view(env: Vec<String>, cwd: String) -> HostView {
+/// The caller's environment from what JavaScript read.
+pub(crate) fn caller_env(env: Vec<String>, cwd: String) -> CallerEnv {
     let mut names_and_values = env.into_iter();
     let mut map = BTreeMap::new();
     while let (Some(name), Some(value)) = (names_and_values.next(), names_and_values.next()) {
         map.insert(variable_name(&name), value);
     }
-    HostView { env: map, cwd }
+    CallerEnv { env: map, cwd }
 }
 
 fn changed(result: std::result::Result<(Status, u64), Error>) -> Result<StatusChange> {

@@ -1,40 +1,51 @@
-//! Names and records: what a spawn, a resume or a fork is made of, and who may take a name.
+//! Many sessions by name, with their records: who may take a name, what a spawn, a resume, a recovery or a fork starts,
+//! and when the name is free again.
 //!
-//! Decides; it starts nothing. The binding layer starts what was planned, in the original's order.
-//!
+//! - `names`: names that are taken.
+//! - [`starting`]: from a taken name to a running session.
 //! - [`fork`]: the CLI's own fork, run once.
-//! - [`record_writer`]: keeps a session's record.
 //! - [`recovery`]: what became of the sessions of a host that died.
+//! - [`record_writer`]: keeps a session's record.
 
 pub mod fork;
+mod names;
 pub mod record_writer;
 pub mod recovery;
+pub mod starting;
 
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::options::{RunOptions, SavedTotals, SessionOptions};
 use crate::process::left_over;
 use crate::runtime;
+use crate::session::handle::Session;
 use crate::session::registry;
 use crate::store::{Change, OwnerState, Ownership, Record, Store};
 use clearctx_proctree::{InstanceId, terminate};
-use recovery::Adoption;
-use serde::{Deserialize, Serialize};
+use names::{Claim, Names};
+use parking_lot::Mutex;
+use recovery::Lost;
+use serde::Deserialize;
+use starting::{Origin, Starting};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Statuses of a record that leave its name free.
 const FREE: [&str; 3] = ["stopped", "killed", "failed"];
 
-/// Sessions of one data directory, by name.
+/// Sessions by name. Cloning it gives another handle to the same names.
 #[derive(Clone)]
 pub struct Manager {
     store: Store,
+    names: Arc<Names>,
+    /// What the last look at lost sessions found, by name.
+    lost: Arc<Mutex<HashMap<String, Lost>>>,
 }
 
-/// What the caller gave; absent means not given.
+/// What a caller chose for a session; absent means not given.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Overrides {
+pub struct Given {
     model: Option<String>,
     work_dir: Option<String>,
     permission_mode: Option<String>,
@@ -59,23 +70,13 @@ pub struct Defaults {
     run: RunOptions,
 }
 
-/// A resume that may be started.
-#[derive(Debug)]
-pub struct Resume {
-    /// What to start.
-    pub options: SessionOptions,
-    /// The record's owner, if it has one.
-    pub predecessor: Option<Predecessor>,
-}
-
 /// The session that had the record before the one that resumes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Predecessor {
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Predecessor {
     /// Its token: the record is taken over from this owner alone.
-    pub token: String,
+    token: String,
     /// Whether its CLI outlived its host and must be ended first: two on one conversation would part it.
-    pub left_over: bool,
+    left_over: bool,
 }
 
 impl Defaults {
@@ -90,7 +91,11 @@ impl Manager {
     /// A manager on this store.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self { store }
+        Self {
+            store,
+            names: Arc::default(),
+            lost: Arc::default(),
+        }
     }
 
     /// The store.
@@ -99,31 +104,20 @@ impl Manager {
         &self.store
     }
 
-    /// Checks that no record holds the name.
-    ///
-    /// # Errors
-    /// `ERR_SESSION_EXISTS`, `ERR_STORE`.
-    pub fn check_name(&self, name: &str) -> Result<()> {
-        let status = self
-            .store
-            .head(name)?
-            .map(|record| record.get_str("status").unwrap_or_default());
-        match status {
-            Some(status) if !FREE.contains(&status.as_str()) => Err(Error::SessionStored {
-                name: name.to_owned(),
-                status,
-            }),
-            _ => Ok(()),
-        }
+    /// The live session of a name.
+    #[must_use]
+    pub fn session(&self, name: &str) -> Option<Session> {
+        self.names.session(name)
     }
 
     /// A new session.
     ///
     /// # Errors
     /// `ERR_SESSION_EXISTS`, `ERR_STORE`.
-    pub fn plan_spawn(&self, name: &str, given: Overrides, defaults: Defaults) -> Result<SessionOptions> {
-        self.check_name(name)?;
-        Ok(SessionOptions {
+    pub fn spawn(&self, name: &str, given: Given, defaults: Defaults) -> Result<Starting> {
+        let claim = self.names.claim(name)?;
+        self.check_record(name)?;
+        let options = SessionOptions {
             name: name.to_owned(),
             model: given.model.unwrap_or(defaults.model),
             work_dir: given.work_dir.unwrap_or(defaults.cwd),
@@ -140,39 +134,45 @@ impl Manager {
             cli_totals: None,
             created: Some(clock::timestamp()),
             run: defaults.run,
-        })
+        };
+        Ok(self.starting(claim, options, Origin::New))
     }
 
     /// A session that goes on with the conversation of its record.
     ///
     /// # Errors
-    /// `ERR_SESSION_NOT_FOUND`, `ERR_NO_SESSION_ID`, `ERR_SESSION_HELD` if a live session elsewhere has the
-    /// name, `ERR_STORE`.
-    pub fn plan_resume(&self, name: &str, defaults: Defaults) -> Result<Resume> {
-        self.plan_going_on(name, None, defaults)
+    /// `ERR_SESSION_EXISTS` if a session of this manager has the name, `ERR_SESSION_NOT_FOUND`, `ERR_NO_SESSION_ID`,
+    /// `ERR_SESSION_HELD` if a live session elsewhere has the name, `ERR_STORE`.
+    pub fn resume(&self, name: &str, defaults: Defaults) -> Result<Starting> {
+        self.go_on(name, None, defaults)
     }
 
-    /// The same for a session that [`Manager::lost`] has told of.
+    /// The same for a session that [`Manager::look_for_lost`] has found. Its recovered turns are added to the record,
+    /// and [`Managed::resend`](starting::Managed::resend) sends its open messages.
     ///
     /// # Errors
-    /// As [`Manager::plan_resume`].
-    pub fn plan_recovery(&self, name: &str, adoption: &Adoption, defaults: Defaults) -> Result<Resume> {
-        self.plan_going_on(name, Some(adoption), defaults)
+    /// As [`Manager::resume`].
+    pub fn resume_lost(&self, name: &str, defaults: Defaults) -> Result<Starting> {
+        let lost = self.lost.lock().remove(name);
+        self.go_on(name, lost, defaults)
     }
 
-    fn plan_going_on(&self, name: &str, adoption: Option<&Adoption>, defaults: Defaults) -> Result<Resume> {
+    fn go_on(&self, name: &str, lost: Option<Lost>, defaults: Defaults) -> Result<Starting> {
+        let claim = self.names.claim(name)?;
         let owned = self.store.owner_of(name)?.ok_or_else(|| Error::SessionNotFound {
             name: name.to_owned(),
         })?;
         let record = self.store.get(name)?.unwrap_or_else(|| Arc::clone(&owned.record));
         let known = conversation(&record);
-        let begun = adoption.and_then(Adoption::begun).filter(|_| known.is_none());
+        let begun = lost.as_ref().and_then(Lost::begun).filter(|_| known.is_none());
         let id = known.or_else(|| begun.map(|begun| begun.id.clone()));
         let id = id.ok_or_else(|| Error::NoSessionId {
             name: name.to_owned(),
         })?;
         // Another host may have gone on with it since it was looked at.
-        let is_taken = adoption.is_some_and(|adoption| !adoption.is_of(owned.token.as_deref()));
+        let is_taken = lost
+            .as_ref()
+            .is_some_and(|lost| !lost.is_of(owned.token.as_deref()));
         if is_taken || lives_elsewhere(&owned) {
             return Err(Error::SessionHeld {
                 name: name.to_owned(),
@@ -188,7 +188,37 @@ impl Manager {
         if begun.is_some_and(|begun| !begun.exists) {
             options.new_session_id = options.session_id.take();
         }
-        Ok(Resume { options, predecessor })
+        let (turns, lost) = lost.map(Lost::into_parts).unwrap_or_default();
+        let origin = Origin::Record {
+            predecessor,
+            turns,
+            lost,
+        };
+        Ok(self.starting(claim, options, origin))
+    }
+
+    fn starting(&self, claim: Claim, options: SessionOptions, origin: Origin) -> Starting {
+        Starting {
+            store: self.store.clone(),
+            claim,
+            options,
+            origin,
+        }
+    }
+
+    /// Checks that no record holds the name.
+    fn check_record(&self, name: &str) -> Result<()> {
+        let status = self
+            .store
+            .head(name)?
+            .map(|record| record.get_str("status").unwrap_or_default());
+        match status {
+            Some(status) if !FREE.contains(&status.as_str()) => Err(Error::SessionStored {
+                name: name.to_owned(),
+                status,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Ends the session of a name that no live session of the calling manager has: marks its record, and
@@ -304,7 +334,7 @@ fn lives_elsewhere(owned: &Ownership) -> bool {
     }
 }
 
-fn own_session(owned: &Ownership) -> Option<crate::session::handle::Session> {
+fn own_session(owned: &Ownership) -> Option<Session> {
     let token = owned.token.as_deref()?;
     registry::find(token)
 }

@@ -1,18 +1,20 @@
 //! Forks a conversation: the CLI's own `--fork-session`, run once with the fork's first message.
 
-use super::{Defaults, Manager, Overrides, conversation, from_record};
+use super::names::Claim;
+use super::starting::{Origin, Starting};
+use super::{Defaults, Given, Manager, conversation, from_record};
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::options::{Host, SavedTotals, SessionOptions};
+use crate::options::{Host, SessionOptions};
 use crate::process::child::Launch;
 use crate::process::one_shot::{self, Cancel, Output};
 use crate::process::{command, locate};
 use crate::protocol::inbound;
-use crate::session::handle::Session;
 use crate::session::ledger::Ledger;
 use crate::session::start::prompt_file;
 use crate::session::turn::{self, TurnKind};
+use crate::store::Store;
 use clearctx_proctree::InstanceId;
 use serde::Deserialize;
 use std::time::{Duration, Instant};
@@ -32,31 +34,29 @@ pub struct ForkRequest {
     source: String,
     /// Name of the fork.
     new_name: String,
-    /// Whether a live session of the calling manager has the new name.
-    new_name_taken: bool,
     /// Options that differ from the source's.
-    given: Overrides,
+    given: Given,
     /// First message.
     message: Option<String>,
 }
 
 /// A fork that may be started.
-#[derive(Debug)]
 pub struct Plan {
+    claim: Claim,
     /// What the forked session is started with; its `session_id` is still the source's.
-    pub options: SessionOptions,
+    options: SessionOptions,
     message: String,
     ledger: Ledger,
     timeout: Duration,
     /// When the source's transcript is complete.
     not_before: Option<Instant>,
+    store: Store,
 }
 
 /// A fork that succeeded.
-#[derive(Debug)]
 pub struct Forked {
-    /// Id of the new conversation.
-    pub session_id: String,
+    /// The session that goes on with it.
+    pub starting: Starting,
     /// JSON of the response.
     pub response: String,
     /// JSON of the fork's first interaction.
@@ -65,31 +65,23 @@ pub struct Forked {
     pub cost: f64,
     /// Its turns.
     pub turns: u64,
-    /// The CLI's totals, for the session that goes on with the fork.
-    pub cli_totals: SavedTotals,
 }
 
 impl Manager {
-    /// A fork of a live session (`live`), or of a record.
+    /// A fork of a live session, or of a record. The new name is taken from here on.
     ///
     /// # Errors
     /// `ERR_SESSION_NOT_FOUND`, `ERR_NO_SESSION_ID`, `ERR_SESSION_EXISTS`, `ERR_STORE`, in this order.
-    pub fn plan_fork(
-        &self,
-        live: Option<&Session>,
-        request: ForkRequest,
-        defaults: Defaults,
-    ) -> Result<Plan> {
+    pub fn fork(&self, request: ForkRequest, defaults: Defaults) -> Result<Plan> {
         let ForkRequest {
             source,
             new_name,
-            new_name_taken,
             given,
             message,
         } = request;
         let no_id = || Error::SourceNoSessionId { name: source.clone() };
         let fork_timeout = crate::options::milliseconds(given.timeout).unwrap_or(limits::TURN_TIMEOUT);
-        let (base, ledger, not_before) = if let Some(session) = live {
+        let (base, ledger, not_before) = if let Some(session) = self.session(&source) {
             let (id, ledger, last) = session.read(|state| {
                 (
                     state.session_id().map(ToOwned::to_owned),
@@ -112,26 +104,21 @@ impl Manager {
             let ledger = Ledger::new(base.cli_totals);
             (base, ledger, None)
         };
-        if new_name_taken {
-            return Err(Error::SessionAlive { name: new_name });
-        }
-        self.check_name(&new_name)?;
+        let claim = self.names.claim(&new_name)?;
+        self.check_record(&new_name)?;
         Ok(Plan {
+            claim,
             options: override_options(base, source, new_name, given),
             message: message.unwrap_or_else(|| DEFAULT_MESSAGE.to_owned()),
             ledger,
             timeout: fork_timeout,
             not_before,
+            store: self.store.clone(),
         })
     }
 }
 
-fn override_options(
-    base: SessionOptions,
-    source: String,
-    new_name: String,
-    given: Overrides,
-) -> SessionOptions {
+fn override_options(base: SessionOptions, source: String, new_name: String, given: Given) -> SessionOptions {
     SessionOptions {
         name: new_name,
         model: given.model.unwrap_or(base.model),
@@ -245,13 +232,22 @@ fn read_answer(mut plan: Plan, output: &Output) -> Result<Forked> {
     };
     let prompt = turn::raw(serde_json::to_string(&plan.message).unwrap_or_default());
     let texts = turn::describe(&result, TurnKind::Fork, &prompt, cost, &clock::timestamp());
+    let options = SessionOptions {
+        session_id: Some(session_id),
+        cli_totals: Some(plan.ledger.totals()),
+        ..plan.options
+    };
     Ok(Forked {
-        session_id,
+        starting: Starting {
+            store: plan.store,
+            claim: plan.claim,
+            options,
+            origin: Origin::New,
+        },
         response: texts.response,
         interaction: texts.interaction,
         cost,
         turns: result.turns,
-        cli_totals: plan.ledger.totals(),
     })
 }
 

@@ -34,7 +34,7 @@ pub enum Verdict {
 }
 
 /// A session that was alive when its host ended.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Lost {
     /// Its name.
@@ -48,12 +48,13 @@ pub struct Lost {
     pub claude_session_id: Option<String>,
     /// The messages that were given to the session and not answered by then, the oldest first.
     pub messages: Vec<LostMessage>,
-    /// For [`Manager::plan_recovery`].
-    pub adoption: Adoption,
+    /// What a session takes over that goes on with it.
+    #[serde(skip)]
+    adoption: Adoption,
 }
 
 /// A message that had no answer when the host ended.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LostMessage {
     /// By which the CLI knows it.
@@ -69,32 +70,31 @@ pub struct LostMessage {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response: Option<Box<RawValue>>,
     /// JSON of its content, where that is not the prompt.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub content: Option<Box<RawValue>>,
+    #[serde(skip)]
+    pub(super) content: Option<Box<RawValue>>,
     /// Why it cannot be sent again.
     #[serde(skip)]
-    pub refusal: Option<Error>,
+    pub(super) refusal: Option<Error>,
 }
 
 /// What a session that goes on takes over, beside its record.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Adoption {
+#[derive(Debug, Clone, Default)]
+struct Adoption {
     /// Token of the record's owner.
     token: Option<String>,
     /// Id of a conversation that the record does not name yet.
     begun: Option<Begun>,
-    /// Turns that the record does not have: for [`super::record_writer::RecordWriter::adopt`], once the record is ours.
+    /// Turns that the record does not have.
     interactions: Vec<Box<RawValue>>,
 }
 
 /// A conversation whose first turn was never recorded.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Begun {
+#[derive(Debug, Clone)]
+pub(super) struct Begun {
     /// Its id.
-    pub id: String,
+    pub(super) id: String,
     /// Whether the CLI knows it.
-    pub exists: bool,
+    pub(super) exists: bool,
 }
 
 /// A message as the record keeps it.
@@ -113,11 +113,11 @@ struct Pending {
 
 impl Manager {
     /// Each session of a host that has ended which was alive then, or had a message in flight. Takes a while:
-    /// for a thread of the runtime that may block.
+    /// for a thread of the runtime that may block. What was found is kept for [`Manager::resume_lost`].
     ///
     /// # Errors
     /// `ERR_STORE`.
-    pub fn lost(&self, run: &RunOptions, host: &Host) -> Result<Vec<Lost>> {
+    pub fn look_for_lost(&self, run: &RunOptions, host: &Host) -> Result<Vec<Lost>> {
         let left = self.store.left_by_dead()?;
         // Only then the transcripts are final.
         let instances: BTreeSet<InstanceId> = left
@@ -127,9 +127,13 @@ impl Manager {
         if !instances.is_empty() {
             Handle::current().block_on(left_over::end(instances));
         }
-        left.into_iter()
+        let found = left
+            .into_iter()
             .map(|(name, owned)| self.look_at(name, &owned, run, host))
-            .collect()
+            .collect::<Result<Vec<_>>>()?;
+        let by_name = found.iter().map(|lost| (lost.name.clone(), lost.clone()));
+        *self.lost.lock() = by_name.collect();
+        Ok(found)
     }
 
     fn look_at(&self, name: String, owned: &Ownership, run: &RunOptions, host: &Host) -> Result<Lost> {
@@ -190,21 +194,26 @@ impl Manager {
 }
 
 impl Lost {
-    /// Its messages.
-    pub fn messages(&self) -> impl Iterator<Item = &LostMessage> {
-        self.messages.iter()
-    }
-}
-
-impl Adoption {
     /// Whether the record has still the owner that it had when it was looked at.
     pub(super) fn is_of(&self, token: Option<&str>) -> bool {
-        self.token.as_deref() == token
+        self.adoption.token.as_deref() == token
     }
 
     /// The conversation that the record does not name yet.
     pub(super) fn begun(&self) -> Option<&Begun> {
-        self.begun.as_ref()
+        self.adoption.begun.as_ref()
+    }
+
+    /// Turns that the record does not have, and the messages.
+    pub(super) fn into_parts(self) -> (Vec<Box<RawValue>>, Vec<LostMessage>) {
+        (self.adoption.interactions, self.messages)
+    }
+}
+
+impl LostMessage {
+    /// Whether the transcript has its answer.
+    pub(super) fn is_answered(&self) -> bool {
+        self.verdict == Verdict::Answered
     }
 }
 
