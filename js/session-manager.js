@@ -3,7 +3,7 @@
 const { NativeManager } = require('./engine')
 const check = require('./arguments')
 const { call, decodeError, sessionError, valueError } = require('./errors')
-const { environment, host, outcome } = require('./host')
+const { callerEnv, environment, outcome } = require('./environment')
 const { Store, nativeOf, removeOld, settle, storeCall } = require('./store')
 const { DEFAULT_TIMEOUT_MS, internals, newSession, persist } = require('./stream-session')
 
@@ -26,7 +26,7 @@ class SessionManager {
     this.defaultTimeout = check.milliseconds(given.defaultTimeout, 'options.defaultTimeout') ?? DEFAULT_TIMEOUT_MS
     this.store = new Store(check.text(given.dataDir, 'options.dataDir'), given)
     this.sessions = new Map()
-    this.#native = call(() => new NativeManager(host, nativeOf(this.store)))
+    this.#native = call(() => new NativeManager(environment, nativeOf(this.store)))
     call(() => this.#native.sweep())
   }
 
@@ -71,7 +71,7 @@ class SessionManager {
     const resume = check.flag(given.resume, 'options.resume')
     const resend = check.flag(given.resend, 'options.resend')
     if (resend && !resume) throw valueError('options.resend', 'given together with options.resume', given.resend)
-    const number = storeCall(this.store, () => this.#native.recover(this.#defaults(), environment(), process.cwd()))
+    const number = storeCall(this.store, () => this.#native.recover(this.#defaults(), callerEnv(), process.cwd()))
     const found = await outcome(number)
     return Promise.all(found.map((lost) => this.#recoverOne(lost, { resume, resend })))
   }
@@ -83,7 +83,7 @@ class SessionManager {
     const settings = check.sessionOptions(given)
     const message = check.text(given.message, 'options.message')
     const request = JSON.stringify({ source: sourceName, newName, given: settings, message })
-    const number = forkCall(() => this.#native.fork(request, this.#defaults(), environment(), process.cwd()))
+    const number = forkCall(() => this.#native.fork(request, this.#defaults(), callerEnv(), process.cwd()))
     return this.#finishFork(number, this.#closings)
   }
 
@@ -265,7 +265,7 @@ class SessionManager {
    */
   #begin(starting, fork) {
     const session = newSession(JSON.parse(starting.options), {
-      start: (changed) => starting.start(changed, environment(), process.cwd()),
+      start: (changed) => starting.start(changed, callerEnv(), process.cwd()),
       onError: () => this.#isCurrent(session) && this._persist(session.name),
       onEnd: () => this.#release(session),
       onClose: () => this.#running.delete(session),

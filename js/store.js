@@ -6,7 +6,7 @@ const { join, resolve } = require('node:path')
 const { NativeStore } = require('./engine')
 const check = require('./arguments')
 const { call, typeError } = require('./errors')
-const { host, outcome } = require('./host')
+const { environment, outcome } = require('./environment')
 
 /** @type {WeakMap<Store, NativeStore>} */
 const natives = new WeakMap()
@@ -22,7 +22,7 @@ class Store {
     const dir = resolve(given ?? join(homedir(), '.clearctx'))
     natives.set(
       this,
-      call(() => new NativeStore(host, dir, durability === 'disk', maxHistory)),
+      call(() => new NativeStore(environment, dir, durability === 'disk', maxHistory)),
     )
     this.dataDir = dir
     this.sessionsFile = join(dir, 'sessions.json')

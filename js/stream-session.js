@@ -5,7 +5,7 @@ const { EventEmitter } = require('node:events')
 const { NativeSession } = require('./engine')
 const check = require('./arguments')
 const { call, decodeError, sessionError, typeError } = require('./errors')
-const { deliver, environment, forget, host, listen, sent } = require('./host')
+const { callerEnv, deliver, environment, forget, listen, sent } = require('./environment')
 const { contentOf, promptOf } = require('./messages')
 
 /** What a manager may do with its sessions; kept off the public surface. */
@@ -17,8 +17,8 @@ const persist = Symbol('clearctx.persist')
 /** Events that are made from the lines of the CLI. */
 const heard = ['message', 'text', 'tool_use', 'tool_result']
 
-/** Statuses, in the order of `src/session/status.rs`. */
-const statuses = ['starting', 'ready', 'busy', 'paused', 'stopped', 'killed', 'failed']
+/** Statuses in the order of their numbers, by which a send names them. */
+const statuses = NativeSession.statuses()
 
 /** Statuses of a session that takes no messages any more. */
 const ended = new Set(['stopped', 'killed', 'failed'])
@@ -247,37 +247,36 @@ class StreamSession extends EventEmitter {
   }
 
   /** The next event of the engine; called by the environment's host alone. Returns whether it settled a send. */
-  [deliver](kind, row) {
+  [deliver](event) {
     this.pid ??= this.#native?.pid ?? null
     this.#delivering = true
     const open = this.#open.size
     try {
-      this.#take(kind, row)
+      this.#take(event)
     } finally {
       this.#delivering = false
     }
     return this.#open.size < open
   }
 
-  #take(kind, row) {
-    const [, , first, second] = row
-    switch (kind) {
+  #take(event) {
+    switch (event.type) {
       case 'message':
-        return this.#onMessage(first)
+        return this.#onMessage(event.line)
       case 'init':
-        return this.#onInit(first, second)
+        return this.#onInit(event)
       case 'turn':
-        return this.#onTurn(row)
+        return this.#onTurn(event)
       case 'failed':
-        return this.#settle(first, 'reject', decodeError(second))
+        return this.#settle(event.send, 'reject', decodeError(event.error))
       case 'stderr':
-        return this.emit('stderr', first)
+        return this.emit('stderr', event.text)
       case 'status':
-        return this.#changeStatus(first, second)
+        return this.#changeStatus(event.status, event.change)
       case 'error':
-        return this.#onError(decodeError(first))
+        return this.#onError(decodeError(event.error))
       case 'close':
-        return this.#onClose(first, second)
+        return this.#onClose(event.code, event.signal)
     }
   }
 
@@ -318,7 +317,7 @@ class StreamSession extends EventEmitter {
       sessionId: check.text(this.id, 'options.sessionId'),
       created: this.created,
     }
-    return NativeSession.start(host, JSON.stringify(options), environment(), process.cwd())
+    return NativeSession.start(environment, JSON.stringify(options), callerEnv(), process.cwd())
   }
 
   #started() {
@@ -400,8 +399,8 @@ class StreamSession extends EventEmitter {
     }
   }
 
-  #onInit(line, id) {
-    this.id = id
+  #onInit({ line, sessionId }) {
+    this.id = sessionId
     this.#initLine = line
     if (this.listenerCount('init') === 0) return this.#awaitInit(false)
     try {
@@ -411,11 +410,10 @@ class StreamSession extends EventEmitter {
     }
   }
 
-  #onTurn(row) {
-    const [, , send, prompt, timestamp, marks, response, totalCostUsd, totalTurns, status, change, unsaved] = row
+  #onTurn({ send, prompt, timestamp, flags, response, totalCostUsd, totalTurns, status, change, unsaved }) {
     const error = unsaved === null ? null : Object.assign(decodeError(unsaved), { response })
     const { text, cost, turns, duration } = response
-    const interaction = { prompt, response: text, cost, turns, duration, timestamp, ...marks }
+    const interaction = { prompt, response: text, cost, turns, duration, timestamp, ...flags }
     try {
       this.#totalCostUsd = totalCostUsd
       this.#totalTurns = totalTurns

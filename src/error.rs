@@ -1,18 +1,12 @@
 //! The core's error as what `js/errors.js` decodes.
 
-use clearctx_core::error::{Error, ErrorClass};
+use clearctx_core::api::to_raw;
+use clearctx_core::error::Error;
 use napi::Status;
-use serde_json::json;
 
 /// One error as JSON: `{"code":"ERR_...","class":"TypeError","message":"...","data":{...}}`.
 pub(crate) fn envelope(error: &Error) -> String {
-    let class = match error.class() {
-        ErrorClass::Error => "Error",
-        ErrorClass::Type => "TypeError",
-        ErrorClass::Range => "RangeError",
-    };
-    json!({ "code": error.code(), "class": class, "message": error.to_string(), "data": error.data() })
-        .to_string()
+    to_raw(error).get().to_owned()
 }
 
 /// The error to throw from an export.

@@ -2,7 +2,7 @@
 //!
 //! - What crosses is text, numbers and JSON: the JavaScript side builds the objects, in its own realm.
 //! - Errors cross as one JSON envelope, which `js/errors.js` decodes ([`error`]).
-//! - Events cross through one queue per JavaScript environment ([`host`]).
+//! - Events cross through one queue per JavaScript environment ([`environment`]).
 //!
 //! Every export catches panics: in a plain synchronous export one would abort Node.
 
@@ -12,11 +12,11 @@
     reason = "the signatures are what napi-derive can convert"
 )]
 
+mod environment;
 mod error;
-mod host;
 mod manager;
+mod notices;
 mod queue;
-mod rows;
 mod session;
 mod store;
 

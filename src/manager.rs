@@ -1,12 +1,12 @@
 //! The manager, for JavaScript.
 
+use crate::environment::{EnvironmentQueue, NativeEnvironment, SessionSink, to_number};
 use crate::error::{read, throw};
-use crate::host::{Host, HostQueue, Item, SessionOwner, to_number};
 use crate::session::{NativeSession, caller_env};
 use crate::store::NativeStore;
+use clearctx_core::api::{Notice, to_raw};
 use clearctx_core::error::Error;
-use clearctx_core::manager::fork::{ForkRequest, Forked};
-use clearctx_core::manager::recovery::Lost;
+use clearctx_core::manager::fork::ForkRequest;
 use clearctx_core::manager::starting::Starting;
 use clearctx_core::manager::{Defaults, Given, Manager};
 use clearctx_core::runtime;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 #[napi]
 pub struct NativeManager {
     manager: Manager,
-    queue: Arc<HostQueue>,
+    queue: Arc<EnvironmentQueue>,
     /// Forks that succeeded, until JavaScript goes on with them.
     forked: Arc<Mutex<HashMap<u64, Starting>>>,
 }
@@ -29,10 +29,10 @@ pub struct NativeManager {
 impl NativeManager {
     /// A manager on a store.
     #[napi(constructor, catch_unwind)]
-    pub fn new(host: &Host, store: &NativeStore) -> Self {
+    pub fn new(environment: &NativeEnvironment, store: &NativeStore) -> Self {
         Self {
             manager: Manager::new(store.store.clone()),
-            queue: host.queue(),
+            queue: environment.queue(),
             forked: Arc::default(),
         }
     }
@@ -80,7 +80,7 @@ impl NativeManager {
                     reason: format!("recovery failed: {error}"),
                 })
             });
-            queue.push(Item::Done(number, lost.map(|lost| lost_json(&lost))));
+            queue.push(Notice::outcome(number, lost.map(|lost| to_raw(&lost))));
         });
         Ok(to_number(number))
     }
@@ -104,11 +104,11 @@ impl NativeManager {
             let forked = ready.run(&cancel).await;
             queue.remove_fork(number);
             let outcome = forked.map(|forked| {
-                let json = forked_json(&forked);
+                let json = to_raw(&forked);
                 waiting.lock().insert(number, forked.starting);
                 json
             });
-            queue.push(Item::Done(number, outcome));
+            queue.push(Notice::outcome(number, outcome));
         });
         Ok(to_number(number))
     }
@@ -152,7 +152,7 @@ impl NativeManager {
 #[napi]
 pub struct NativeStarting {
     starting: Option<Starting>,
-    queue: Arc<HostQueue>,
+    queue: Arc<EnvironmentQueue>,
 }
 
 #[napi]
@@ -179,7 +179,7 @@ impl NativeStarting {
         let queue = Arc::clone(&self.queue);
         let managed = starting
             .start(&caller_env(env, cwd), |number| {
-                Box::new(SessionOwner { queue, number })
+                Box::new(SessionSink { queue, number })
             })
             .map_err(|error| throw(&error))?;
         Ok(NativeSession::managed(managed, &self.queue))
@@ -199,18 +199,4 @@ impl NativeStarting {
 )]
 pub(crate) fn from_number(number: f64) -> u64 {
     number as u64
-}
-
-fn lost_json(lost: &[Lost]) -> String {
-    serde_json::to_string(lost).unwrap_or_else(|_| "[]".to_owned())
-}
-
-fn forked_json(forked: &Forked) -> String {
-    format!(
-        "{{\"response\":{},\"interaction\":{},\"cost\":{},\"turns\":{}}}",
-        forked.response,
-        forked.interaction,
-        serde_json::json!(forked.cost),
-        forked.turns
-    )
 }

@@ -1,13 +1,13 @@
 //! What waits for JavaScript, in the order of each session, the sessions in turn: one that floods does not hold up
 //! the events of another.
 
-use crate::host::Item;
+use clearctx_core::api::Notice;
 use clearctx_core::limits;
 use std::collections::{HashMap, VecDeque};
 
 /// Waiting items.
 pub(crate) struct Queue {
-    lanes: HashMap<u64, VecDeque<Item>>,
+    lanes: HashMap<u64, VecDeque<Notice>>,
     /// Lanes that have something, the next one first.
     turns: VecDeque<u64>,
     /// Whether JavaScript has found nothing and waits to be woken.
@@ -26,7 +26,7 @@ impl Default for Queue {
 
 impl Queue {
     /// Whether JavaScript must be woken for it.
-    pub(crate) fn push(&mut self, item: Item) -> bool {
+    pub(crate) fn push(&mut self, item: Notice) -> bool {
         let number = item.number();
         let lane = self.lanes.entry(number).or_default();
         if lane.is_empty() {
@@ -37,11 +37,11 @@ impl Queue {
     }
 
     /// What comes next, up to the bounds. If nothing waits, JavaScript rests until it is woken.
-    pub(crate) fn take(&mut self) -> Vec<Item> {
+    pub(crate) fn take(&mut self) -> Vec<Notice> {
         let (mut items, mut bytes) = (Vec::new(), 0);
         while items.len() < limits::TAKEN_ITEMS && bytes < limits::TAKEN_BYTES {
             let Some(item) = self.pop() else { break };
-            bytes += item.bytes();
+            bytes += item.backlog_bytes();
             items.push(item);
         }
         self.rests = items.is_empty();
@@ -49,7 +49,7 @@ impl Queue {
     }
 
     /// The next item of the lane whose turn it is.
-    pub(crate) fn pop(&mut self) -> Option<Item> {
+    pub(crate) fn pop(&mut self) -> Option<Notice> {
         let number = self.turns.pop_front()?;
         let lane = self.lanes.get_mut(&number)?;
         let item = lane.pop_front();

@@ -1,7 +1,7 @@
 //! A session, for JavaScript.
 
+use crate::environment::{EnvironmentQueue, NativeEnvironment, SessionSink, to_number};
 use crate::error::{envelope, read, throw};
-use crate::host::{Host, HostQueue, SessionOwner, to_number};
 use crate::manager::from_number;
 use clearctx_core::error::Error;
 use clearctx_core::manager::starting::{Managed, Resent};
@@ -26,7 +26,7 @@ pub struct NativeSession {
 }
 
 impl NativeSession {
-    pub(crate) fn managed(managed: Managed, queue: &Arc<HostQueue>) -> Self {
+    pub(crate) fn managed(managed: Managed, queue: &Arc<EnvironmentQueue>) -> Self {
         queue.add_session(managed.session());
         Self {
             session: managed.session().clone(),
@@ -49,11 +49,16 @@ impl NativeSession {
     /// Starts a session without a manager, which keeps no record. `env` lists names and values of `process.env` in turn,
     /// `cwd` is `process.cwd()`.
     #[napi(factory, catch_unwind)]
-    pub fn start(host: &Host, options: String, env: Vec<String>, cwd: String) -> Result<Self> {
+    pub fn start(
+        environment: &NativeEnvironment,
+        options: String,
+        env: Vec<String>,
+        cwd: String,
+    ) -> Result<Self> {
         let options: SessionOptions = read(&options, "options")?;
-        let queue = host.queue();
+        let queue = environment.queue();
         let number = runtime::next_number();
-        let owner = Box::new(SessionOwner {
+        let owner = Box::new(SessionSink {
             queue: Arc::clone(&queue),
             number,
         });
@@ -65,6 +70,12 @@ impl NativeSession {
             session,
             managed: None,
         })
+    }
+
+    /// All statuses, in the order of their numbers: see [`status_code`].
+    #[napi(catch_unwind)]
+    pub fn statuses() -> Vec<&'static str> {
+        Status::ALL.map(Status::as_str).to_vec()
     }
 
     /// The number that its events carry.
@@ -211,7 +222,7 @@ fn changed(result: std::result::Result<(Status, u64), Error>) -> Result<StatusCh
 }
 
 /// A status and the count of changes in one number, which is cheaper than an object: the count times the number of
-/// statuses, plus the status's place in `js/statuses.js`.
+/// statuses, plus the number of the status.
 fn status_code((status, change): (Status, u64)) -> f64 {
     to_number(change * Status::ALL.len() as u64 + status as u64)
 }

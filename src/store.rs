@@ -1,7 +1,8 @@
 //! The store, for JavaScript.
 
+use crate::environment::{EnvironmentQueue, NativeEnvironment};
 use crate::error::{read, throw, unreadable};
-use crate::host::{Host, HostQueue, Item};
+use clearctx_core::api::{Notice, to_raw};
 use clearctx_core::error::Error;
 use clearctx_core::runtime;
 use clearctx_core::store::{Change, Durability, Entries, Heads, Histories, Options, Record, Store};
@@ -19,24 +20,29 @@ const ENGINE_FIELDS: [&str; 3] = ["owner", "pid", "cliTotals"];
 #[napi]
 pub struct NativeStore {
     pub(crate) store: Store,
-    queue: Arc<HostQueue>,
+    queue: Arc<EnvironmentQueue>,
 }
 
 #[napi]
 impl NativeStore {
     /// Opens a data directory, which is made if it is not there. The options count for all of this process there.
     #[napi(constructor, catch_unwind)]
-    pub fn new(host: &Host, data_dir: String, durable: bool, max_history: Option<u32>) -> Result<Self> {
+    pub fn new(
+        environment: &NativeEnvironment,
+        data_dir: String,
+        durable: bool,
+        max_history: Option<u32>,
+    ) -> Result<Self> {
         let options = Options {
             durability: if durable { Durability::Disk } else { Durability::Os },
             max_history: max_history.and_then(|most| usize::try_from(most).ok()),
             ..Options::default()
         };
         let store = Store::open_with(Path::new(&data_dir), &options).map_err(|error| throw(&error))?;
-        host.queue().add_store(&store);
+        environment.queue().add_store(&store);
         Ok(Self {
             store,
-            queue: host.queue(),
+            queue: environment.queue(),
         })
     }
 
@@ -120,9 +126,9 @@ impl NativeStore {
         let number = runtime::next_number();
         let queue = Arc::clone(&self.queue);
         self.store.flush(Box::new(move |flushed| {
-            queue.push(Item::Done(number, flushed.map(|()| "null".to_owned())));
+            queue.push(Notice::outcome(number, flushed.map(|()| to_raw(&()))));
         }));
-        super::host::to_number(number)
+        crate::environment::to_number(number)
     }
 
     /// Codes and messages, in turn, of what must be reported by `process.emitWarning`.

@@ -3,19 +3,22 @@
 //! Messages that clearctx 3.0.0 had are kept letter for letter: callers match on them.
 //! `docs/errors.md` lists every code. Conversion to a JavaScript error happens in `node::error`.
 
+use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value};
 
 /// What every fallible function of the crate returns.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Which JavaScript class an error becomes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum ErrorClass {
     /// `Error`
     Error,
     /// `TypeError`
+    #[serde(rename = "TypeError")]
     Type,
     /// `RangeError`
+    #[serde(rename = "RangeError")]
     Range,
 }
 
@@ -189,6 +192,18 @@ pub enum Error {
         /// What was caught, and where.
         reason: String,
     },
+}
+
+/// The wire form: `{"code":"ERR_...","class":"TypeError","message":"...","data":{...}}`.
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(4))?;
+        map.serialize_entry("code", self.code())?;
+        map.serialize_entry("class", &self.class())?;
+        map.serialize_entry("message", &self.to_string())?;
+        map.serialize_entry("data", &self.data())?;
+        map.end()
+    }
 }
 
 impl Error {

@@ -88,7 +88,7 @@ pub fn inbound(data: &[u8]) {
         let cost = Ledger::new(None).charge(result);
         assert!(cost.is_finite() && cost >= 0.0, "cost {cost}");
         let texts = turn::describe(result, TurnKind::Answer, &turn::raw("\"\""), cost, "");
-        for json in [&texts.response, &texts.interaction] {
+        for json in [texts.response.get(), texts.interaction.get()] {
             assert!(serde_json::from_str::<&RawValue>(json).is_ok() && json.starts_with('{'));
         }
         let _ = result.error_words();

@@ -17,6 +17,7 @@
 //! out before the mutex is released, and nothing of it blocks. What a caller is told has been stored before:
 //! events wait in the session's outbox until what they report is written.
 
+pub mod api;
 pub mod clock;
 pub mod error;
 pub mod faults;

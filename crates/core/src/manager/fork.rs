@@ -16,7 +16,8 @@ use crate::session::start::prompt_file;
 use crate::session::turn::{self, TurnKind};
 use crate::store::Store;
 use clearctx_proctree::InstanceId;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use std::time::{Duration, Instant};
 use tempfile::NamedTempFile;
 
@@ -54,13 +55,15 @@ pub struct Plan {
 }
 
 /// A fork that succeeded.
+#[derive(Serialize)]
 pub struct Forked {
     /// The session that goes on with it.
+    #[serde(skip)]
     pub starting: Starting,
     /// JSON of the response.
-    pub response: String,
+    pub response: Box<RawValue>,
     /// JSON of the fork's first interaction.
-    pub interaction: String,
+    pub interaction: Box<RawValue>,
     /// What the fork's turn cost, in USD.
     pub cost: f64,
     /// Its turns.

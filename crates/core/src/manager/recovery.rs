@@ -161,8 +161,8 @@ impl Manager {
             let mut message = judge(&name, message, &fate);
             if let Fate::Answered(answer) = &fate {
                 let texts = recovered(&message.prompt, answer, id.as_deref());
-                adoption.interactions.push(turn::raw(texts.interaction));
-                message.response = Some(turn::raw(texts.response));
+                adoption.interactions.push(texts.interaction);
+                message.response = Some(texts.response);
             }
             messages.push(message);
         }

@@ -69,7 +69,7 @@ impl Effect {
             self,
             Self::Record(_)
                 | Self::Emit(
-                    Event::Init { .. } | Event::Failed { .. } | Event::Error(_) | Event::Close { .. }
+                    Event::Init { .. } | Event::Failed { .. } | Event::Error { .. } | Event::Close { .. }
                 )
         )
     }

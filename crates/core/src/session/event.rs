@@ -4,22 +4,25 @@ use super::status::Status;
 use super::turn::Flags;
 use crate::error::Error;
 use crate::limits;
+use serde::Serialize;
 use serde_json::value::RawValue;
-use std::sync::Arc;
 
-/// Something that a session reports to its sink.
-#[derive(Debug)]
+/// Something that a session reports to its sink; on the wire, an object with its `type`.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Event {
     /// A turn begins.
     Init {
         /// The conversation's id from now on.
         session_id: Option<String>,
         /// The CLI's line.
-        line: Arc<str>,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        line: String,
     },
     /// A line of the CLI that somebody listens to.
     Message {
         /// The CLI's line.
+        #[serde(skip_serializing_if = "String::is_empty")]
         line: String,
     },
     /// A turn ended with a result.
@@ -32,7 +35,11 @@ pub enum Event {
         error: Error,
     },
     /// Text on standard error that somebody listens to.
-    Stderr(String),
+    Stderr {
+        /// The text.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        text: String,
+    },
     /// The status changed.
     Status {
         /// New status.
@@ -41,7 +48,10 @@ pub enum Event {
         change: u64,
     },
     /// Something went wrong that belongs to no send.
-    Error(Error),
+    Error {
+        /// What.
+        error: Error,
+    },
     /// The process has ended and all its output was read. Always the last event.
     Close {
         /// Exit code, if it exited.
@@ -52,15 +62,29 @@ pub enum Event {
 }
 
 impl Event {
+    /// Takes out the text that the CLI wrote: for a wire on which it goes beside the event, since nobody may want it parsed.
+    pub fn take_text(&mut self) -> Option<String> {
+        match self {
+            Self::Init { line: text, .. } | Self::Message { line: text } | Self::Stderr { text } => {
+                Some(std::mem::take(text))
+            }
+            Self::Turn(_)
+            | Self::Failed { .. }
+            | Self::Status { .. }
+            | Self::Error { .. }
+            | Self::Close { .. } => None,
+        }
+    }
+
     /// Bytes that count against the bound of what may wait for the sink: whatever the CLI decides the size of.
     #[must_use]
     pub fn backlog_bytes(&self) -> usize {
         match self {
-            Self::Message { line } => limits::EVENT_BYTES + line.len(),
-            Self::Init { line, .. } => limits::EVENT_BYTES + line.len(),
-            Self::Stderr(text) => limits::EVENT_BYTES + text.len(),
+            Self::Message { line: text } | Self::Init { line: text, .. } | Self::Stderr { text } => {
+                limits::EVENT_BYTES + text.len()
+            }
             Self::Turn(turn) => turn.backlog_bytes(),
-            Self::Failed { .. } | Self::Status { .. } | Self::Error(_) | Self::Close { .. } => 0,
+            Self::Failed { .. } | Self::Status { .. } | Self::Error { .. } | Self::Close { .. } => 0,
         }
     }
 }
@@ -69,17 +93,19 @@ impl Turn {
     /// See [`Event::backlog_bytes`].
     #[must_use]
     pub fn backlog_bytes(&self) -> usize {
-        limits::EVENT_BYTES + self.prompt.get().len() + self.response.len()
+        limits::EVENT_BYTES + self.prompt.get().len() + self.response.get().len()
     }
 }
 
 /// A finished turn, as JSON text for the sink and the record.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Turn {
     /// The send that it settles; none for a turn of the CLI's own, or a late answer.
     pub send: Option<u64>,
     /// The interaction, for the record; taken by whoever saves it.
-    pub interaction: String,
+    #[serde(skip)]
+    pub interaction: Box<RawValue>,
     /// The message's text, a JSON string.
     pub prompt: Box<RawValue>,
     /// When it ended, ISO 8601.
@@ -87,13 +113,15 @@ pub struct Turn {
     /// Flags of the interaction.
     pub flags: Flags,
     /// The response, for the promise; with prompt, timestamp and flags it makes the interaction.
-    pub response: String,
+    pub response: Box<RawValue>,
     /// The session's cost over all its processes, in USD.
     pub total_cost_usd: f64,
     /// The session's turns over all its processes.
     pub total_turns: u64,
-    /// The status after the turn, and the count of changes up to it.
-    pub status: (Status, u64),
+    /// The status after the turn.
+    pub status: Status,
+    /// Count of status changes up to it.
+    pub change: u64,
     /// Why the turn could not be saved, if it could not.
     pub unsaved: Option<Error>,
 }

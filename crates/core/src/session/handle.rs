@@ -458,7 +458,7 @@ impl Session {
             return;
         };
         // Moved, not copied: an answer may have 100 MiB.
-        let interaction = super::turn::raw(std::mem::take(&mut turn.interaction));
+        let interaction = std::mem::replace(&mut turn.interaction, RawValue::NULL.to_owned());
         self.shared.backlog.emitted(turn.backlog_bytes());
         let ticket = self.shared.outbox.hold(Some(turn));
         let fields = self.fields_with_pending(state);

@@ -89,7 +89,7 @@ impl Outbox {
                 turn.unsaved = stored.err();
                 Slot::Ready(Event::Turn(turn))
             }
-            (None, Err(error)) => Slot::Ready(Event::Error(error)),
+            (None, Err(error)) => Slot::Ready(Event::Error { error }),
             (None, Ok(())) => Slot::Stored,
         };
         self.flush(&mut queue);
@@ -125,8 +125,8 @@ mod tests {
     impl EventSink for Arc<Recorded> {
         fn emit(&self, event: Event) {
             let word = match event {
-                Event::Stderr(text) => text,
-                Event::Error(error) => error.code().to_owned(),
+                Event::Stderr { text } => text,
+                Event::Error { error } => error.code().to_owned(),
                 other => format!("{other:?}"),
             };
             self.0.lock().push(word);
@@ -138,9 +138,9 @@ mod tests {
         let recorded = Arc::new(Recorded::default());
         let outbox = Outbox::new(Box::new(Arc::clone(&recorded)));
         let words = || recorded.0.lock().clone();
-        outbox.emit(Event::Stderr("a".into()));
+        outbox.emit(Event::Stderr { text: "a".into() });
         let (first, second) = (outbox.hold(None), outbox.hold(None));
-        outbox.emit(Event::Stderr("b".into()));
+        outbox.emit(Event::Stderr { text: "b".into() });
         outbox.release(
             second,
             Err(Error::Internal {

@@ -338,7 +338,7 @@ fn leave_out(session: &Session, bytes: usize, is_result: bool) {
     };
     let reason = format!("a line of {bytes} bytes {why} and was left out");
     let error = Error::Internal { reason };
-    session.emit(Event::Error(error.clone()));
+    session.emit(Event::Error { error: error.clone() });
     if is_result {
         session.apply(|state| state.on_lost_result(&error, Instant::now()));
     }
@@ -348,7 +348,7 @@ async fn read_stderr(stderr: &mut ReadPipe, diagnostics: &mut Diagnostics, sessi
     let take = |bytes: &[u8]| {
         let text = diagnostics.push(bytes);
         if session.subscriptions().stderr && !text.is_empty() {
-            session.emit(Event::Stderr(text));
+            session.emit(Event::Stderr { text });
         }
     };
     stderr.read(take).await

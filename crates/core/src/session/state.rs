@@ -246,7 +246,7 @@ impl State {
         self.transition(|state, effects| {
             state.phase = Phase::Ended(Status::Failed);
             effects.push(Effect::Save);
-            effects.push(Effect::Emit(Event::Error(error.clone())));
+            effects.push(Effect::Emit(Event::Error { error: error.clone() }));
             state.reject_all(error, effects);
             effects.push(Effect::Emit(Event::Close {
                 code: None,
@@ -457,7 +457,7 @@ impl State {
                 .unwrap_or(effects.len());
             match effects.get_mut(at) {
                 // A turn carries the status along, so that both become visible at once.
-                Some(Effect::Record(turn)) => turn.status = news,
+                Some(Effect::Record(turn)) => (turn.status, turn.change) = news,
                 _ => effects.insert(
                     at,
                     Effect::Emit(Event::Status {

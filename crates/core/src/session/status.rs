@@ -1,7 +1,10 @@
 //! What a session is doing, in the words callers and records use.
 
+use serde::Serialize;
+
 /// Status of a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Status {
     /// No process yet.
     Starting,

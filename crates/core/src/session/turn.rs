@@ -1,5 +1,6 @@
 //! A finished turn as the JSON that callers and records get.
 
+use crate::api;
 use crate::protocol::inbound::TurnResult;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -62,12 +63,6 @@ impl Flags {
             recovered: kind == TurnKind::Recovered,
         }
     }
-
-    /// As JSON.
-    #[must_use]
-    pub fn to_json(self) -> String {
-        to_json(&self)
-    }
 }
 
 /// What a send resolves to.
@@ -93,9 +88,9 @@ struct Response<'a> {
 #[derive(Debug)]
 pub struct TurnTexts {
     /// JSON of the interaction.
-    pub interaction: String,
+    pub interaction: Box<RawValue>,
     /// JSON of the response.
-    pub response: String,
+    pub response: Box<RawValue>,
     /// Flags of the interaction.
     pub flags: Flags,
 }
@@ -136,8 +131,8 @@ pub fn describe(
         recovered: flags.recovered,
     };
     TurnTexts {
-        interaction: to_json(&interaction),
-        response: to_json(&response),
+        interaction: api::to_raw(&interaction),
+        response: api::to_raw(&response),
         flags,
     }
 }
@@ -146,9 +141,4 @@ pub fn describe(
 #[must_use]
 pub fn raw(json: impl Into<String>) -> Box<RawValue> {
     RawValue::from_string(json.into()).unwrap_or_else(|_| RawValue::NULL.to_owned())
-}
-
-/// Serializes what cannot fail to serialize: our own structs of numbers, strings and raw JSON.
-fn to_json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
 }

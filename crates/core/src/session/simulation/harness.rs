@@ -53,7 +53,7 @@ impl EventSink for RecordingSink {
                     "ERR_STORE"
                 };
                 recorded.outcomes.extend(turn.send.map(|send| (send, outcome)));
-                Some(turn.status)
+                Some((turn.status, turn.change))
             }
             Event::Failed { send, error } => {
                 recorded.outcomes.push((send, error.code()));
@@ -64,7 +64,7 @@ impl EventSink for RecordingSink {
                 recorded.closed = true;
                 None
             }
-            Event::Init { .. } | Event::Message { .. } | Event::Stderr(_) | Event::Error(_) => None,
+            Event::Init { .. } | Event::Message { .. } | Event::Stderr { .. } | Event::Error { .. } => None,
         };
         if let Some((status, change)) = news
             && recorded.status.is_none_or(|(_, known)| known <= change)

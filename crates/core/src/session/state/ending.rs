@@ -83,7 +83,7 @@ impl State {
             effects.push(Effect::Save);
             // Listeners first, promises last.
             if unasked && status == Status::Failed {
-                effects.push(Effect::Emit(Event::Error(error.clone())));
+                effects.push(Effect::Emit(Event::Error { error: error.clone() }));
             }
             state.reject_all(error, effects);
             effects.push(Effect::Emit(close));
@@ -104,7 +104,7 @@ impl State {
             effects.push(Effect::Save);
         }
         if !asked {
-            effects.push(Effect::Emit(Event::Error(error.clone())));
+            effects.push(Effect::Emit(Event::Error { error: error.clone() }));
         }
         self.reject_all(&error, effects);
         self.end_input_if_idle(now, effects);

@@ -40,7 +40,7 @@ impl State {
         }
         effects.push(Effect::Emit(Event::Init {
             session_id: self.session_id.clone(),
-            line: line.into(),
+            line: line.to_owned(),
         }));
     }
 
@@ -135,7 +135,8 @@ impl State {
             response: texts.response,
             total_cost_usd: self.total_cost_usd,
             total_turns: self.total_turns,
-            status: (self.emitted, self.changes),
+            status: self.emitted,
+            change: self.changes,
             unsaved: None,
         };
         effects.push(Effect::Record(Box::new(turn)));

@@ -199,11 +199,9 @@ fn a_timeout_withdraws_what_waits_and_abandons_what_was_sent() {
         (settled(&effects), written(&effects)),
         (vec![], vec!["3".to_owned()])
     );
-    assert!(
-        effects.iter().any(
-            |effect| matches!(effect, Effect::Record(turn) if turn.interaction.contains("\"late\":true"))
-        )
-    );
+    assert!(effects.iter().any(
+        |effect| matches!(effect, Effect::Record(turn) if turn.interaction.get().contains("\"late\":true"))
+    ));
 }
 
 #[test]

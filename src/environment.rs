@@ -3,9 +3,9 @@
 //! Events of any thread go into the queue; a call without payload wakes JavaScript, which takes them in slices.
 //! After the environment has ended, events are dropped.
 
+use crate::notices::{JsText, to_js};
 use crate::queue::Queue;
-use crate::rows::{JsText, Rows};
-use clearctx_core::error::Error;
+use clearctx_core::api::{Notice, Warning};
 use clearctx_core::process::one_shot::Cancel;
 use clearctx_core::process::{keeper, left_over};
 use clearctx_core::runtime;
@@ -19,7 +19,7 @@ use napi::bindgen_prelude::{Env, Function, FunctionRef};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Result, Status};
 use napi_derive::napi;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,35 +31,8 @@ type Wake = ThreadsafeFunction<(), (), (), Status, false, true>;
 /// Keeps the event loop alive while it is there; never called.
 type Hold = ThreadsafeFunction<(), (), (), Status, false, false>;
 
-/// What waits for JavaScript. The kinds are numbered in `js/host.js`.
-pub(crate) enum Item {
-    Session(u64, Event),
-    /// A fork or a flush has ended: number, JSON of the outcome, or its error.
-    Done(u64, std::result::Result<String, Error>),
-    /// Why there is no keeper.
-    Warning(String),
-}
-
-impl Item {
-    /// What it belongs to, among everything the process has numbered.
-    pub(crate) fn number(&self) -> u64 {
-        match self {
-            Self::Session(number, _) | Self::Done(number, _) => *number,
-            // Numbers begin at 1.
-            Self::Warning(_) => 0,
-        }
-    }
-
-    pub(crate) fn bytes(&self) -> usize {
-        match self {
-            Self::Session(_, event) => event.backlog_bytes(),
-            Self::Done(..) | Self::Warning(_) => 0,
-        }
-    }
-}
-
 /// The environment's shared part, reachable from every thread.
-pub(crate) struct HostQueue {
+pub(crate) struct EnvironmentQueue {
     /// `None` once the environment has ended.
     items: Mutex<Option<Queue>>,
     /// See [`EventSink::tick`].
@@ -73,10 +46,10 @@ pub(crate) struct HostQueue {
     is_worker: bool,
 }
 
-impl HostQueue {
+impl EnvironmentQueue {
     /// Queues an item and wakes JavaScript if it rests.
-    pub(crate) fn push(self: &Arc<Self>, item: Item) {
-        let mut items = lock(&self.items);
+    pub(crate) fn push(self: &Arc<Self>, item: Notice) {
+        let mut items = self.items.lock();
         let Some(queue) = items.as_mut() else {
             drop(items);
             self.leaves(&item);
@@ -89,17 +62,17 @@ impl HostQueue {
     }
 
     /// Takes what waits, up to the bounds. If nothing waits, JavaScript rests until it is woken.
-    fn take(&self) -> Vec<Item> {
-        lock(&self.items).as_mut().map(Queue::take).unwrap_or_default()
+    fn take(&self) -> Vec<Notice> {
+        self.items.lock().as_mut().map(Queue::take).unwrap_or_default()
     }
 
     pub(crate) fn add_session(self: &Arc<Self>, session: &Session) {
         self.hear_of_keeper();
-        lock(&self.sessions).insert(session.number(), session.clone());
+        self.sessions.lock().insert(session.number(), session.clone());
     }
 
     pub(crate) fn add_store(&self, store: &Store) {
-        let mut stores = lock(&self.stores);
+        let mut stores = self.stores.lock();
         if !stores.iter().any(|known| known.data_dir() == store.data_dir()) {
             stores.push(store.clone());
         }
@@ -107,7 +80,7 @@ impl HostQueue {
 
     pub(crate) fn add_fork(self: &Arc<Self>, number: u64) -> Cancel {
         self.hear_of_keeper();
-        lock(&self.forks).entry(number).or_default().clone()
+        self.forks.lock().entry(number).or_default().clone()
     }
 
     /// Lets JavaScript know if there is no keeper, once in the process.
@@ -120,20 +93,20 @@ impl HostQueue {
         let queue = Arc::downgrade(self);
         runtime.spawn(async move {
             let reason = keeper::failure().await;
-            if let Some(queue) = queue.upgrade().filter(|queue| lock(&queue.items).is_some())
+            if let Some(queue) = queue.upgrade().filter(|queue| queue.items.lock().is_some())
                 && !WARNED.swap(true, Ordering::Relaxed)
             {
-                queue.push(Item::Warning(reason));
+                queue.push(no_keeper(&reason));
             }
         });
     }
 
     pub(crate) fn remove_fork(&self, number: u64) {
-        lock(&self.forks).remove(&number);
+        self.forks.lock().remove(&number);
     }
 
     pub(crate) fn cancel_fork(&self, number: u64) {
-        if let Some(fork) = lock(&self.forks).get(&number) {
+        if let Some(fork) = self.forks.lock().get(&number) {
             fork.cancel();
         }
     }
@@ -151,7 +124,7 @@ impl HostQueue {
             let instances = sessions.iter().map(|session| session.instance().clone());
             runtime.spawn(left_over::end(instances.collect()));
         }
-        for fork in lock(&self.forks).values() {
+        for fork in self.forks.lock().values() {
             fork.cancel();
         }
     }
@@ -160,24 +133,28 @@ impl HostQueue {
         if bytes == 0 {
             return;
         }
-        if let Some(session) = lock(&self.sessions).get(&number) {
+        if let Some(session) = self.sessions.lock().get(&number) {
             session.taken(bytes);
         }
     }
 
     /// The item waits no more: JavaScript takes it, or nobody does.
-    fn leaves(&self, item: &Item) {
-        if let Item::Session(number, event) = item {
+    fn leaves(&self, item: &Notice) {
+        if let Notice::Event {
+            session: number,
+            event,
+        } = item
+        {
             self.taken(*number, event.backlog_bytes());
             if matches!(event, Event::Close { .. }) {
-                lock(&self.sessions).remove(number);
+                self.sessions.lock().remove(number);
             }
         }
     }
 
     /// The environment ends: its sessions are stopped; the process-wide thread sees to the rest.
     fn end(&self) {
-        let mut dropped = lock(&self.items).take().unwrap_or_default();
+        let mut dropped = self.items.lock().take().unwrap_or_default();
         while let Some(item) = dropped.pop() {
             self.leaves(&item);
         }
@@ -187,7 +164,7 @@ impl HostQueue {
 
     /// Brings the stores up to date, now: the process may end before the store thread gets to it.
     fn write_stores(&self) {
-        for store in lock(&self.stores).iter() {
+        for store in self.stores.lock().iter() {
             // There is nobody left to tell of an error.
             let _ = store.settle(u64::MAX);
         }
@@ -195,21 +172,24 @@ impl HostQueue {
 
     /// Sessions that have not ended. The list is copied first: a session's own lock comes before the list's.
     fn live(&self) -> Vec<Session> {
-        let mut sessions: Vec<Session> = lock(&self.sessions).values().cloned().collect();
+        let mut sessions: Vec<Session> = self.sessions.lock().values().cloned().collect();
         sessions.retain(|session| !session.read(State::has_ended));
         sessions
     }
 }
 
 /// Tells one session's events to its environment.
-pub(crate) struct SessionOwner {
-    pub(crate) queue: Arc<HostQueue>,
+pub(crate) struct SessionSink {
+    pub(crate) queue: Arc<EnvironmentQueue>,
     pub(crate) number: u64,
 }
 
-impl EventSink for SessionOwner {
+impl EventSink for SessionSink {
     fn emit(&self, event: Event) {
-        self.queue.push(Item::Session(self.number, event));
+        self.queue.push(Notice::Event {
+            session: self.number,
+            event,
+        });
     }
 
     fn tick(&self) -> u64 {
@@ -217,23 +197,23 @@ impl EventSink for SessionOwner {
     }
 }
 
-impl Waker for HostQueue {
+impl Waker for EnvironmentQueue {
     fn wake(self: Arc<Self>) {
         // Fails only when the environment is ending.
         self.wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
     }
 }
 
-/// The environment, as `js/host.js` holds it.
+/// The environment, as `js/environment.js` holds it.
 #[napi]
-pub struct Host {
-    queue: Arc<HostQueue>,
+pub struct NativeEnvironment {
+    queue: Arc<EnvironmentQueue>,
     callback: FunctionRef<(), ()>,
     hold: Option<Hold>,
 }
 
 #[napi]
-impl Host {
+impl NativeEnvironment {
     /// `wake` is called without arguments when there is something to take; `keeper` is the program of that name;
     /// `is_worker` tells an environment whose end is not that of the process.
     #[napi(constructor, catch_unwind)]
@@ -244,7 +224,7 @@ impl Host {
             .build_threadsafe_function::<()>()
             .weak::<true>()
             .build_callback(|_| Ok(()))?;
-        let queue = Arc::new(HostQueue {
+        let queue = Arc::new(EnvironmentQueue {
             items: Mutex::new(Some(Queue::default())),
             ticks: AtomicU64::new(0),
             wake,
@@ -286,20 +266,18 @@ impl Host {
         Ok(())
     }
 
-    /// Takes what waits: one JSON array of rows, then the big texts that belong to them, in order. Empty if nothing
+    /// Takes what waits: one JSON array of notices, then the texts that go beside them, in order. Empty if nothing
     /// waits: then `wake` is called when there is something.
     #[napi(catch_unwind, ts_return_type = "Array<string>")]
     pub fn take(&self) -> Vec<JsText> {
-        let items = self.queue.take();
-        if items.is_empty() {
+        let notices = self.queue.take();
+        if notices.is_empty() {
             return Vec::new();
         }
-        let mut rows = Rows::default();
-        for item in items {
-            self.queue.leaves(&item);
-            rows.push(item);
+        for notice in &notices {
+            self.queue.leaves(notice);
         }
-        rows.finish()
+        to_js(notices)
     }
 
     /// What the program did without a pause is over: see `EventSink::tick`.
@@ -315,7 +293,7 @@ impl Host {
         self.queue.write_stores();
     }
 
-    pub(crate) fn queue(&self) -> Arc<HostQueue> {
+    pub(crate) fn queue(&self) -> Arc<EnvironmentQueue> {
         Arc::clone(&self.queue)
     }
 }
@@ -328,6 +306,12 @@ pub(crate) fn to_number(number: u64) -> f64 {
     number as f64
 }
 
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock()
+/// Why there is no keeper, and what follows from it.
+fn no_keeper(reason: &str) -> Notice {
+    let consequence = "If this program is killed, processes of its sessions may live on";
+    let warning = Warning {
+        code: "CLEARCTX_NO_KEEPER",
+        message: format!("The keeper could not be started ({reason}). {consequence}"),
+    };
+    Notice::Warning { warning }
 }

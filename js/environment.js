@@ -7,34 +7,28 @@ const { basename, dirname, join } = require('node:path')
 const { fileURLToPath } = require('node:url')
 const { isMainThread } = require('node:worker_threads')
 
-const { Host } = require('./engine')
+const { NativeEnvironment } = require('./engine')
 const { decodeError } = require('./errors')
 
 /** How long events are handed on before the event loop gets its turn, in ms. */
 const SLICE_MS = 1
 
-/**
- * Kinds of rows, as `src/node/rows.rs` numbers them. What follows number and kind: of a turn what
- * `StreamSession` takes, of the others two values; of those in `withText` the first one is a text beside the rows.
- */
-const kinds = ['message', 'init', 'turn', 'failed', 'stderr', 'status', 'error', 'close']
-const DONE = 8
-const WARNING = 9
-const withText = new Set([0, 1, 4])
+/** Types of events whose text goes beside them, since it may be parsed later or never; and the field it belongs to. */
+const textFields = { init: 'line', message: 'line', stderr: 'text' }
 
 /** Names the method by which a session takes its events; it returns whether it settled a send. */
 const deliver = Symbol('clearctx.deliver')
 
-/** @type {Map<number, { [deliver](kind: string, row: any[]): boolean }>} */
+/** @type {Map<number, { [deliver](event: any): boolean }>} */
 const sessions = new Map()
 
 /** @type {Map<number, { resolve(value: any): void, reject(error: Error): void }>} */
 const outcomes = new Map()
 
-const host = new Host(drain, keeperProgram(), !isMainThread)
+const native = new NativeEnvironment(drain, keeperProgram(), !isMainThread)
 
-/** Rows taken, and the texts that belong to them; `at` is the next row, `textAt` its text. */
-let rows = []
+/** Notices taken, and the texts that go beside them; `at` is the next notice, `textAt` the next text. */
+let notices = []
 let texts = []
 let at = 0
 let textAt = 0
@@ -49,50 +43,45 @@ const settled = new Set()
 // of the event loop, until it finds nothing: being woken costs more than looking.
 function drain() {
   settled.clear()
-  if (at >= rows.length && !take()) return
+  if (at >= notices.length && !take()) return
   const until = performance.now() + SLICE_MS
   try {
     do deliverNext()
-    while (at < rows.length && !settled.has(rows[at][0]) && performance.now() < until)
+    while (at < notices.length && !settled.has(notices[at].session) && performance.now() < until)
   } finally {
     // After a listener that threw, too: the events behind it are not lost. Nothing comes from nobody, and a program
     // that is over must find nothing scheduled.
-    if (at < rows.length || held || take()) setImmediate(drain)
+    if (at < notices.length || held || take()) setImmediate(drain)
   }
 }
 
-function warn(reason) {
-  const consequence = 'If this program is killed, processes of its sessions may live on'
-  process.emitWarning(`The keeper could not be started (${reason}). ${consequence}`, { code: 'CLEARCTX_NO_KEEPER' })
-}
-
 function take() {
-  texts = host.take()
+  texts = native.take()
   if (texts.length === 0) return false
-  rows = JSON.parse(texts[0])
+  notices = JSON.parse(texts[0])
   at = 0
   textAt = 1
   return true
 }
 
 function deliverNext() {
-  const row = rows[at]
+  const notice = notices[at]
   // Handed on, it is kept here no longer.
-  rows[at] = undefined
+  notices[at] = undefined
   at += 1
-  const [number, kind] = row
-  if (kind === DONE) return settle(number, row[2], row[3])
-  if (kind === WARNING) return warn(row[2])
-  if (withText.has(kind)) row[2] = texts[textAt++]
-  if (sessions.get(number)?.[deliver](kinds[kind], row)) settled.add(number)
+  const { session, event, warning } = notice
+  if (event === undefined) return warning === undefined ? settle(notice) : process.emitWarning(warning.message, warning)
+  const field = textFields[event.type]
+  if (field !== undefined) event[field] = texts[textAt++]
+  if (sessions.get(session)?.[deliver](event)) settled.add(session)
 }
 
-function settle(number, value, envelope) {
-  const waiting = outcomes.get(number)
-  outcomes.delete(number)
+function settle({ call, value, error }) {
+  const waiting = outcomes.get(call)
+  outcomes.delete(call)
   updateHold()
-  if (envelope === null) waiting?.resolve(value)
-  else waiting?.reject(decodeError(envelope))
+  if (error === undefined) waiting?.resolve(value)
+  else waiting?.reject(decodeError(error))
 }
 
 /** Hands a session the events of its number, and keeps the program alive until {@link forget}. */
@@ -126,7 +115,7 @@ function sent() {
 
 function endTick() {
   open = false
-  host.endTick()
+  native.endTick()
 }
 
 let held = false
@@ -134,11 +123,11 @@ let held = false
 // The event loop is held exactly as long as a session lives or a promise is open.
 function updateHold() {
   const needed = sessions.size > 0 || outcomes.size > 0
-  if (needed !== held) host.hold((held = needed))
+  if (needed !== held) native.hold((held = needed))
 }
 
 /** `process.env` as the engine takes it: names and values in turn. Read at each call: programs change it. */
-function environment() {
+function callerEnv() {
   return Object.entries(process.env).flat()
 }
 
@@ -146,10 +135,10 @@ function environment() {
 function keeperProgram() {
   const given = process.env.CLEARCTX_KEEPER
   if (given) return given
-  const addon = fileURLToPath(Host.addonUrl())
+  const addon = fileURLToPath(NativeEnvironment.addonUrl())
   return join(dirname(addon), basename(addon, '.node').replace(/^[^.]*/, 'clearctx-keeper'))
 }
 
-process.on('exit', () => host.end())
+process.on('exit', () => native.end())
 
-module.exports = { deliver, environment, forget, host, listen, outcome, sent }
+module.exports = { callerEnv, deliver, environment: native, forget, listen, outcome, sent }
