@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
-import { npm, root, run, step } from '../scripts/tools.mjs'
+import { npm, root, run, step } from '../scripts/lib/tools.mjs'
 
 /** Pinned: figures of another version are figures of another peer. */
 export const AGENT_SDK_VERSION = '0.3.330'

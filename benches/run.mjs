@@ -13,7 +13,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
 
-import { Problem, buildAddon, installPackages, main, needNode, prepare, root } from '../scripts/tools.mjs'
+import { Problem, buildAddon, installPackages, main, needNode, prepare, root } from '../scripts/lib/tools.mjs'
 import { chart } from './chart.mjs'
 import { lines, summarize } from './figures.mjs'
 import { AGENT_SDK_VERSION, agentSdk, standIn } from './prepare.mjs'

@@ -9,8 +9,8 @@ import { spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { basename, join } from 'node:path'
 
-import { PINNED_VERSIONS, fetchClaude, newestVersion } from '../../scripts/fetch-claude.mjs'
-import { Problem, main, root, runNode, step } from '../../scripts/tools.mjs'
+import { PINNED_VERSIONS, fetchClaude, newestVersion } from '../../scripts/lib/fetch-claude.mjs'
+import { Problem, main, root, runNode, step } from '../../scripts/lib/tools.mjs'
 
 /** Longest time a file of tests may take before it counts as hung. */
 const TEST_TIMEOUT_MS = 300_000

@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
-import { PINNED_VERSIONS, fetchClaude } from '../../scripts/fetch-claude.mjs'
+import { PINNED_VERSIONS, fetchClaude } from '../../scripts/lib/fetch-claude.mjs'
 import { startMockApi } from '../support/mock-api.mjs'
 
 /** The CLI's version that this run tests. */

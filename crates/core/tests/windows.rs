@@ -1,5 +1,5 @@
 //! What only Windows can show, with real processes: job objects, `PATHEXT`, batch files, names beyond ASCII. Runs on
-//! Windows, and in Wine (`scripts/test-windows.sh`).
+//! Windows, and in Wine (`scripts/test/windows.sh`).
 #![cfg(windows)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

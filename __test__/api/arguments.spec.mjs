@@ -1,0 +1,561 @@
+/** What callers may give: checks before anything starts or is stored, and what "not given" means. */
+
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+
+import { SessionManager, Store, StreamSession } from '../../index.js'
+import { standInEnv } from '../../testing/index.js'
+import { world } from '../support/sessions.mjs'
+
+const SEVERAL = { concurrency: 2 }
+
+/** What the original's `||` takes for "not given". */
+const MISSING = [undefined, null, 0, '', Number.NaN]
+
+/** Values of a wrong type, whatever the right one is; the right ones are left out where they are right. */
+const wrong = (...right) =>
+  Object.entries({
+    boolean: true,
+    no: false,
+    bigint: 5n,
+    symbol: Symbol('odd'),
+    function: function odd() {},
+    number: 5,
+    string: 'text',
+    array: ['text'],
+    object: { a: 1 },
+    instance: new Date(0),
+    boxed: Object('text'),
+    bare: Object.create(null),
+  })
+    .filter(([kind]) => !right.includes(kind))
+    // What `||` does not see is "not given", whatever its type.
+    .map(([, value]) => value)
+
+const objects = ['object', 'instance', 'boxed', 'bare']
+
+const isType = (argument) => ({ name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE', message: names(argument) })
+const isValue = (argument) => ({ name: 'RangeError', code: 'ERR_INVALID_ARG_VALUE', message: names(argument) })
+const names = (argument) => new RegExp(`^The ${argument.replace(/[.[\]]/g, '\\$&')} argument must be .+\\. Received .`)
+
+/** Options of one kind each: a text, a number that is a time or money, a list of texts. */
+const SESSION_OPTIONS = {
+  model: 'text',
+  workDir: 'text',
+  permissionMode: 'text',
+  allowedTools: 'texts',
+  systemPrompt: 'text',
+  maxBudget: 'number',
+  agent: 'text',
+  timeout: 'number',
+  tags: 'texts',
+}
+const RUN_OPTIONS = { claudePath: 'text', env: 'env', stopTimeout: 'number', killTimeout: 'number' }
+const MANAGER_OPTIONS = {
+  dataDir: 'text',
+  defaultModel: 'text',
+  defaultPermissionMode: 'text',
+  defaultTimeout: 'number',
+  ...RUN_OPTIONS,
+}
+
+/** Bad values of an argument of a kind: the value, and what the error must be. */
+const badValues = (kind, argument) => {
+  const typed = (...right) => wrong(...right).map((value) => [value, isType(argument)])
+  switch (kind) {
+    case 'text':
+      return [...typed('string'), ['nul\0', isValue(argument)]]
+    case 'number':
+      return [...typed('number'), [-1, isValue(argument)], [-0.001, isValue(argument)], [-Infinity, isValue(argument)]]
+    case 'texts':
+      return [
+        ...typed('array'),
+        [['a', 5], isType(`${argument}[1]`)],
+        [[null], isType(`${argument}[0]`)],
+        [[['a']], isType(`${argument}[0]`)],
+      ]
+    case 'env':
+      return [
+        ...typed(...objects),
+        [{ A: 5 }, isType(`${argument}.A`)],
+        [{ A: 'nul\0' }, isValue(`${argument}.A`)],
+        [{ 'A=B': 'x' }, isValue(argument)],
+        [{ '': 'x' }, isValue(argument)],
+      ]
+    case 'name':
+      return [
+        ...typed('string'),
+        ...[undefined, null, 0].map((value) => [value, isType(argument)]),
+        ['', isValue(argument)],
+      ]
+    case 'options':
+      return [...wrong(...objects), 0, ''].map((value) => [value, isType(argument)])
+    case 'list':
+      return [...typed('array'), ...[undefined, null, 0, ''].map((value) => [value, isType(argument)])]
+    case 'message':
+      return [
+        ...typed('string', 'array'),
+        ...[undefined, null, 0].map((value) => [value, isType(argument)]),
+        ['', isValue(argument)],
+        [[], isValue(argument)],
+        ...badBlocks(argument),
+      ]
+    case 'optional message':
+      return [...typed('string', 'array'), [[], isValue(argument)], ...badBlocks(argument)]
+    case 'record':
+      return [...typed(...objects), ...[undefined, null, 0, ''].map((value) => [value, isType(argument)])]
+    default:
+      throw new Error(kind)
+  }
+}
+
+const badBlocks = (argument) => [
+  [['text'], isType(`${argument}[0]`)],
+  [[{ type: 'text', text: 'a' }, null], isType(`${argument}[1]`)],
+  [[{ text: 'a' }], isType(`${argument}[0]`)],
+  [[{ type: 5 }], isType(`${argument}[0]`)],
+]
+
+/** A manager whose stand-in would leave a trace, and the proof that it left none. */
+const watched = (t) => {
+  const w = world(t)
+  const log = join(w.dir, 'log')
+  return {
+    w,
+    mgr: w.manager({ env: standInEnv({ log }) }),
+    assertUntouched(mgr) {
+      assert.ok(!existsSync(log), 'a process was started')
+      assert.equal(mgr.sessions.size, 0)
+      assert.deepEqual(mgr.store.list(), [])
+      assert.ok(!existsSync(w.sessionsFile), 'something was stored')
+    },
+  }
+}
+
+const describeValue = (value) => {
+  try {
+    return `${typeof value} ${JSON.stringify(value)}`
+  } catch {
+    return typeof value
+  }
+}
+
+/** Calls that must throw. */
+const assertThrows = (call, bad) => {
+  for (const [value, expected] of bad) {
+    assert.throws(() => call(value), expected, `${describeValue(value)} was taken`)
+  }
+}
+
+/** Calls that must reject and not throw. */
+const assertRejects = async (call, bad) => {
+  for (const [value, expected] of bad) {
+    const promise = call(value)
+    assert.ok(promise instanceof Promise)
+    await assert.rejects(promise, expected, `${describeValue(value)} was taken`)
+  }
+}
+
+describe('wrong arguments are refused before anything starts or is stored', SEVERAL, () => {
+  test('options of a manager', (t) => {
+    const { dataDir } = world(t)
+    for (const [option, kind] of Object.entries(MANAGER_OPTIONS)) {
+      assertThrows((value) => new SessionManager({ dataDir, [option]: value }), badValues(kind, `options.${option}`))
+    }
+    assertThrows((value) => new SessionManager(value), badValues('options', 'options'))
+    assert.ok(!existsSync(dataDir), 'the directory was made')
+  })
+
+  test('options of a session without a manager', () => {
+    for (const [option, kind] of Object.entries({
+      ...SESSION_OPTIONS,
+      ...RUN_OPTIONS,
+      name: 'name',
+      sessionId: 'text',
+    })) {
+      const bad = badValues(kind, `options.${option}`)
+      assertThrows((value) => new StreamSession({ name: 'a', [option]: value }), bad)
+    }
+    for (const value of [undefined, null, {}]) assert.throws(() => new StreamSession(value), isType('options.name'))
+    assertThrows((value) => new StreamSession(value), badValues('options', 'options'))
+  })
+
+  test('dataDir of a store', () => {
+    assertThrows((value) => new Store(value), badValues('text', 'dataDir'))
+  })
+
+  test('spawn', async (t) => {
+    const { mgr, assertUntouched } = watched(t)
+    for (const [option, kind] of Object.entries({ ...SESSION_OPTIONS, prompt: 'optional message' })) {
+      await assertRejects((value) => mgr.spawn('a', { [option]: value }), badValues(kind, `options.${option}`))
+    }
+    await assertRejects((value) => mgr.spawn('a', value), badValues('options', 'options'))
+    await assertRejects((value) => mgr.spawn(value), badValues('name', 'name'))
+    assertUntouched(mgr)
+  })
+
+  test('batch', async (t) => {
+    const { mgr, assertUntouched } = watched(t)
+    await assertRejects((value) => mgr.batch(value), badValues('list', 'specs'))
+    const notSpecs = [undefined, null, 5, 'a'].map((value) => [value, isType('specs[1]')])
+    await assertRejects((value) => mgr.batch([{ name: '' }, value]), notSpecs)
+    const results = await mgr.batch([{ name: '' }, {}, { name: 'a', timeout: -1 }])
+    assert.deepEqual(
+      results.map(({ session }) => session),
+      [
+        { name: '', status: 'failed' },
+        { name: undefined, status: 'failed' },
+        { name: 'a', status: 'failed' },
+      ],
+    )
+    assert.match(results[2].error, /^The options\.timeout argument must be/)
+    assertUntouched(mgr)
+  })
+
+  test('fork, the source first', async (t) => {
+    const { mgr, assertUntouched } = watched(t)
+    const known = w2(t)
+    await known.mgr.spawn('source', { prompt: 'hello' })
+    for (const [option, kind] of Object.entries({ ...SESSION_OPTIONS, message: 'text' })) {
+      const bad = badValues(kind, `options.${option}`)
+      await assertRejects((value) => known.mgr.fork('source', 'b', { [option]: value }), bad)
+    }
+    await assertRejects((value) => known.mgr.fork('source', 'b', value), badValues('options', 'options'))
+    await assertRejects((value) => known.mgr.fork('source', value), badValues('name', 'newName'))
+    await assertRejects((value) => mgr.fork(value, 'b'), badValues('name', 'sourceName'))
+    assert.deepEqual([...known.mgr.sessions.keys()], ['source'])
+    assert.deepEqual(Object.keys(known.w.readStore()), ['source'])
+    assertUntouched(mgr)
+  })
+
+  test('send and resume', async (t) => {
+    const { mgr } = watched(t)
+    await assertRejects((value) => mgr.send(value, 'hello'), badValues('name', 'name'))
+    await assertRejects((value) => mgr.resume(value, 'hello'), badValues('name', 'name'))
+    await mgr.spawn('a')
+    const { pid } = mgr.sessions.get('a')
+    await assertRejects((value) => mgr.send('a', value), badValues('message', 'message'))
+    await assertRejects((value) => mgr.send('a', 'hello', value), badValues('number', 'timeout'))
+    await assertRejects((value) => mgr.resume('a', value), badValues('optional message', 'message'))
+    const session = mgr.sessions.get('a')
+    await assertRejects((value) => session.send(value), badValues('message', 'message'))
+    await assertRejects((value) => session.send('hello', value), badValues('number', 'timeout'))
+    assert.equal((await mgr.send('a', 'first')).text, 'echo(2): first')
+    assert.equal(session.pid, pid)
+    assert.equal(session.interactions.length, 1)
+  })
+
+  test('a wrong message does not resume a paused session', async (t) => {
+    const { mgr } = watched(t)
+    await mgr.spawn('a')
+    mgr.pause('a')
+    await assert.rejects(mgr.send('a', ''), isValue('message'))
+    await assert.rejects(mgr.send('a', 'hello', -1), isValue('timeout'))
+    await assert.rejects(mgr.resume('a', 5), isType('message'))
+    await assert.rejects(mgr.sessions.get('a').send([]), isValue('message'))
+    assert.equal(mgr.status('a').status, 'paused')
+  })
+
+  test('a message that is no JSON', async (t) => {
+    const { mgr } = watched(t)
+    await mgr.spawn('a')
+    const circular = [{ type: 'text', text: 'a' }]
+    circular[0].self = circular
+    await assert.rejects(mgr.send('a', circular), isType('message'))
+    await assert.rejects(mgr.send('a', [{ type: 'text', big: 5n }]), isType('message'))
+    assert.equal((await mgr.send('a', 'first')).text, 'echo(2): first')
+  })
+
+  test('names of the synchronous methods', (t) => {
+    const { mgr, assertUntouched } = watched(t)
+    for (const method of ['pause', 'stop', 'kill', 'status', 'history', 'lastOutput', 'delete', '_getSession']) {
+      assertThrows((value) => mgr[method](value), badValues('name', 'name'))
+    }
+    for (const method of ['get', 'delete']) assertThrows((value) => mgr.store[method](value), badValues('name', 'name'))
+    assertThrows((value) => mgr.store.set(value, {}), badValues('name', 'name'))
+    assertUntouched(mgr)
+  })
+
+  test('the other arguments of the synchronous methods', (t) => {
+    const { mgr, assertUntouched } = watched(t)
+    assertThrows((value) => mgr.list(value), badValues('text', 'statusFilter').slice(0, -1))
+    for (const cleaner of [mgr, mgr.store]) {
+      assertThrows((value) => cleaner.cleanup(value), badValues('number', 'days'))
+    }
+    assertThrows((value) => mgr.store.set('a', value), badValues('record', 'record'))
+    assertThrows((value) => mgr.store.saveAll(value), badValues('record', 'data'))
+    const circular = {}
+    circular.self = circular
+    assert.throws(() => mgr.store.set('a', circular), isType('record'))
+    assert.throws(() => mgr.store.set('a', { big: 5n }), isType('record'))
+    assert.throws(() => mgr.store.saveAll({ a: circular }), isType('data'))
+    assertUntouched(mgr)
+  })
+
+  test('close', async (t) => {
+    const { mgr, assertUntouched } = watched(t)
+    await assertRejects((value) => mgr.close({ timeout: value }), badValues('number', 'options.timeout'))
+    await assertRejects((value) => mgr.close(value), badValues('options', 'options'))
+    assertUntouched(mgr)
+  })
+
+  test('properties that were assigned a wrong value, when they come to count', async (t) => {
+    const { w, mgr } = watched(t)
+    for (const [property, kind] of Object.entries(SESSION_OPTIONS)) {
+      if (property === 'timeout') continue
+      for (const [value] of badValues(kind, property)) {
+        const session = w.session()
+        const use = () => {
+          session[property] = value
+          session.start()
+        }
+        assert.throws(use, { code: /^ERR_INVALID_ARG_(TYPE|VALUE)$/ }, `${property}: ${describeValue(value)}`)
+        assert.equal(session.pid, null)
+      }
+    }
+    for (const [property, kind] of [
+      ['defaultModel', 'text'],
+      ['defaultPermissionMode', 'text'],
+      ['defaultTimeout', 'number'],
+    ]) {
+      for (const [value] of badValues(kind, property)) {
+        const own = w.manager()
+        const use = async () => {
+          own[property] = value
+          await own.spawn('a')
+        }
+        await assert.rejects(use, { code: /^ERR_INVALID_ARG_(TYPE|VALUE)$/ }, `${property}: ${describeValue(value)}`)
+      }
+    }
+    assert.equal(mgr.sessions.size, 0)
+    assert.deepEqual(mgr.list(), [])
+  })
+
+  test('a timeout that was assigned a wrong value fails the send, not the session', async (t) => {
+    const { w } = watched(t)
+    const session = w.session()
+    session.start()
+    for (const [value] of badValues('number', 'timeout')) {
+      const use = async () => {
+        session.timeout = value
+        await session.send('hello')
+      }
+      await assert.rejects(use, { code: /^ERR_INVALID_ARG_(TYPE|VALUE)$/ }, describeValue(value))
+    }
+    session.timeout = 5000
+    assert.equal((await session.send('hello')).text, 'echo(2): hello')
+  })
+})
+
+function w2(t) {
+  const w = world(t)
+  return { w, mgr: w.manager() }
+}
+
+describe('values that mean "not given"', SEVERAL, () => {
+  test('leave the defaults of a manager in force', (t) => {
+    const { dataDir } = world(t)
+    for (const none of MISSING) {
+      const options = Object.fromEntries(Object.keys(MANAGER_OPTIONS).map((option) => [option, none]))
+      const { defaultModel, defaultPermissionMode, defaultTimeout } = new SessionManager({ ...options, dataDir })
+      assert.deepEqual([defaultModel, defaultPermissionMode, defaultTimeout], ['sonnet', 'default', 600_000])
+    }
+  })
+
+  test('leave the defaults of a session in force', () => {
+    const { name: _, closed: __, ...plain } = new StreamSession({ name: 'a' }).toJSON()
+    for (const none of MISSING) {
+      const keys = [...Object.keys(SESSION_OPTIONS), ...Object.keys(RUN_OPTIONS), 'sessionId']
+      const options = Object.fromEntries(keys.map((option) => [option, none]))
+      const { name, ...rest } = new StreamSession({ ...options, name: 'a' }).toJSON()
+      assert.deepEqual({ ...rest, created: plain.created }, plain)
+      assert.equal(name, 'a')
+    }
+  })
+
+  test('give a spawn what the manager says, at the time of the call', async (t) => {
+    const { mgr } = w2(t)
+    Object.assign(mgr, { defaultModel: 'haiku', defaultPermissionMode: 'plan', defaultTimeout: 4321 })
+    for (const [index, none] of MISSING.entries()) {
+      const options = Object.fromEntries([...Object.keys(SESSION_OPTIONS), 'prompt'].map((option) => [option, none]))
+      const { session, response } = await mgr.spawn(`a${index}`, options)
+      const { model, permissionMode, timeout, allowedTools, systemPrompt, maxBudget, agent, workDir, tags } = session
+      assert.deepEqual(
+        { model, permissionMode, timeout, allowedTools, systemPrompt, maxBudget, agent, workDir, tags },
+        {
+          model: 'haiku',
+          permissionMode: 'plan',
+          timeout: 4321,
+          allowedTools: [],
+          systemPrompt: '',
+          maxBudget: null,
+          agent: null,
+          workDir: process.cwd(),
+          tags: [],
+        },
+      )
+      assert.equal(response, null)
+    }
+    // As with `||`, an empty default falls back to the original's.
+    Object.assign(mgr, { defaultModel: '', defaultPermissionMode: null, defaultTimeout: 0 })
+    const { session } = await mgr.spawn('last')
+    assert.deepEqual([session.model, session.permissionMode, session.timeout], ['sonnet', 'default', 600_000])
+  })
+
+  test('options may be left out altogether', async (t) => {
+    const { mgr } = w2(t)
+    assert.equal((await mgr.spawn('a', null)).response, null)
+    assert.equal((await mgr.spawn('b', undefined)).session.name, 'b')
+    await mgr.send('a', 'hello', null)
+    await mgr.send('a', 'hello', 0)
+    for (const none of MISSING) assert.equal(await mgr.resume('a', none), null)
+    const { response } = await mgr.fork('a', 'c', null)
+    assert.equal(mgr.history('c')[0].prompt, 'Continue from the forked conversation.')
+    assert.match(response.text, /Continue from the forked conversation\.$/)
+    for (const none of MISSING) assert.equal(mgr.list(none).length, 3)
+    await mgr.close(null)
+    await mgr.close({})
+    for (const none of MISSING) await mgr.close({ timeout: none })
+  })
+
+  test('a fork inherits what its options do not give', async (t) => {
+    const { mgr } = w2(t)
+    await mgr.spawn('a', {
+      prompt: 'hello',
+      model: 'haiku',
+      allowedTools: ['Read'],
+      systemPrompt: 'short',
+      timeout: 9999,
+    })
+    for (const [index, none] of [undefined, null].entries()) {
+      const options = Object.fromEntries([...Object.keys(SESSION_OPTIONS), 'message'].map((option) => [option, none]))
+      const { session } = await mgr.fork('a', `b${index}`, options)
+      const { model, allowedTools, systemPrompt, timeout } = session
+      assert.deepEqual([model, allowedTools, systemPrompt, timeout], ['haiku', ['Read'], 'short', 9999])
+    }
+  })
+})
+
+describe('values at the edge', SEVERAL, () => {
+  test('unknown options are ignored, as in the original', async (t) => {
+    const mgr = new SessionManager({ dataDir: world(t).dataDir, colour: 'red', sessions: 5 })
+    assert.equal(mgr.sessions.size, 0)
+    assert.ok(new StreamSession({ name: 'a', colour: 'red', status: 'busy', pid: 1 }).pid === null)
+  })
+
+  test('options may be instances, frozen, without a prototype, or full of getters', async (t) => {
+    const { mgr } = w2(t)
+    class Options {
+      get model() {
+        return 'haiku'
+      }
+    }
+    assert.equal((await mgr.spawn('a', new Options())).session.model, 'haiku')
+    assert.equal((await mgr.spawn('b', Object.freeze({ model: 'opus' }))).session.model, 'opus')
+    const bare = Object.assign(Object.create(null), { model: 'opus', allowedTools: Object.freeze(['Read']) })
+    assert.deepEqual((await mgr.spawn('c', bare)).session.allowedTools, ['Read'])
+    const failing = {
+      get model() {
+        throw new Error('mine')
+      },
+    }
+    await assert.rejects(mgr.spawn('d', failing), { message: 'mine' })
+    assert.ok(!mgr.sessions.has('d'))
+  })
+
+  test('arrays that a caller changes later change nothing', async (t) => {
+    const { mgr, w } = w2(t)
+    const [allowedTools, tags] = [['Read'], ['x']]
+    await mgr.spawn('a', { allowedTools, tags })
+    allowedTools.push('Bash')
+    tags.push('y')
+    assert.deepEqual([mgr.status('a').allowedTools, mgr.status('a').tags], [['Read'], ['x']])
+    assert.deepEqual([w.readStore().a.allowedTools, w.readStore().a.tags], [['Read'], ['x']])
+  })
+
+  test('an infinite time is no limit, a fraction of a millisecond is a time', async (t) => {
+    const { mgr } = w2(t)
+    await mgr.spawn('a', { timeout: Infinity, prompt: 'hello' })
+    assert.equal((await mgr.send('a', 'hello', Infinity)).text, 'echo(4): hello')
+    assert.equal((await mgr.send('a', 'hello', Number.MAX_VALUE)).text, 'echo(6): hello')
+    assert.equal(
+      (await mgr.send('a', 'hello', 2 ** 31)).text,
+      'echo(8): hello',
+      'where a timer of Node would fire at once',
+    )
+    await assert.rejects(mgr.send('a', 'stand-in: slow 50', 0.5), { code: 'ERR_TURN_TIMEOUT' })
+    mgr.stop('a')
+    assert.equal((await mgr.resume('a', 'again')).text, 'echo(12): again')
+    await mgr.close({ timeout: Infinity })
+  })
+
+  test('env adds, replaces and removes variables, and is stored nowhere', async (t) => {
+    const w = world(t)
+    process.env.CLEARCTX_TEST_GIVEN = 'given'
+    process.env.CLEARCTX_TEST_GONE = 'gone'
+    t.after(() => {
+      delete process.env.CLEARCTX_TEST_GIVEN
+      delete process.env.CLEARCTX_TEST_GONE
+    })
+    const env = {
+      CLEARCTX_TEST_GIVEN: 'other',
+      CLEARCTX_TEST_GONE: undefined,
+      CLEARCTX_TEST_NEW: 'sécret\nü',
+      EMPTY: '',
+    }
+    const question = 'stand-in: env CLEARCTX_TEST_GIVEN CLEARCTX_TEST_GONE CLEARCTX_TEST_NEW EMPTY'
+    const mgr = w.manager({ env })
+    const answer = JSON.stringify({
+      CLEARCTX_TEST_GIVEN: 'other',
+      CLEARCTX_TEST_GONE: null,
+      CLEARCTX_TEST_NEW: 'sécret\nü',
+      EMPTY: '',
+    })
+    assert.equal((await mgr.spawn('a', { prompt: question })).response.text, answer)
+    assert.equal((await mgr.fork('a', 'b', { message: question })).response.text, answer)
+    mgr.stop('a')
+    assert.equal((await mgr.resume('a', question)).text, answer)
+    const solo = w.session({ env })
+    solo.start()
+    assert.equal((await solo.send(question)).text, answer)
+    await mgr.store.flush()
+    for (const record of Object.values(w.readStore())) {
+      const { interactions: _, ...rest } = record
+      assert.ok(!JSON.stringify(rest).includes('sécret'))
+      assert.ok(!('env' in rest))
+    }
+    assert.ok(!JSON.stringify(solo.toJSON().env ?? '').includes('sécret'))
+  })
+
+  test('an env that is changed after the manager was made changes nothing', async (t) => {
+    const w = world(t)
+    const env = { ...w.env, CLEARCTX_TEST_GIVEN: 'before' }
+    const { standInPath } = await import('../../testing/index.js')
+    const mgr = new SessionManager({ dataDir: w.dataDir, claudePath: standInPath, env })
+    env.CLEARCTX_TEST_GIVEN = 'after'
+    const { response } = await mgr.spawn('a', { prompt: 'stand-in: env CLEARCTX_TEST_GIVEN' })
+    assert.equal(response.text, '{"CLEARCTX_TEST_GIVEN":"before"}')
+    await mgr.close()
+  })
+
+  test('a permission mode or model that nobody knows is passed on', async (t) => {
+    const { mgr } = w2(t)
+    const { session, response } = await mgr.spawn('a', { model: 'claude-of-tomorrow', prompt: 'stand-in: argv' })
+    assert.equal(session.model, 'claude-of-tomorrow')
+    assert.ok(JSON.parse(response.text).includes('claude-of-tomorrow'))
+  })
+
+  test('tool names reach the CLI one by one, whatever is in them', async (t) => {
+    const { mgr } = w2(t)
+    const allowedTools = ['Bash(git log *)', 'Bash(a, b)', '--model', '-x', 'Read(', 'mcp__x__y', '', ' ']
+    const { response, session } = await mgr.spawn('a', { allowedTools, agent: 'Explore', prompt: 'stand-in: argv' })
+    assert.deepEqual(session.allowedTools, allowedTools)
+    const argv = JSON.parse(response.text)
+    assert.equal(argv.filter((argument) => argument === '--model').length, 1)
+    assert.ok(!argv.includes('-x'))
+    assert.equal(argv[argv.indexOf('--model') + 1] ?? '', 'sonnet')
+    assert.ok(argv.some((argument) => argument.startsWith('--agent')))
+  })
+})
