@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
 import { standInPath } from '../../testing/index.js'
-import { isAlive, world } from './sessions.mjs'
+import { isAlive, until, world } from './sessions.mjs'
 
 /** Longest life of a program, in ms: a hung one fails its test instead of the whole run. */
 const HOST_LIFE_MS = 30_000
@@ -134,3 +134,6 @@ function writeModule(dir, name, program) {
   writeFileSync(file, `import { run } from ${JSON.stringify(mainUrl)}\nawait run(${program})\n`)
   return file
 }
+
+/** Waits for the end of these processes. */
+export const gone = (pids) => until(() => !pids.some(isAlive), `the processes ${pids} end`, 10_000)

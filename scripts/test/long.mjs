@@ -46,7 +46,9 @@ await main(async () => {
     runNode(['--test', '--test-reporter=dot', '__test__/lifecycle/schedules.spec.mjs'], { env })
   })
   await step('ten thousand sessions', () => {
-    runNode(['--test', '--test-reporter=spec', '__test__/program/leaks.spec.mjs'], { env: { CLEARCTX_SESSIONS: '10000' } })
+    runNode(['--test', '--test-reporter=spec', '__test__/program/leaks.spec.mjs'], {
+      env: { CLEARCTX_SESSIONS: '10000' },
+    })
   })
   if (spawnSync('cargo', ['fuzz', '--version']).status !== 0) return console.log('clearctx: no cargo-fuzz, no fuzzing')
   for (const target of TARGETS) {
