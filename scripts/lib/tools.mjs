@@ -3,7 +3,7 @@
 
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, readFileSync, readdirSync, renameSync, statSync, utimesSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
@@ -72,22 +72,24 @@ export async function installPackages() {
 }
 
 /**
- * Builds the addon and the keeper beside it. Cargo decides what is stale. `args` go to `napi build`, for instance
- * `['--target', 'aarch64-apple-darwin']`.
+ * Builds the addon and the keeper beside it, into `folder`. Cargo decides what is stale. `args` go to `napi build`, for
+ * instance `['--target', 'aarch64-apple-darwin']`. Resolves with the paths of the addons that were written.
  */
-export async function buildAddon({ debug = false, args = [] } = {}) {
+export async function buildAddon({ debug = false, args = [], folder = root } = {}) {
   needRust()
   const profile = debug ? [] : ['--release']
   const napi = join(root, 'node_modules/@napi-rs/cli/dist/cli.js')
-  const files = ['--platform', '--no-js', '--dts', 'native.d.ts', '--features', ADDON_FEATURES]
+  const types = relative(folder, join(root, 'native.d.ts'))
+  const files = ['--platform', '--no-js', '--output-dir', folder, '--dts', types, '--features', ADDON_FEATURES]
   const started = Date.now()
   await step(`building the native addon (${debug ? 'debug' : 'release'})`, () =>
     runNode([napi, 'build', ...files, ...profile, ...args, '--', '--locked'], { what: 'napi build' }),
   )
-  const built = addons().filter((file) => modified(file) > started)
+  const built = addons(folder).filter((file) => modified(file) > started)
   await buildKeeper(built, { debug, target: argument(args, '--target') })
   // As old as what was compiled: a file saved meanwhile is newer.
   for (const addon of built) utimesSync(join(root, addon), started / 1000, started / 1000)
+  return built.map((addon) => join(root, addon))
 }
 
 /** Builds the keeper for these addons, beside them and with their ending. Windows has none. */
@@ -101,15 +103,16 @@ async function buildKeeper(built, { debug, target }) {
   const folders = [process.env.CARGO_TARGET_DIR || 'target', target ?? '', debug ? 'debug' : 'release']
   for (const file of wanted) {
     // Put in place by a rename: the old one may be running.
-    copyFileSync(resolve(root, ...folders, 'clearctx-keeper'), join(root, `.${file}`))
-    renameSync(join(root, `.${file}`), join(root, file))
+    const beside = join(root, dirname(file), `.${basename(file)}`)
+    copyFileSync(resolve(root, ...folders, 'clearctx-keeper'), beside)
+    renameSync(beside, join(root, file))
   }
 }
 
 /** The keeper's file for an addon's: `clearctx-keeper.linux-x64-gnu` for `clearctx.linux-x64-gnu.node`. */
 function keeperOf(addon) {
-  const platform = addon.split('.')[1]
-  return platform.startsWith('win32') ? null : `clearctx-keeper.${platform}`
+  const platform = basename(addon).split('.')[1]
+  return platform.startsWith('win32') ? null : join(dirname(addon), `clearctx-keeper.${platform}`)
 }
 
 function argument(args, name) {
@@ -132,8 +135,11 @@ function addonIsFresh() {
   )
 }
 
-function addons() {
-  return readdirSync(root).filter((file) => /^clearctx\..*\.node$/.test(file))
+/** Addons in a folder, as paths from the root. */
+function addons(folder = root) {
+  return readdirSync(folder)
+    .filter((file) => /^clearctx\..*\.node$/.test(file))
+    .map((file) => relative(root, join(folder, file)))
 }
 
 /** Fails unless this Node.js runs the development tools. */

@@ -7,10 +7,8 @@ import { join } from 'node:path'
 import { capture } from '../lib/cache.mjs'
 import { packed } from '../lib/packed.mjs'
 import { platform } from '../lib/platforms.mjs'
-import { specs } from '../lib/specs.mjs'
-import { main, root, runNode } from '../lib/tools.mjs'
-
-const TEST_TIMEOUT_MS = 300_000
+import { runSpecs, specs } from '../lib/specs.mjs'
+import { main, root } from '../lib/tools.mjs'
 
 await main(async () => {
   const folder = mkdtempSync(join(tmpdir(), 'clearctx-built-'))
@@ -20,6 +18,5 @@ await main(async () => {
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
-  const flags = ['--test', '--test-reporter=spec', `--test-timeout=${TEST_TIMEOUT_MS}`]
-  runNode([...flags, ...specs()], { what: 'the tests' })
+  runSpecs(specs(), { what: 'the tests' })
 })

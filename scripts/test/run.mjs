@@ -5,30 +5,22 @@
 // SUITE is types, rust, js or real; without one, the first three run in that order. Arguments of js that start with a dash
 // go to Node's test runner, others select spec files by a part of their path in __test__; those of rust go to cargo test.
 
-import { specs } from '../lib/specs.mjs'
+import { CARGO_TEST } from '../lib/cargo.mjs'
+import { runSpecs, specs } from '../lib/specs.mjs'
 import { Problem, installPackages, main, needNode, needRust, prepare, run, runNode, step } from '../lib/tools.mjs'
-
-/** Longest time one test may take before it counts as hung. */
-const TEST_TIMEOUT_MS = 300_000
+import { checkTypes } from '../lib/types.mjs'
 
 const suites = {
   /** The public types, as a caller's compiler sees them, and the checked JavaScript. */
-  types() {
-    for (const project of ['tsconfig.json', 'tsconfig.js.json']) {
-      runNode(['node_modules/typescript/bin/tsc', '-p', project], { what: `the type check of ${project}` })
-    }
-  },
+  types: checkTypes,
   /** The crates below the binding. */
   rust(args) {
-    run('cargo', ['test', '--locked', ...args], { what: 'cargo test' })
+    run('cargo', [...CARGO_TEST, ...args], { what: 'cargo test' })
   },
   /** The public classes on the bundled stand-in of the CLI. */
   js(args) {
     const wanted = args.filter((arg) => !arg.startsWith('-'))
-    const files = specs(wanted)
-    if (files.length === 0) throw new Problem('no test file in __test__/ matches')
-    const flags = ['--test', '--test-reporter=spec', `--test-timeout=${TEST_TIMEOUT_MS}`]
-    runNode([...flags, ...args.filter((arg) => arg.startsWith('-')), ...files], { what: 'the JavaScript tests' })
+    runSpecs(specs(wanted), { flags: args.filter((arg) => arg.startsWith('-')) })
   },
   /** The public classes on the real CLI, against a local stand-in of its API. */
   real(args) {
