@@ -13,7 +13,7 @@ import { hostWorld } from '../support/hosts.mjs'
 import { Schedule, check, quickManager, received } from '../support/schedules.mjs'
 import { isAlive, until, world } from '../support/sessions.mjs'
 
-const COUNT = Number(process.env.CLEARCTX_PROCESS_SCHEDULES ?? 300)
+const COUNT = Number(process.env.CLEARCTX_PROCESS_SCHEDULES ?? 100)
 const FIRST = Number(process.env.CLEARCTX_SEED ?? 1)
 const SEEDS = Array.from({ length: COUNT }, (_, at) => FIRST + at)
 /** Every tenth ends with its program. */

@@ -10,7 +10,7 @@ import { test } from 'node:test'
 import { hostWorld } from '../support/hosts.mjs'
 import { quickCli } from '../support/schedules.mjs'
 
-const COUNT = Number(process.env.CLEARCTX_SESSIONS ?? 1000)
+const COUNT = Number(process.env.CLEARCTX_SESSIONS ?? 500)
 /** After so many everything that is kept for good is there. */
 const WARM = 100
 
