@@ -12,10 +12,6 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Fields of a record that only the engine writes. A record that a caller sets without them keeps them: it
-/// would lose its session otherwise.
-const ENGINE_FIELDS: [&str; 3] = ["owner", "pid", "cliTotals"];
-
 /// Records of one data directory.
 #[napi]
 pub struct NativeStore {
@@ -68,24 +64,8 @@ impl NativeStore {
     /// Sets a record to this JSON object.
     #[napi(catch_unwind)]
     pub fn set(&self, name: String, json: String) -> Result<()> {
-        let mut record: Record = read(&json, "record")?;
-        if let Some(before) = done(self.store.head(&name))? {
-            for field in ENGINE_FIELDS
-                .into_iter()
-                .filter(|field| before.get_raw(field).is_some())
-            {
-                if record.get_raw(field).is_none() {
-                    let raw = clearctx_core::session::turn::raw(before.get_raw(field).unwrap_or("null"));
-                    record.set_raw(field, &raw);
-                }
-            }
-        }
-        done(self.store.apply([Change::Put {
-            name,
-            record,
-            only_if_free: false,
-        }]))
-        .map(|_| ())
+        let record: Record = read(&json, "record")?;
+        done(self.store.apply([Change::Set { name, record }])).map(|_| ())
     }
 
     /// Removes a record; whether there was one.

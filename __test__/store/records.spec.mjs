@@ -38,6 +38,16 @@ describe('records', SEVERAL, () => {
     assert.deepEqual(Object.keys(records.loadAll()), ['b'])
   })
 
+  test('set keeps the fields that only the engine writes, unless it is given them', (t) => {
+    const records = store(world(t))
+    const engines = { owner: null, pid: 7, cliTotals: { tokens: 1 }, pending: [{ uuid: 'u' }], newSessionId: 'n' }
+    records.set('a', { name: 'a', tags: ['x'], ...engines })
+    records.set('a', { name: 'a', pid: 8 })
+    const { lastSaved, ...record } = records.get('a')
+    assert.ok(lastSaved)
+    assert.deepEqual(record, { name: 'a', ...engines, pid: 8 })
+  })
+
   test('set replaces the whole record and keeps its place', (t) => {
     const records = store(world(t))
     for (const name of ['a', 'b', 'c']) records.set(name, oldRecord(name))

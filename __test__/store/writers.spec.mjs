@@ -14,6 +14,28 @@ import { isAlive, until } from '../support/sessions.mjs'
 const SEVERAL = { concurrency: 2 }
 
 describe('several writers', SEVERAL, () => {
+  test('a record that one program sets keeps what another one writes for the engine at that moment', async (t) => {
+    const w = hostWorld(t)
+    const host = w.host(async ({ clearctx, dataDir, heard, say }) => {
+      const records = new (clearctx().Store)(dataDir)
+      say('ready')
+      let over = false
+      heard().then(() => (over = true))
+      for (let round = 0; !over; round += 1) {
+        records.set('a', { name: 'a', status: 'stopped', round })
+        await new Promise(setImmediate)
+      }
+    })
+    await host.said()
+    const records = new Store(w.dataDir)
+    for (let tokens = 1; tokens <= 500; tokens += 1) {
+      records.set('a', { name: 'a', status: 'stopped', cliTotals: { tokens } })
+      assert.deepEqual(records.get('a').cliTotals, { tokens })
+    }
+    host.tell('end')
+    await host.finished()
+  })
+
   test('eight programs that write at once lose nothing', async (t) => {
     const w = hostWorld(t)
     const hosts = Array.from({ length: 8 }, (_, number) =>

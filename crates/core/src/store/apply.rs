@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::change::{Applied, Change};
+use super::change::{Applied, Change, ENGINE_FIELDS};
 use super::contents::{Contents, Undo};
 use super::line::Step;
 use super::object::{Key, write_string};
@@ -103,6 +103,7 @@ impl<'a> Run<'a> {
                 record,
                 only_if_free,
             } => self.put(name, record, *only_if_free),
+            Change::Set { name, record } => Ok(self.set(name, record)),
             Change::Merge {
                 name,
                 fields,
@@ -166,17 +167,33 @@ impl<'a> Run<'a> {
                 status,
             });
         }
+        Ok(self.replace(name, record.clone(), previous))
+    }
+
+    fn set(&mut self, name: &str, record: &Record) -> Applied {
+        let previous = self.contents.get(name).map(|stored| Arc::clone(&stored.head));
         let mut record = record.clone();
+        for field in ENGINE_FIELDS {
+            if record.get_raw(field).is_none()
+                && let Some(kept) = previous.as_ref().and_then(|previous| previous.get_raw(field))
+            {
+                record.set_text(field, kept);
+            }
+        }
+        self.replace(name, record, previous)
+    }
+
+    fn replace(&mut self, name: &str, mut record: Record, previous: Option<Arc<Record>>) -> Applied {
         record.set("lastSaved", &self.now);
         let mut members = member("put", name);
         members.push_str(",\"record\":");
         record.write_json(&mut members);
         self.step(&members);
-        Ok(Applied {
+        Applied {
             changed: true,
             previous,
             removed: 0,
-        })
+        }
     }
 
     fn merge(&mut self, name: &str, fields: &Record, token: Option<&str>, create: bool) -> Applied {

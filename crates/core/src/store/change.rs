@@ -8,7 +8,11 @@ use serde_json::value::RawValue;
 use super::entries::Entries;
 use super::record::Record;
 
-/// One change of the store. `Put`, `Merge` and `Turn` stamp the record's `lastSaved`.
+/// Fields of a record that only the engine writes. A record that a caller sets without them keeps them: it would lose
+/// its session otherwise.
+pub(super) const ENGINE_FIELDS: [&str; 5] = ["owner", "pid", "cliTotals", "pending", "newSessionId"];
+
+/// One change of the store. `Put`, `Set`, `Merge` and `Turn` stamp the record's `lastSaved`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Change {
@@ -21,6 +25,13 @@ pub enum Change {
         /// Refused with `ERR_SESSION_EXISTS` unless there is no record, or one that reads as `stopped`,
         /// `killed` or `failed`.
         only_if_free: bool,
+    },
+    /// Replaces a record by what a caller gave: keeps the fields that only the engine writes, where `record` has none.
+    Set {
+        /// Name of the session.
+        name: String,
+        /// The record.
+        record: Record,
     },
     /// Sets fields of a record and keeps the others.
     Merge {
@@ -77,7 +88,7 @@ pub enum Change {
 pub struct Applied {
     /// Whether anything changed.
     pub changed: bool,
-    /// For `Put` and `Delete`: the record as it was stored before.
+    /// For `Put`, `Set` and `Delete`: the record as it was stored before.
     pub previous: Option<Arc<Record>>,
     /// For `Delete`, `DeleteMany` and `Prune`: how many names are gone.
     pub removed: usize,
@@ -98,7 +109,7 @@ impl Change {
     /// About how many bytes the change occupies.
     pub(super) fn weight(&self) -> usize {
         let data = match self {
-            Self::Put { name, record, .. } => name.len() + record.weight(),
+            Self::Put { name, record, .. } | Self::Set { name, record } => name.len() + record.weight(),
             Self::Merge { name, fields, .. } | Self::Note { name, fields, .. } => {
                 name.len() + fields.weight()
             }
