@@ -839,6 +839,7 @@ export type ErrorCode = ClearctxError['code']
  */
 export type ClearctxError =
   | PlainError
+  | StartError
   | InvalidArgTypeError
   | InvalidArgValueError
   | ForkFailedError
@@ -856,12 +857,16 @@ export interface PlainError extends Error {
     | 'ERR_SESSION_NOT_FOUND'
     | 'ERR_NO_SESSION_ID'
     | 'ERR_NOT_RESENT'
-    | 'ERR_CLI_NOT_FOUND'
-    | 'ERR_WORKDIR'
-    | 'ERR_START_FAILED'
     | 'ERR_SESSION_STOPPED'
     | 'ERR_SESSION_KILLED'
     | 'ERR_INTERNAL'
+}
+
+/** A session's process could not be started. */
+export interface StartError extends Error {
+  code: 'ERR_CLI_NOT_FOUND' | 'ERR_WORKDIR' | 'ERR_START_FAILED'
+  /** What the system said, where that is the cause: `EMFILE`, `EACCES`. */
+  cause?: SystemError
 }
 
 /** An argument of a wrong type. */
@@ -919,9 +924,19 @@ export interface EngineNotLoadedError extends Error {
   package: string | null
 }
 
+/** What the operating system said, in the style of Node's own errors. */
+export interface SystemError extends Error {
+  /** Its name, for instance `ENOSPC`; absent for an error that no call of the system gave. */
+  code?: string
+  /** Its number, negative; not on Windows. */
+  errno?: number
+}
+
 /** The store could not be read or written. */
 export interface StoreError extends Error {
   code: 'ERR_STORE'
+  /** What the system said, where that is the cause: tells `ENOSPC` from `EACCES`. */
+  cause?: SystemError
   /** File or directory concerned. */
   path: string
   /** Process that holds the lock, where that is the cause. */

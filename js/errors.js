@@ -15,7 +15,17 @@ const classes = { Error, TypeError, RangeError }
 function decodeError(envelope) {
   const parts = typeof envelope === 'string' ? JSON.parse(envelope) : envelope
   const ErrorClass = classes[parts.class] ?? Error
-  return Object.assign(new ErrorClass(parts.message), { code: parts.code }, parts.data)
+  const { cause, ...data } = parts.data
+  return Object.assign(
+    new ErrorClass(parts.message, cause && { cause: systemError(cause) }),
+    { code: parts.code },
+    data,
+  )
+}
+
+/** What the system said, with `code` and `errno` as Node's own errors have them. */
+function systemError({ message, ...data }) {
+  return Object.assign(new Error(message), data)
 }
 
 /**

@@ -39,7 +39,7 @@ async function program({ manager, say, heard }) {
       const value = await calls[call](args)
       say({ text: value?.text ?? value?.response?.text ?? null })
     } catch (error) {
-      say({ code: error.code, message: error.message })
+      say({ code: error.code, message: error.message, cause: { ...error.cause } })
     }
   }
   await m.close()
@@ -69,6 +69,7 @@ test(
     const refused = await ask('spawn', 'b')
     assert.equal(refused.code, 'ERR_START_FAILED')
     assert.match(refused.message, /Too many open files/)
+    assert.deepEqual(refused.cause, { code: 'EMFILE', errno: -24 })
     assert.equal((await ask('fork', 'c')).code, 'ERR_FORK_FAILED')
     limit(host.pid, 'nofile', openFiles(host.pid))
     const answer = await ask('send', 'a', { message: 'again' })
@@ -133,6 +134,7 @@ test(
     const refused = await ask('spawn', 'b')
     assert.equal(refused.code, 'ERR_START_FAILED')
     assert.match(refused.message, /Resource temporarily unavailable/)
+    assert.deepEqual(refused.cause, { code: 'EAGAIN', errno: -11 })
     assert.equal((await ask('fork', 'c')).code, 'ERR_FORK_FAILED')
     assert.equal((await ask('send', 'a', { message: 'again' })).text, 'echo(4): again')
     assert.deepEqual(await ask('kill', 'k'), { text: null })

@@ -150,8 +150,8 @@ describe('failures', SEVERAL, () => {
       const attempt = async (call) => {
         try {
           outcomes.push(await call())
-        } catch ({ name, code, path }) {
-          outcomes.push({ name, code, path })
+        } catch ({ name, code, path, cause }) {
+          outcomes.push({ name, code, path, cause: { ...cause } })
         }
       }
       await attempt(() => mgr.store.set('b', { name: 'b' }))
@@ -169,6 +169,7 @@ describe('failures', SEVERAL, () => {
     assert.equal(status, 'stopped')
     for (const outcome of outcomes) {
       assert.deepEqual([outcome?.name, outcome?.code], ['Error', 'ERR_STORE'], JSON.stringify(outcomes))
+      assert.deepEqual(outcome.cause, { code: 'EACCES', errno: -13 })
       assert.ok(outcome.path.startsWith(w.dataDir), outcome.path)
     }
     assert.equal(count, 1)
@@ -193,8 +194,8 @@ describe('failures', SEVERAL, () => {
       const attempt = (call) => {
         try {
           return call() ?? 'done'
-        } catch ({ code, path, message }) {
-          return { code, path, message }
+        } catch ({ code, path, message, cause }) {
+          return { code, path, message, cause: { ...cause, isError: cause instanceof Error } }
         }
       }
       say(attempt(() => records.set('b', { name: 'b', status: 'stopped', long: 'y'.repeat(50_000) })))
@@ -214,6 +215,7 @@ describe('failures', SEVERAL, () => {
     host.tell('go')
     const error = await host.said()
     assert.equal(error.code, 'ERR_STORE', JSON.stringify(error))
+    assert.deepEqual(error.cause, { code: 'EFBIG', errno: -27, isError: true })
     assert.ok(error.path.startsWith(w.dataDir))
     assert.deepEqual(await host.said(), [1000, 'done', 1], 'what was stored is there, what failed is not')
     assert.equal(store(w).get('a').long.length, 1000)

@@ -3,8 +3,14 @@
 //! Messages that clearctx 3.0.0 had are kept letter for letter: callers match on them.
 //! `docs/errors.md` lists every code. Conversion to a JavaScript error happens in `node::error`.
 
+mod system;
+
+pub use system::SystemError;
+
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value};
+use std::io;
+use std::path::Path;
 
 /// What every fallible function of the crate returns.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -87,6 +93,9 @@ pub enum Error {
         program: String,
         /// What was looked for and what was found.
         reason: String,
+        /// What the system said, where it was asked.
+        #[source]
+        source: Option<SystemError>,
     },
     /// The working directory is not a directory.
     #[error("Working directory \"{path}\" {reason}")]
@@ -95,6 +104,9 @@ pub enum Error {
         path: String,
         /// "does not exist", "is not a directory", ...
         reason: String,
+        /// What the system said, where it was asked.
+        #[source]
+        source: Option<SystemError>,
     },
     /// The CLI reported an error before it started a turn, or the process could not be created.
     #[error("Session \"{name}\" failed to start: {reason}")]
@@ -103,6 +115,9 @@ pub enum Error {
         name: String,
         /// The CLI's or the system's words.
         reason: String,
+        /// What the system said, where that is the cause.
+        #[source]
+        source: Option<SystemError>,
     },
     /// The CLI's process ended while a message waited for its result.
     #[error("Session \"{name}\" ended before it answered: {}", describe_exit(*exit_code, signal.as_deref(), stderr))]
@@ -165,6 +180,9 @@ pub enum Error {
         reason: String,
         /// Process that holds the lock, where that is the cause.
         holder_pid: Option<u32>,
+        /// What the system said, where that is the cause.
+        #[source]
+        source: Option<SystemError>,
     },
     /// An argument has the wrong type.
     #[error("The {argument} argument must be {expected}. Received {received}")]
@@ -207,6 +225,40 @@ impl Serialize for Error {
 }
 
 impl Error {
+    /// A file operation of the store that failed. `what` says which: `cannot write`.
+    #[must_use]
+    pub fn store(path: &Path, what: &str, error: io::Error) -> Self {
+        Self::Store {
+            path: path.display().to_string(),
+            reason: format!("{what}: {error}"),
+            holder_pid: None,
+            source: Some(error.into()),
+        }
+    }
+
+    /// A session whose process could not be started because the system refused something. `what` says what, and ends with
+    /// `: `, or is empty.
+    #[must_use]
+    pub fn start_failed(name: &str, what: &str, error: io::Error) -> Self {
+        Self::StartFailed {
+            name: name.to_owned(),
+            reason: format!("{what}{error}"),
+            source: Some(error.into()),
+        }
+    }
+
+    /// What the system said, where that is the cause.
+    #[must_use]
+    pub fn system(&self) -> Option<&SystemError> {
+        match self {
+            Self::Store { source, .. }
+            | Self::StartFailed { source, .. }
+            | Self::CliNotFound { source, .. }
+            | Self::WorkDir { source, .. } => source.as_ref(),
+            _ => None,
+        }
+    }
+
     /// The stable code: part of the public contract, never changes its meaning.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -279,6 +331,7 @@ impl Error {
             }
             _ => {}
         }
+        insert_some(&mut data, "cause", self.system().map(SystemError::to_json));
         data
     }
 }

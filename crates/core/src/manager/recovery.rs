@@ -222,11 +222,7 @@ fn fates(path: Option<&PathBuf>, pending: &[Pending]) -> Result<Vec<Fate>> {
         return Ok(vec![Fate::Unsent; pending.len()]);
     };
     let uuids: Vec<&str> = pending.iter().map(|message| message.uuid.as_str()).collect();
-    transcript::fates(path, &uuids).map_err(|error| Error::Store {
-        path: path.display().to_string(),
-        reason: format!("cannot read the transcript: {error}"),
-        holder_pid: None,
-    })
+    transcript::fates(path, &uuids).map_err(|error| Error::store(path, "cannot read the transcript", error))
 }
 
 /// What became of the message, but for the answer.

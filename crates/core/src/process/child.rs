@@ -91,8 +91,8 @@ impl Launch {
     pub fn start(&self) -> Result<Started> {
         // From here on the process is owned: an error below drops it, which ends it.
         let process = self.spawn(Stdio::piped())?;
-        let (stdin, stdout, stderr) = process.pipes().map_err(|error| self.failed(&error))?;
-        let stdout = stdout.ok_or_else(|| self.failed(&missing_pipe()))?;
+        let (stdin, stdout, stderr) = process.pipes().map_err(|error| self.failed(error))?;
+        let stdout = stdout.ok_or_else(|| self.failed(missing_pipe()))?;
         Ok(Started {
             process,
             stdin: Arc::new(stdin),
@@ -107,7 +107,7 @@ impl Launch {
     /// As [`Launch::start`].
     pub fn start_into(&self, output: File) -> Result<(Arc<Process>, InputPipe, ReadPipe)> {
         let process = self.spawn(output.into())?;
-        let (stdin, _, stderr) = process.pipes().map_err(|error| self.failed(&error))?;
+        let (stdin, _, stderr) = process.pipes().map_err(|error| self.failed(error))?;
         Ok((process, stdin, stderr))
     }
 
@@ -128,7 +128,7 @@ impl Launch {
         std::os::windows::process::CommandExt::creation_flags(&mut command, NO_WINDOW);
         // Before the process is there: this host may end right after it has started it.
         let guard = Guard::new(&self.instance);
-        let child = command.spawn().map_err(|error| self.describe(&error))?;
+        let child = command.spawn().map_err(|error| self.describe(error))?;
         Ok(Arc::new(Process::new(child, self.instance.clone(), guard)))
     }
 
@@ -147,25 +147,23 @@ impl Launch {
         command
     }
 
-    fn describe(&self, error: &io::Error) -> Error {
-        let not_found = |reason: &str| Error::CliNotFound {
+    fn describe(&self, error: io::Error) -> Error {
+        let reason = match error.kind() {
+            io::ErrorKind::NotFound => {
+                "the file exists, but its interpreter or the C library it was built for does not"
+            }
+            io::ErrorKind::PermissionDenied => "permission denied",
+            _ => return self.failed(error),
+        };
+        Error::CliNotFound {
             program: self.program.display().to_string(),
             reason: reason.to_owned(),
-        };
-        match error.kind() {
-            io::ErrorKind::NotFound => {
-                not_found("the file exists, but its interpreter or the C library it was built for does not")
-            }
-            io::ErrorKind::PermissionDenied => not_found("permission denied"),
-            _ => self.failed(error),
+            source: Some(error.into()),
         }
     }
 
-    fn failed(&self, error: &io::Error) -> Error {
-        Error::StartFailed {
-            name: self.name.clone(),
-            reason: error.to_string(),
-        }
+    fn failed(&self, error: io::Error) -> Error {
+        Error::start_failed(&self.name, "", error)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::options::{Host, RunOptions, variable_name};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Program when neither an option nor the environment names one.
@@ -27,9 +28,10 @@ pub fn locate(run: &RunOptions, host: &Host) -> Result<PathBuf> {
         .clone()
         .or_else(from_host)
         .unwrap_or_else(|| DEFAULT_PROGRAM.to_owned());
-    let not_found = |reason: String| Error::CliNotFound {
+    let not_found = |reason: String, source: Option<io::Error>| Error::CliNotFound {
         program: program.clone(),
         reason,
+        source: source.map(Into::into),
     };
     let own_path = run.env.iter().rfind(|(name, _)| variable_name(name) == "PATH");
     let path = match own_path {
@@ -38,22 +40,24 @@ pub fn locate(run: &RunOptions, host: &Host) -> Result<PathBuf> {
     };
     let is_path = Path::new(&program).components().count() > 1;
     if is_path {
-        check_file(&Path::new(&host.cwd).join(&program)).map_err(not_found)
+        let checked = check_file(&Path::new(&host.cwd).join(&program));
+        checked.map_err(|(reason, source)| not_found(reason, source))
     } else {
         which::which_in(&program, path.as_deref(), &host.cwd).map_err(|_| {
-            not_found(format!(
-                "not found on PATH ({})",
-                path.as_deref().unwrap_or("not set")
-            ))
+            let path = path.as_deref().unwrap_or("not set");
+            not_found(format!("not found on PATH ({path})"), None)
         })
     }
 }
 
-fn check_file(path: &Path) -> std::result::Result<PathBuf, String> {
+/// Why the file cannot be run, and what the system said.
+type NotRunnable = (String, Option<io::Error>);
+
+fn check_file(path: &Path) -> std::result::Result<PathBuf, NotRunnable> {
     match std::fs::metadata(path) {
-        Err(error) => with_extension(path).ok_or_else(|| error.to_string()),
-        Ok(found) if found.is_dir() => Err("is a directory".to_owned()),
-        Ok(_) => executable(path).ok_or_else(|| "is not executable".to_owned()),
+        Err(error) => with_extension(path).ok_or_else(|| (error.to_string(), Some(error))),
+        Ok(found) if found.is_dir() => Err(("is a directory".to_owned(), None)),
+        Ok(_) => executable(path).ok_or_else(|| ("is not executable".to_owned(), None)),
     }
 }
 
@@ -79,16 +83,17 @@ fn executable(path: &Path) -> Option<PathBuf> {
 /// # Errors
 /// `ERR_WORKDIR`.
 pub fn check_work_dir(path: &str, host: &Host) -> Result<PathBuf> {
-    let error = |reason: &str| Error::WorkDir {
+    let error = |reason: &str, cause: Option<io::Error>| Error::WorkDir {
         path: path.to_owned(),
         reason: reason.to_owned(),
+        source: cause.map(Into::into),
     };
     let full = Path::new(&host.cwd).join(path);
     match std::fs::metadata(&full) {
         Ok(found) if found.is_dir() => Ok(full),
-        Ok(_) => Err(error("is not a directory")),
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Err(error("does not exist")),
-        Err(cause) => Err(error(&format!("cannot be used: {cause}"))),
+        Ok(_) => Err(error("is not a directory", None)),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Err(error("does not exist", Some(cause))),
+        Err(cause) => Err(error(&format!("cannot be used: {cause}"), Some(cause))),
     }
 }
 

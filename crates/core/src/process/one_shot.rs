@@ -8,7 +8,7 @@ use super::{keeper, kill_tree};
 use crate::error::{Error, Result};
 use crate::limits;
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{Read, Seek};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -68,10 +68,7 @@ pub async fn run(
     timeout: Duration,
     cancel: &Cancel,
 ) -> Result<Output> {
-    let failed = |error: io::Error| Error::StartFailed {
-        name: launch.name.clone(),
-        reason: format!("cannot make a file for the output: {error}"),
-    };
+    let failed = |error| Error::start_failed(&launch.name, "cannot make a file for the output: ", error);
     let output = tempfile::tempfile().map_err(failed)?;
     // It has something to do from its first moment.
     keeper::ready().await;

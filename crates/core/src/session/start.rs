@@ -176,10 +176,8 @@ pub(crate) fn prompt_file(options: &SessionOptions) -> Result<Option<NamedTempFi
         file.write_all(options.system_prompt.as_bytes())?;
         Ok(file)
     };
+    let what = "cannot write the system prompt to a file: ";
     write()
         .map(Some)
-        .map_err(|error: std::io::Error| Error::StartFailed {
-            name: options.name.clone(),
-            reason: format!("cannot write the system prompt to a file: {error}"),
-        })
+        .map_err(|error| Error::start_failed(&options.name, what, error))
 }

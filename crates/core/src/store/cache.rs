@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::contents::{Contents, Undo};
-use super::file::{SessionsFile, Stamp, store_error};
+use super::file::{SessionsFile, Stamp};
 use super::files::Files;
 use super::journal::Journal;
 use super::line::{self, Line, Mark, Step};
 use super::print::Print;
 use super::source::{Place, Source};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::limits;
 
 /// How often reading starts again because files were replaced meanwhile.
@@ -201,7 +201,7 @@ impl Cache {
     /// Reads what is new in the journal.
     fn follow(&mut self, dir: &Path) -> Result<Followed> {
         self.follow_io(&journal_path(dir))
-            .map_err(|error| store_error(&journal_path(dir), "cannot read", &error))
+            .map_err(|error| Error::store(&journal_path(dir), "cannot read", error))
     }
 
     fn follow_io(&mut self, path: &Path) -> std::io::Result<Followed> {

@@ -103,12 +103,12 @@ impl SessionsFile {
     /// The current version's stamp, `None` if there is no file.
     pub(super) fn stamp(&self) -> Result<Option<Stamp>> {
         let stamp = retry_sharing(|| fs::metadata(&self.path)).and_then(|metadata| Stamp::of(&metadata));
-        absent_is_none(stamp).map_err(|error| store_error(&self.path, "cannot read", &error))
+        absent_is_none(stamp).map_err(|error| Error::store(&self.path, "cannot read", error))
     }
 
     /// Reads the current version, `None` if there is no file.
     pub(super) fn read(&self) -> Result<Option<Version>> {
-        absent_is_none(self.read_settled()).map_err(|error| store_error(&self.path, "cannot read", &error))
+        absent_is_none(self.read_settled()).map_err(|error| Error::store(&self.path, "cannot read", error))
     }
 
     fn read_settled(&self) -> io::Result<Version> {
@@ -146,7 +146,7 @@ impl SessionsFile {
             let aside = free_name(&target);
             fs::rename(&target, &aside).map(|()| aside)
         });
-        moved.map_err(|error| store_error(&self.path, "is not valid JSON and cannot be moved aside", &error))
+        moved.map_err(|error| Error::store(&self.path, "is not valid JSON and cannot be moved aside", error))
     }
 
     /// The error for a file that is not a JSON object.
@@ -156,6 +156,7 @@ impl SessionsFile {
             path: self.path.display().to_string(),
             reason,
             holder_pid: None,
+            source: None,
         }
     }
 
@@ -225,15 +226,6 @@ fn file_name(path: &Path) -> String {
 
 pub(super) fn parent_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("."))
-}
-
-/// The error of a file operation.
-pub(super) fn store_error(path: &Path, what: &str, error: &io::Error) -> Error {
-    Error::Store {
-        path: path.display().to_string(),
-        reason: format!("{what}: {error}"),
-        holder_pid: None,
-    }
 }
 
 fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {

@@ -10,14 +10,13 @@ use std::time::{Duration, Instant};
 use super::cache::{Cache, journal_path};
 use super::contents::Contents;
 use super::draft::Finished;
-use super::file::store_error;
 use super::fold::{self, Ranges};
 use super::line::Mark;
 use super::lock::{self, StoreLock};
 use super::print::Print;
 use super::shared::Shared;
 use super::warning::Warning;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::limits;
 
 /// Pause before another look whether another process has folded.
@@ -155,7 +154,7 @@ impl Shared {
         };
         cache
             .announce(&mark, &*self.files)
-            .map_err(|error| store_error(&journal_path(&self.dir), "cannot write", &error))?;
+            .map_err(|error| Error::store(&journal_path(&self.dir), "cannot write", error))?;
         cache.adopted(mark);
         Ok(())
     }
@@ -175,7 +174,7 @@ impl Shared {
         announce: impl FnOnce((&mut Cache, &Mark)) -> io::Result<()>,
         reload: bool,
     ) -> Result<()> {
-        let cannot_write = |error: io::Error| store_error(self.file.path(), "cannot write", &error);
+        let cannot_write = |error: io::Error| Error::store(self.file.path(), "cannot write", error);
         let (ranges, mut finished) = self.draft(&cache.contents).map_err(cannot_write)?;
         let mark = Mark {
             upto: cache.seq(),
@@ -202,14 +201,14 @@ impl Shared {
     /// Writes the file without the lock, which only the rename needs.
     fn fold_beside(&self) -> Result<Folded> {
         let _folding = self.folding.lock();
-        let cannot_lock = |error: io::Error| store_error(&self.dir.join("hosts"), "cannot lock", &error);
+        let cannot_lock = |error: io::Error| Error::store(&self.dir.join("hosts"), "cannot lock", error);
         let Some(_only) = lock::try_folding(&self.dir).map_err(cannot_lock)? else {
             return Ok(Folded::Elsewhere);
         };
         let Some(mut snapshot) = Snapshot::of(&*self.current()?) else {
             return Ok(Folded::Done);
         };
-        let cannot_write = |error: io::Error| store_error(self.file.path(), "cannot write", &error);
+        let cannot_write = |error: io::Error| Error::store(self.file.path(), "cannot write", error);
         let (ranges, mut finished) = self.draft(&snapshot.contents).map_err(cannot_write)?;
         let _passage = self.gate.lock();
         let lock = self.lock(Instant::now() + limits::STORE_LOCK_WAIT)?;

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use super::age;
 use super::cache::{Cache, Freshness, is_exact, journal_path};
 use super::contents::{Contents, Entry, Stored};
-use super::file::{SessionsFile, Version, store_error};
+use super::file::{SessionsFile, Version};
 use super::journal::Journal;
 use super::line::{self, Line, Mark, Step};
 use super::object::Key;
@@ -20,7 +20,7 @@ use super::print::Print;
 use super::scan::Text;
 use super::source::Place;
 use super::view;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::limits;
 
 /// Pause before a file is read again that may be half written.
@@ -30,7 +30,7 @@ impl Cache {
     /// Reads both files anew.
     pub(super) fn reload(&mut self, dir: &Path, file: &SessionsFile) -> Result<Freshness> {
         let path = journal_path(dir);
-        let cannot_read = |error: io::Error| store_error(&path, "cannot read", &error);
+        let cannot_read = |error: io::Error| Error::store(&path, "cannot read", error);
         loop {
             let now = SystemTime::now();
             let journal = Journal::open(&path).map_err(cannot_read)?;

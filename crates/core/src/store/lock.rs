@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::file::store_error;
 use super::files::Files;
 use crate::error::{Error, Result};
 use crate::fs::locked_file::{self, Attempt, LockedFile};
@@ -54,7 +53,7 @@ impl LockFile {
         match self.poll(deadline, files) {
             Ok(Some(lock)) => Ok(lock),
             Ok(None) => Err(self.busy()),
-            Err(error) => Err(store_error(&self.path, "cannot lock", &error)),
+            Err(error) => Err(Error::store(&self.path, "cannot lock", error)),
         }
     }
 
@@ -137,6 +136,7 @@ impl LockFile {
             path: self.path.display().to_string(),
             reason: format!("locked by {holder}"),
             holder_pid,
+            source: None,
         }
     }
 }

@@ -13,9 +13,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::file::store_error;
 use super::record::Record;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fs::conversation_lock;
 use crate::fs::locked_file::{self, LockedFile};
 use crate::limits;
@@ -140,7 +139,7 @@ pub(super) fn this_host(dir: &Path) -> Result<String> {
     let path = instance_lock(dir, &id);
     if !path.exists() {
         let locked =
-            LockedFile::create(&path).map_err(|error| store_error(&path, "cannot create", &error))?;
+            LockedFile::create(&path).map_err(|error| Error::store(&path, "cannot create", error))?;
         hosts.insert(
             dir.to_owned(),
             Host {

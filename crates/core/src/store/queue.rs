@@ -279,6 +279,7 @@ mod tests {
             path: String::new(),
             reason: "full".to_owned(),
             holder_pid: None,
+            source: None,
         }
     }
 

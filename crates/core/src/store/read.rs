@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use super::contents::{Entry, INTERACTIONS, Stored};
 use super::entries;
-use super::file::store_error;
 use super::object::Key;
 use super::owner::{OwnerState, Ownership, StoredOwner};
 use super::record::Record;
 use super::source::History;
 use super::{Store, view};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How often a read is repeated because another program wrote `sessions.json` in place meanwhile.
 const TRIES: usize = 5;
@@ -59,7 +58,7 @@ impl Histories {
         let Some(history) = self.list.get(index) else {
             return Ok("[]".to_owned());
         };
-        history.text().map_err(|error| self.store.cannot_read(&error))
+        history.text().map_err(|error| self.store.cannot_read(error))
     }
 }
 
@@ -240,11 +239,11 @@ impl Store {
             }
             self.shared.cache().invalidate();
         }
-        read()?.map_err(|error| self.cannot_read(&error))
+        read()?.map_err(|error| self.cannot_read(error))
     }
 
-    fn cannot_read(&self, error: &io::Error) -> crate::error::Error {
-        store_error(self.sessions_file(), "cannot read", error)
+    fn cannot_read(&self, error: io::Error) -> Error {
+        Error::store(self.sessions_file(), "cannot read", error)
     }
 }
 

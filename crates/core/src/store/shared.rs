@@ -16,7 +16,7 @@ use std::time::Instant;
 use super::apply::{Run, Written};
 use super::cache::{Cache, Freshness, journal_path};
 use super::change::{Applied, Change};
-use super::file::{self, SessionsFile, store_error};
+use super::file::{self, SessionsFile};
 use super::files::Files;
 use super::folding::Plan;
 use super::journal::Journal;
@@ -77,7 +77,7 @@ impl Shared {
     /// The one state of this directory, which is created if it does not exist.
     pub(super) fn open(dir: &Path, options: &Options) -> Result<Arc<Self>> {
         let canonical = create_dir(dir).and_then(|()| fs::canonicalize(dir));
-        let dir = canonical.map_err(|error| store_error(dir, "cannot create", &error))?;
+        let dir = canonical.map_err(|error| Error::store(dir, "cannot create", error))?;
         let mut open = OPEN.lock();
         if let Some(shared) = open.get(&dir).and_then(Weak::upgrade) {
             shared.set(options);
@@ -284,7 +284,7 @@ impl Shared {
         }
         if let Err(error) = cache.append(&written.lines, written.seq, &*self.files) {
             cache.undo(written.undo);
-            return Err(store_error(&journal_path(&self.dir), "cannot write", &error));
+            return Err(Error::store(&journal_path(&self.dir), "cannot write", error));
         }
         if self.is_durable() {
             self.queue().unsynced = true;
@@ -317,7 +317,7 @@ impl Shared {
     /// Makes the journal ready to be appended to.
     fn prepare(&self, lock: &StoreLock<'_>, cache: &mut Cache) -> Result<()> {
         let path = journal_path(&self.dir);
-        let cannot_write = |error: io::Error| store_error(&path, "cannot write", &error);
+        let cannot_write = |error: io::Error| Error::store(&path, "cannot write", error);
         let journal = match cache.journal.take() {
             Some(journal) => journal,
             None => self.begin(cache)?,
@@ -340,7 +340,7 @@ impl Shared {
         }
         let path = journal_path(&self.dir);
         Journal::create(&path, cache.print(), &*self.files)
-            .map_err(|error| store_error(&path, "cannot write", &error))
+            .map_err(|error| Error::store(&path, "cannot write", error))
     }
 
     /// Copies lines that are none to a file of their own. They stay in the journal until it is replaced.
@@ -405,7 +405,7 @@ impl Shared {
         };
         synced.map_err(|error| {
             self.queue().unsynced = true;
-            store_error(&journal_path(&self.dir), "cannot sync", &error)
+            Error::store(&journal_path(&self.dir), "cannot sync", error)
         })
     }
 

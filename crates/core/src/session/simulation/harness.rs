@@ -349,6 +349,7 @@ impl Harness {
                 path: String::new(),
                 reason: "full".into(),
                 holder_pid: None,
+                source: None,
             }));
         } else {
             stored(Ok(()));
@@ -360,7 +361,8 @@ impl Harness {
             self.model.end("ERR_START_FAILED");
             let name = String::from("a");
             let reason = String::from("a test");
-            self.apply(|state| state.failed_to_start(&Error::StartFailed { name, reason }));
+            let source = None;
+            self.apply(|state| state.failed_to_start(&Error::StartFailed { name, reason, source }));
         } else {
             self.model.phase = Phase::Running;
             self.apply(|state| state.started().expect("nothing has ended it"));

@@ -95,6 +95,7 @@ impl State {
         let error = Error::StartFailed {
             name: self.options.name.clone(),
             reason: result.error_words(),
+            source: None,
         };
         let asked =
             self.phase == Phase::Ending(Status::Stopped) || self.phase == Phase::Ending(Status::Killed);
