@@ -139,8 +139,8 @@ export declare class NativeStore {
   delete(name: string): boolean
   /** All records, their interactions to be read later. */
   list(): NativeRecords
-  /** Brings `sessions.json` up to date, unless it is bigger than this. */
-  settle(mostBytes: number): void
+  /** Brings `sessions.json` up to date, unless it is so big that this would hold up the caller. */
+  checkpoint(): void
   /** Removes old records, never those of `live`; how many. */
   cleanup(days: number, live: Array<string>): number
   /** Writes everything that waits; the number of the outcome to come. */

@@ -4,7 +4,7 @@ const { NativeManager } = require('./engine')
 const check = require('./arguments')
 const { call, decodeError, sessionError, valueError } = require('./errors')
 const { callerEnv, environment, outcome } = require('./environment')
-const { Store, nativeOf, removeOld, settle, storeCall } = require('./store')
+const { Store, checkpoint, nativeOf, removeOld, storeCall } = require('./store')
 const { DEFAULT_TIMEOUT_MS, internals, newSession, persist } = require('./stream-session')
 
 /** Many sessions by name, with their records. */
@@ -117,7 +117,7 @@ class SessionManager {
       }
     }
     try {
-      settle(this.store)
+      checkpoint(this.store)
     } catch (error) {
       failure ??= error
     }

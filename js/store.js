@@ -11,9 +11,6 @@ const { environment, outcome } = require('./environment')
 /** @type {WeakMap<Store, NativeStore>} */
 const natives = new WeakMap()
 
-/** Size up to which `stopAll` brings `sessions.json` up to date, in bytes. */
-const STOP_ALL_BYTES = 16 * 1024 * 1024
-
 /** Records of one data directory, by name. */
 class Store {
   constructor(dataDir, options) {
@@ -96,8 +93,8 @@ function removeOld(store, days, keep) {
 }
 
 /** Brings `sessions.json` up to date, unless it is so big that this would take time. */
-function settle(store) {
-  storeCall(store, (native) => native.settle(STOP_ALL_BYTES))
+function checkpoint(store) {
+  storeCall(store, (native) => native.checkpoint())
 }
 
 /** Records, each history of which is read at the first access, as it was when the records were. */
@@ -129,4 +126,4 @@ function toJson(value, argument) {
   }
 }
 
-module.exports = { Store, nativeOf, removeOld, settle, storeCall }
+module.exports = { Store, checkpoint, nativeOf, removeOld, storeCall }

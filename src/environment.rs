@@ -166,7 +166,7 @@ impl EnvironmentQueue {
     fn write_stores(&self) {
         for store in self.stores.lock().iter() {
             // There is nobody left to tell of an error.
-            let _ = store.settle(u64::MAX);
+            let _ = store.checkpoint_now(u64::MAX);
         }
     }
 

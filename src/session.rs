@@ -5,7 +5,7 @@ use crate::error::{envelope, read, throw};
 use crate::manager::from_number;
 use clearctx_core::error::Error;
 use clearctx_core::manager::starting::{Managed, Resent};
-use clearctx_core::options::{Host as CallerEnv, SessionOptions, milliseconds, variable_name};
+use clearctx_core::options::{CallerEnv, SessionOptions, milliseconds, variable_name};
 use clearctx_core::runtime;
 use clearctx_core::session::effect::{Message, Subscriptions};
 use clearctx_core::session::handle::Session;

@@ -4,6 +4,7 @@ use crate::environment::{EnvironmentQueue, NativeEnvironment};
 use crate::error::{read, throw, unreadable};
 use clearctx_core::api::{Notice, to_raw};
 use clearctx_core::error::Error;
+use clearctx_core::limits;
 use clearctx_core::runtime;
 use clearctx_core::store::{Change, Durability, Entries, Heads, Histories, Options, Record, Store};
 use napi::Result;
@@ -81,15 +82,10 @@ impl NativeStore {
         done(self.store.list_later()).map(NativeRecords::from)
     }
 
-    /// Brings `sessions.json` up to date, unless it is bigger than this.
+    /// Brings `sessions.json` up to date, unless it is so big that this would hold up the caller.
     #[napi(catch_unwind)]
-    pub fn settle(&self, most_bytes: f64) -> Result<()> {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "the cast saturates"
-        )]
-        done(self.store.settle(most_bytes as u64))
+    pub fn checkpoint(&self) -> Result<()> {
+        done(self.store.checkpoint_now(limits::STORE_MEDIUM_BYTES))
     }
 
     /// Removes old records, never those of `live`; how many.

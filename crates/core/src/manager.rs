@@ -15,7 +15,7 @@ pub mod starting;
 
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::options::{RunOptions, SavedTotals, SessionOptions};
+use crate::options::{self, RunOptions, SavedTotals, SessionOptions};
 use crate::process::left_over;
 use crate::runtime;
 use crate::session::handle::Session;
@@ -29,9 +29,6 @@ use serde::Deserialize;
 use starting::{Origin, Starting};
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// Statuses of a record that leave its name free.
-const FREE: [&str; 3] = ["stopped", "killed", "failed"];
 
 /// Sessions by name. Cloning it gives another handle to the same names.
 #[derive(Clone)]
@@ -61,6 +58,7 @@ pub struct Given {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Defaults {
+    #[serde(default = "options::default_model")]
     model: String,
     permission_mode: String,
     timeout: f64,
@@ -208,14 +206,10 @@ impl Manager {
 
     /// Checks that no record holds the name.
     fn check_record(&self, name: &str) -> Result<()> {
-        let status = self
-            .store
-            .head(name)?
-            .map(|record| record.get_str("status").unwrap_or_default());
-        match status {
-            Some(status) if !FREE.contains(&status.as_str()) => Err(Error::SessionStored {
+        match self.store.head(name)? {
+            Some(record) if !record.is_over() => Err(Error::SessionStored {
                 name: name.to_owned(),
-                status,
+                status: record.get_str("status").unwrap_or_default(),
             }),
             _ => Ok(()),
         }
@@ -323,10 +317,7 @@ fn outlived_by(owned: &Ownership) -> Option<InstanceId> {
 
 /// Whether the record belongs to a live session that the calling manager does not have.
 fn lives_elsewhere(owned: &Ownership) -> bool {
-    let ended = owned
-        .record
-        .get_str("status")
-        .is_some_and(|status| FREE.contains(&status.as_str()));
+    let ended = owned.record.is_over();
     match owned.state {
         OwnerState::OtherAlive => !ended,
         OwnerState::Ours => !ended && own_session(owned).is_some(),

@@ -13,6 +13,7 @@ pub struct SessionOptions {
     /// The user's name for the session.
     pub name: String,
     /// Model name or alias, passed on unchecked.
+    #[serde(default = "default_model")]
     pub model: String,
     /// Directory the CLI runs in.
     pub work_dir: String,
@@ -61,10 +62,10 @@ pub struct SessionOptions {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunOptions {
-    /// Program to run; else `CLEARCTX_CLAUDE_PATH` of the host's environment, else `claude`.
+    /// Program to run; else `CLEARCTX_CLAUDE_PATH` of the caller's environment, else `claude`.
     #[serde(default)]
     pub claude_path: Option<String>,
-    /// Variables set (`Some`) or removed (`None`) over the host's environment.
+    /// Variables set (`Some`) or removed (`None`) over the caller's environment.
     #[serde(default)]
     pub env: BTreeMap<String, Option<String>>,
     /// From end of input to SIGINT, in ms.
@@ -75,13 +76,13 @@ pub struct RunOptions {
     pub kill_timeout: Option<f64>,
 }
 
-/// The host's environment and directory at the moment of the call, read on the JavaScript thread: reading
+/// Environment and directory of the calling program at the moment of the call. Read on the caller's thread: reading
 /// them elsewhere would race with the program's own changes.
 #[derive(Debug, Clone, Default)]
-pub struct Host {
-    /// `process.env`.
+pub struct CallerEnv {
+    /// Its environment: `process.env`.
     pub env: BTreeMap<String, String>,
-    /// `process.cwd()`.
+    /// Its working directory: `process.cwd()`.
     pub cwd: String,
 }
 
@@ -109,6 +110,12 @@ pub struct SavedTotals {
     /// Totals that the CLI itself has saved: those at the last orderly end of a process (2.1.330).
     #[serde(default)]
     pub on_disk: CliTotals,
+}
+
+/// The model of a session for which none was chosen.
+#[must_use]
+pub fn default_model() -> String {
+    "sonnet".to_owned()
 }
 
 /// The name under which a variable is kept: Windows does not tell `Path` from `PATH`.

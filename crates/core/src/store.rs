@@ -134,13 +134,13 @@ impl Store {
 
     /// Brings `sessions.json` up to date on the calling thread, unless it is bigger than `most` bytes. What is
     /// queued is written first.
-    pub fn settle(&self, most: u64) -> Result<()> {
-        let settled = self
+    pub fn checkpoint_now(&self, most: u64) -> Result<()> {
+        let written = self
             .shared
             .commit_now(&[])
             .and_then(|_| self.shared.fold_all(most));
         worker::wake(&self.shared);
-        settled
+        written
     }
 
     /// Queues a change. It is written with everything pending in one commit: by the I/O thread before it sleeps; if that

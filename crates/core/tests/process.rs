@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use clearctx_core::error::Error;
-use clearctx_core::options::{Host, SessionOptions};
+use clearctx_core::options::{CallerEnv, SessionOptions};
 use clearctx_core::runtime;
 use clearctx_core::session::effect::Message;
 use clearctx_core::session::event::Event;
@@ -53,7 +53,7 @@ fn start_kept(script: &str, extra: &str, writer: Option<Arc<SlowWriter>>) -> Res
     let prepared = Prepared::new(
         runtime::next_number(),
         options(dir.path(), &program, extra),
-        &Host {
+        &CallerEnv {
             env: std::env::vars().collect(),
             cwd: "/".into(),
         },
@@ -192,14 +192,14 @@ fn what_cannot_be_run_is_refused_before_anything_starts() {
     let dir = tempfile::tempdir().unwrap();
     let (teller, _events) = channel();
     let missing = dir.path().join("missing");
-    let host = Host {
+    let caller = CallerEnv {
         env: std::env::vars().collect(),
         cwd: "/".into(),
     };
     let refused = Prepared::new(
         0,
         options(dir.path(), &missing, ""),
-        &host,
+        &caller,
         Box::new(Teller(teller)),
     );
     assert_eq!(refused.err().map(|error| error.code()), Some("ERR_CLI_NOT_FOUND"));

@@ -3,7 +3,7 @@
 #![cfg(windows)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use clearctx_core::options::{Host, RunOptions};
+use clearctx_core::options::{CallerEnv, RunOptions};
 use clearctx_core::process::child::{Exit, Launch, Started};
 use clearctx_core::process::locate;
 use clearctx_core::runtime;
@@ -107,19 +107,19 @@ fn a_name_is_found_by_its_extension_on_the_childs_path() {
     let (_dir, home) = folder();
     let shim = home.join("claude.cmd");
     std::fs::write(&shim, "@echo found\r\n").unwrap();
-    let host = Host {
+    let caller = CallerEnv {
         env: [("PATH".to_owned(), home.to_string_lossy().into_owned())].into(),
         cwd: "C:\\".to_owned(),
     };
     let same =
         |found: PathBuf| found.to_string_lossy().to_lowercase() == shim.to_string_lossy().to_lowercase();
-    assert!(same(locate::locate(&RunOptions::default(), &host).unwrap()));
+    assert!(same(locate::locate(&RunOptions::default(), &caller).unwrap()));
     // A path, too, may leave it out.
     let run = RunOptions {
         claude_path: Some(home.join("claude").to_string_lossy().into_owned()),
         ..RunOptions::default()
     };
-    assert!(same(locate::locate(&run, &host).unwrap()));
+    assert!(same(locate::locate(&run, &caller).unwrap()));
 }
 
 #[test]

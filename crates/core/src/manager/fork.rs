@@ -6,7 +6,7 @@ use super::{Defaults, Given, Manager, conversation, from_record};
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::options::{Host, SessionOptions};
+use crate::options::{CallerEnv, SessionOptions};
 use crate::process::child::Launch;
 use crate::process::one_shot::{self, Cancel, Output};
 use crate::process::{command, locate};
@@ -145,9 +145,9 @@ impl Plan {
     ///
     /// # Errors
     /// `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_START_FAILED`.
-    pub fn prepare(self, host: &Host) -> Result<Ready> {
-        let work_dir = locate::check_work_dir(&self.options.work_dir, host)?;
-        let program = locate::locate(&self.options.run, host)?;
+    pub fn prepare(self, caller: &CallerEnv) -> Result<Ready> {
+        let work_dir = locate::check_work_dir(&self.options.work_dir, caller)?;
+        let program = locate::locate(&self.options.run, caller)?;
         let prompt_file = prompt_file(&self.options)?;
         let file_path = prompt_file
             .as_ref()
@@ -161,7 +161,7 @@ impl Plan {
         let launch = Launch {
             program,
             arguments: command::fork_arguments(&self.options, file_path.as_deref(), argument),
-            env: command::environment(&self.options.run, host, &instance),
+            env: command::environment(&self.options.run, caller, &instance),
             work_dir,
             instance,
             name: self.options.name.clone(),

@@ -6,7 +6,7 @@
 use super::Manager;
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::options::{Host, RunOptions};
+use crate::options::{CallerEnv, RunOptions};
 use crate::process::left_over;
 use crate::process::transcript::{self, Answer, Fate};
 use crate::protocol::inbound::TurnResult;
@@ -117,7 +117,7 @@ impl Manager {
     ///
     /// # Errors
     /// `ERR_STORE`.
-    pub fn look_for_lost(&self, run: &RunOptions, host: &Host) -> Result<Vec<Lost>> {
+    pub fn look_for_lost(&self, run: &RunOptions, caller: &CallerEnv) -> Result<Vec<Lost>> {
         let left = self.store.left_by_dead()?;
         // Only then the transcripts are final.
         let instances: BTreeSet<InstanceId> = left
@@ -129,14 +129,14 @@ impl Manager {
         }
         let found = left
             .into_iter()
-            .map(|(name, owned)| self.look_at(name, &owned, run, host))
+            .map(|(name, owned)| self.look_at(name, &owned, run, caller))
             .collect::<Result<Vec<_>>>()?;
         let by_name = found.iter().map(|lost| (lost.name.clone(), lost.clone()));
         *self.lost.lock() = by_name.collect();
         Ok(found)
     }
 
-    fn look_at(&self, name: String, owned: &Ownership, run: &RunOptions, host: &Host) -> Result<Lost> {
+    fn look_at(&self, name: String, owned: &Ownership, run: &RunOptions, caller: &CallerEnv) -> Result<Lost> {
         let record = &owned.record;
         let known = super::conversation(record);
         let planned = record.get_str("newSessionId").filter(|id| !id.is_empty());
@@ -144,7 +144,7 @@ impl Manager {
         let work_dir = record.get_str("workDir").unwrap_or_default();
         let path = id
             .as_deref()
-            .and_then(|id| transcript::find(id, &work_dir, run, host));
+            .and_then(|id| transcript::find(id, &work_dir, run, caller));
         let pending: Vec<Pending> = record.get("pending").unwrap_or_default();
         let fates = fates(path.as_ref(), &pending)?;
         let begun = planned.filter(|_| known.is_none()).map(|id| Begun {

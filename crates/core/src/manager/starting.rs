@@ -8,7 +8,7 @@ use super::record_writer::{Beginning, RecordWriter};
 use super::recovery::LostMessage;
 use super::{Given, Predecessor};
 use crate::error::Result;
-use crate::options::{Host, SavedTotals, SessionOptions};
+use crate::options::{CallerEnv, SavedTotals, SessionOptions};
 use crate::runtime;
 use crate::session::effect::Message;
 use crate::session::handle::Session;
@@ -90,7 +90,7 @@ impl Starting {
     ///
     /// # Errors
     /// `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_START_FAILED`, `ERR_SESSION_HELD`. The name is free again.
-    pub fn start(self, host: &Host, sink: impl FnOnce(u64) -> Box<dyn EventSink>) -> Result<Managed> {
+    pub fn start(self, caller: &CallerEnv, sink: impl FnOnce(u64) -> Box<dyn EventSink>) -> Result<Managed> {
         let Self {
             store,
             claim,
@@ -98,7 +98,7 @@ impl Starting {
             origin,
         } = self;
         let number = runtime::next_number();
-        let mut prepared = Prepared::new(number, options, host, sink(number))?;
+        let mut prepared = Prepared::new(number, options, caller, sink(number))?;
         let (beginning, turns, lost) = match origin {
             Origin::New => (Beginning::New, Vec::new(), Vec::new()),
             Origin::Record {
@@ -133,8 +133,8 @@ impl Starting {
     ///
     /// # Errors
     /// As [`Starting::start`] and [`Managed::persist`].
-    pub fn run(self, host: &Host, sink: impl FnOnce(u64) -> Box<dyn EventSink>) -> Result<Managed> {
-        let managed = self.start(host, sink)?;
+    pub fn run(self, caller: &CallerEnv, sink: impl FnOnce(u64) -> Box<dyn EventSink>) -> Result<Managed> {
+        let managed = self.start(caller, sink)?;
         let recorded = managed.persist(None).and_then(|_| managed.take_over());
         if let Err(error) = recorded {
             managed.session.kill();

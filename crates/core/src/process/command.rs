@@ -1,7 +1,7 @@
 //! Arguments and environment of the CLI. Pure: what is decided here can be read in a test.
 
 use crate::limits;
-use crate::options::{Host, RunOptions, SessionOptions, variable_name};
+use crate::options::{CallerEnv, RunOptions, SessionOptions, variable_name};
 use clearctx_proctree::{INSTANCE_VARIABLE, InstanceId};
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ const REMOVED_VARIABLES: [&str; 4] = [
     "ANTHROPIC_LOG",
 ];
 
-/// The environment of a child: the host's, less an outer session's marks, then the caller's own.
+/// The environment of a child: the caller's, less an outer session's marks, then the options' own.
 #[must_use]
-pub fn environment(run: &RunOptions, host: &Host, instance: &InstanceId) -> BTreeMap<String, String> {
-    let mut env = host.env.clone();
+pub fn environment(run: &RunOptions, caller: &CallerEnv, instance: &InstanceId) -> BTreeMap<String, String> {
+    let mut env = caller.env.clone();
     for name in REMOVED_VARIABLES {
         env.remove(name);
     }
@@ -196,11 +196,11 @@ mod tests {
         let env = ["CLAUDECODE", "ANTHROPIC_LOG", "KEPT", "GONE"]
             .map(|name| (name.to_owned(), "1".to_owned()))
             .into();
-        let host = Host { env, cwd: "/".into() };
+        let caller = CallerEnv { env, cwd: "/".into() };
         let mut run = RunOptions::default();
         run.env.insert("ANTHROPIC_LOG".into(), Some("info".into()));
         run.env.insert("GONE".into(), None);
-        let names: Vec<String> = environment(&run, &host, &"id".into()).into_keys().collect();
+        let names: Vec<String> = environment(&run, &caller, &"id".into()).into_keys().collect();
         assert_eq!(names, ["ANTHROPIC_LOG", INSTANCE_VARIABLE, "KEPT"]);
     }
 }

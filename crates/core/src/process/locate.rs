@@ -1,24 +1,25 @@
 //! Finds the program to run.
 
 use crate::error::{Error, Result};
-use crate::options::{Host, RunOptions, variable_name};
+use crate::options::{CallerEnv, RunOptions, variable_name};
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// Program when neither an option nor the environment names one.
 const DEFAULT_PROGRAM: &str = "claude";
 
-/// Variable of the host that names the program.
+/// Variable of the caller's environment that names the program.
 const PROGRAM_VARIABLE: &str = "CLEARCTX_CLAUDE_PATH";
 
-/// The absolute path of the program: a path is taken as it is (relative to the host's directory), a name is
+/// The absolute path of the program: a path is taken as it is (relative to the caller's directory), a name is
 /// looked up on the PATH of the child's environment, anew at each call.
 ///
 /// # Errors
 /// `ERR_CLI_NOT_FOUND`.
-pub fn locate(run: &RunOptions, host: &Host) -> Result<PathBuf> {
-    let from_host = || {
-        host.env
+pub fn locate(run: &RunOptions, caller: &CallerEnv) -> Result<PathBuf> {
+    let from_caller = || {
+        caller
+            .env
             .get(PROGRAM_VARIABLE)
             .filter(|path| !path.is_empty())
             .cloned()
@@ -26,7 +27,7 @@ pub fn locate(run: &RunOptions, host: &Host) -> Result<PathBuf> {
     let program = run
         .claude_path
         .clone()
-        .or_else(from_host)
+        .or_else(from_caller)
         .unwrap_or_else(|| DEFAULT_PROGRAM.to_owned());
     let not_found = |reason: String, source: Option<io::Error>| Error::CliNotFound {
         program: program.clone(),
@@ -36,14 +37,14 @@ pub fn locate(run: &RunOptions, host: &Host) -> Result<PathBuf> {
     let own_path = run.env.iter().rfind(|(name, _)| variable_name(name) == "PATH");
     let path = match own_path {
         Some((_, path)) => path.clone(),
-        None => host.env.get("PATH").cloned(),
+        None => caller.env.get("PATH").cloned(),
     };
     let is_path = Path::new(&program).components().count() > 1;
     if is_path {
-        let checked = check_file(&Path::new(&host.cwd).join(&program));
+        let checked = check_file(&Path::new(&caller.cwd).join(&program));
         checked.map_err(|(reason, source)| not_found(reason, source))
     } else {
-        which::which_in(&program, path.as_deref(), &host.cwd).map_err(|_| {
+        which::which_in(&program, path.as_deref(), &caller.cwd).map_err(|_| {
             let path = path.as_deref().unwrap_or("not set");
             not_found(format!("not found on PATH ({path})"), None)
         })
@@ -82,13 +83,13 @@ fn executable(path: &Path) -> Option<PathBuf> {
 ///
 /// # Errors
 /// `ERR_WORKDIR`.
-pub fn check_work_dir(path: &str, host: &Host) -> Result<PathBuf> {
+pub fn check_work_dir(path: &str, caller: &CallerEnv) -> Result<PathBuf> {
     let error = |reason: &str, cause: Option<io::Error>| Error::WorkDir {
         path: path.to_owned(),
         reason: reason.to_owned(),
         source: cause.map(Into::into),
     };
-    let full = Path::new(&host.cwd).join(path);
+    let full = Path::new(&caller.cwd).join(path);
     match std::fs::metadata(&full) {
         Ok(found) if found.is_dir() => Ok(full),
         Ok(_) => Err(error("is not a directory", None)),
@@ -102,9 +103,9 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    fn host(path: &str, cwd: &Path) -> Host {
+    fn caller(path: &str, cwd: &Path) -> CallerEnv {
         let env = [("PATH".to_owned(), path.to_owned())].into();
-        Host {
+        CallerEnv {
             env,
             cwd: cwd.to_string_lossy().into_owned(),
         }
@@ -125,33 +126,33 @@ mod tests {
         let program = bin.join("claude");
         std::fs::write(&program, "#!/bin/sh\n").expect("file");
         let mut run = RunOptions::default();
-        assert!(reason(locate(&run, &host("/nonexistent", dir.path()))).contains("/nonexistent"));
+        assert!(reason(locate(&run, &caller("/nonexistent", dir.path()))).contains("/nonexistent"));
         run.claude_path = Some("./my bin/claude".into());
-        assert_eq!(reason(locate(&run, &host("", dir.path()))), "is not executable");
+        assert_eq!(reason(locate(&run, &caller("", dir.path()))), "is not executable");
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("mode");
-        assert!(locate(&run, &host("", dir.path())).is_ok());
+        assert!(locate(&run, &caller("", dir.path())).is_ok());
         run = RunOptions::default();
         run.env
             .insert("PATH".into(), Some(bin.to_string_lossy().into_owned()));
         assert_eq!(
-            locate(&run, &host("/nonexistent", dir.path())).expect("is on the child's PATH"),
+            locate(&run, &caller("/nonexistent", dir.path())).expect("is on the child's PATH"),
             program
         );
         run.claude_path = Some(bin.to_string_lossy().into_owned());
-        assert_eq!(reason(locate(&run, &host("", dir.path()))), "is a directory");
+        assert_eq!(reason(locate(&run, &caller("", dir.path()))), "is a directory");
     }
 
     #[test]
     fn a_working_directory_must_be_one() {
         let dir = tempfile::tempdir().expect("temporary directory");
-        let host = host("", dir.path());
-        assert!(check_work_dir("", &host).is_ok());
+        let caller = caller("", dir.path());
+        assert!(check_work_dir("", &caller).is_ok());
         assert!(
-            matches!(check_work_dir("no", &host), Err(Error::WorkDir { reason, .. }) if reason == "does not exist")
+            matches!(check_work_dir("no", &caller), Err(Error::WorkDir { reason, .. }) if reason == "does not exist")
         );
         std::fs::write(dir.path().join("file"), "").expect("file");
         assert!(
-            matches!(check_work_dir("file", &host), Err(Error::WorkDir { reason, .. }) if reason == "is not a directory")
+            matches!(check_work_dir("file", &caller), Err(Error::WorkDir { reason, .. }) if reason == "is not a directory")
         );
     }
 }

@@ -5,7 +5,7 @@
 //! last of which has a `stop_reason` other than `tool_use`. docs/protocol.md has what was measured.
 
 use crate::fs::conversation_lock::ConfigDirId;
-use crate::options::{Host, RunOptions, variable_name};
+use crate::options::{CallerEnv, RunOptions, variable_name};
 use crate::protocol::json_text;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -42,13 +42,13 @@ pub struct Answer {
     pub at: Option<String>,
 }
 
-/// The file of a conversation, if there is one. `run.env` goes over the host's environment.
+/// The file of a conversation, if there is one. `run.env` goes over the caller's environment.
 #[must_use]
-pub fn find(conversation: &str, work_dir: &str, run: &RunOptions, host: &Host) -> Option<PathBuf> {
+pub fn find(conversation: &str, work_dir: &str, run: &RunOptions, caller: &CallerEnv) -> Option<PathBuf> {
     // It becomes part of a path.
     let id = uuid::Uuid::parse_str(conversation).ok()?;
     let name = format!("{}.jsonl", id.hyphenated());
-    let projects = config_dir(run, host)?.join("projects");
+    let projects = config_dir(run, caller)?.join("projects");
     let usual = projects.join(folder(work_dir)).join(&name);
     if usual.is_file() {
         return Some(usual);
@@ -62,16 +62,16 @@ pub fn find(conversation: &str, work_dir: &str, run: &RunOptions, host: &Host) -
 
 /// The CLI's configuration directory.
 #[must_use]
-pub fn config_dir_id(run: &RunOptions, host: &Host) -> ConfigDirId {
-    ConfigDirId::of(&config_dir(run, host).unwrap_or_default())
+pub fn config_dir_id(run: &RunOptions, caller: &CallerEnv) -> ConfigDirId {
+    ConfigDirId::of(&config_dir(run, caller).unwrap_or_default())
 }
 
-fn config_dir(run: &RunOptions, host: &Host) -> Option<PathBuf> {
+fn config_dir(run: &RunOptions, caller: &CallerEnv) -> Option<PathBuf> {
     let variable = |name: &str| {
         let name = variable_name(name);
         let value = match run.env.get(&name) {
             Some(value) => value.as_ref(),
-            None => host.env.get(&name),
+            None => caller.env.get(&name),
         };
         value.filter(|value| !value.is_empty()).map(PathBuf::from)
     };
@@ -339,19 +339,19 @@ mod tests {
         let at = home.path().join(".claude/projects/-some-where");
         fs::create_dir_all(&at).unwrap();
         fs::write(at.join(format!("{id}.jsonl")), "").unwrap();
-        let host = Host {
+        let caller = CallerEnv {
             env: BTreeMap::from([(HOME.to_owned(), home.path().to_string_lossy().into_owned())]),
             cwd: "/".to_owned(),
         };
         let run = RunOptions::default();
         let found = Some(at.join(format!("{id}.jsonl")));
-        assert_eq!(find(id, "/some/where", &run, &host), found);
-        assert_eq!(find(id, "/else/where", &run, &host), found);
-        assert_eq!(find("../x", "/some/where", &run, &host), None);
+        assert_eq!(find(id, "/some/where", &run, &caller), found);
+        assert_eq!(find(id, "/else/where", &run, &caller), found);
+        assert_eq!(find("../x", "/some/where", &run, &caller), None);
         let elsewhere = RunOptions {
             env: BTreeMap::from([("CLAUDE_CONFIG_DIR".to_owned(), Some("/none".to_owned()))]),
             ..RunOptions::default()
         };
-        assert_eq!(find(id, "/some/where", &elsewhere, &host), None);
+        assert_eq!(find(id, "/some/where", &elsewhere, &caller), None);
     }
 }

@@ -6,7 +6,7 @@ use super::registry;
 use super::run;
 use crate::error::{Error, Result};
 use crate::fs::conversation_lock::{ConfigDirId, ConversationLock};
-use crate::options::{Host, SessionOptions};
+use crate::options::{CallerEnv, SessionOptions};
 use crate::process::child::Launch;
 use crate::process::{command, left_over, locate, transcript};
 use crate::runtime;
@@ -55,11 +55,11 @@ impl Prepared {
     pub fn new(
         number: u64,
         mut options: SessionOptions,
-        host: &Host,
+        caller: &CallerEnv,
         sink: Box<dyn EventSink>,
     ) -> Result<Self> {
-        let work_dir = locate::check_work_dir(&options.work_dir, host)?;
-        let program = locate::locate(&options.run, host)?;
+        let work_dir = locate::check_work_dir(&options.work_dir, caller)?;
+        let program = locate::locate(&options.run, caller)?;
         let prompt_file = prompt_file(&options)?;
         if options.conversation().is_none() {
             options.new_session_id = Some(uuid::Uuid::new_v4().to_string());
@@ -67,12 +67,12 @@ impl Prepared {
         let file_path = prompt_file
             .as_ref()
             .map(|file| file.path().to_string_lossy().into_owned());
-        let config_dir = transcript::config_dir_id(&options.run, host);
+        let config_dir = transcript::config_dir_id(&options.run, caller);
         let instance = InstanceId::from(uuid::Uuid::new_v4().to_string());
         let launch = Launch {
             program,
             arguments: command::session_arguments(&options, file_path.as_deref()),
-            env: command::environment(&options.run, host, &instance),
+            env: command::environment(&options.run, caller, &instance),
             work_dir,
             instance,
             name: options.name.clone(),

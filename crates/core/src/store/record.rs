@@ -57,6 +57,13 @@ impl Record {
         self.get(field)
     }
 
+    /// Whether its status says that the session is over. Then its name is free.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let status = self.get_str("status");
+        matches!(status.as_deref(), Some("stopped" | "killed" | "failed"))
+    }
+
     /// Sets a field, a new one at the end. What JSON cannot express becomes `null`, as with `JSON.stringify`.
     pub fn set(&mut self, field: &str, value: impl Serialize) {
         let json = serde_json::to_string(&value).unwrap_or_else(|_| "null".to_owned());

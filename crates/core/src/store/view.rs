@@ -7,11 +7,6 @@ use super::owner::{Liveness, OwnerState, StoredOwner};
 use super::record::Record;
 use crate::clock;
 
-/// Whether a status leaves the session's name free.
-pub(super) fn is_over(status: Option<&str>) -> bool {
-    matches!(status, Some("stopped" | "killed" | "failed"))
-}
-
 /// The record as callers see it.
 ///
 /// If its owner is dead and its status says otherwise, it reads as `stopped`, with `lostAt` (unless it has one)
@@ -32,7 +27,7 @@ pub(super) fn read_view(record: &Arc<Record>, liveness: &mut Liveness<'_>) -> Ar
 
 fn is_lost(record: &Record, liveness: &mut Liveness<'_>) -> bool {
     record.get_raw("owner").is_some()
-        && !is_over(record.get_str("status").as_deref())
+        && !record.is_over()
         && liveness.of(&StoredOwner::of(record)) == OwnerState::Dead
 }
 
@@ -40,7 +35,7 @@ fn is_lost(record: &Record, liveness: &mut Liveness<'_>) -> bool {
 pub(super) fn had_work(record: &Record) -> bool {
     let status = record.get_str("status");
     let has_pending = record.get_raw("pending").is_some_and(|list| list != "[]");
-    !is_over(status.as_deref()) || (has_pending && status.as_deref() == Some("stopped"))
+    !record.is_over() || (has_pending && status.as_deref() == Some("stopped"))
 }
 
 /// Whether a living process works with the record.
@@ -49,7 +44,7 @@ pub(super) fn is_in_use(record: &Record, liveness: &mut Liveness<'_>) -> bool {
         liveness.of(&StoredOwner::of(record)),
         OwnerState::Ours | OwnerState::OtherAlive
     );
-    alive && !is_over(record.get_str("status").as_deref())
+    alive && !record.is_over()
 }
 
 /// When the record was last saved, else created, in ms since 1970. `None` if it does not say.
@@ -61,11 +56,10 @@ pub(super) fn saved_ms(record: &Record) -> Option<f64> {
 
 /// The status that keeps a name taken, in the words of clearctx 3.0.0's message. `None` if the name is free.
 pub(super) fn blocking_status(record: &Arc<Record>, liveness: &mut Liveness<'_>) -> Option<String> {
-    let status = record.get_str("status");
-    if is_over(status.as_deref()) || is_lost(record, liveness) {
+    if record.is_over() || is_lost(record, liveness) {
         return None;
     }
     // What JavaScript puts into a template for a status that is absent or no string.
     let words = || record.get_raw("status").unwrap_or("undefined").to_owned();
-    Some(status.unwrap_or_else(words))
+    Some(record.get_str("status").unwrap_or_else(words))
 }
