@@ -12,11 +12,12 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
-import { PINNED_VERSIONS, fetchClaude } from '../../scripts/lib/fetch-claude.mjs'
+import { PINNED } from '../../scripts/lib/claude-versions.mjs'
+import { fetchClaude } from '../../scripts/lib/fetch-claude.mjs'
 import { startMockApi } from '../support/mock-api.mjs'
 
 /** The CLI's version that this run tests. */
-export const version = process.env.CLEARCTX_REAL_VERSION || PINNED_VERSIONS[0]
+export const version = process.env.CLEARCTX_REAL_VERSION || PINNED[0]
 
 /** Whether this version has the newer of the two habits that docs/protocol.md tells apart. */
 export const isNewer = !version.startsWith('2.1.') || Number(version.split('.')[2]) >= 330

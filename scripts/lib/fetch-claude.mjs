@@ -13,10 +13,8 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
 import { npm, npmPackage } from './cache.mjs'
+import { PINNED } from './claude-versions.mjs'
 import { Problem, main } from './tools.mjs'
-
-/** The versions that the tests run on, newest first: today's habits, and those of older versions. */
-export const PINNED_VERSIONS = ['2.1.330', '2.1.197']
 
 const PACKAGE = '@anthropic-ai/claude-code'
 
@@ -28,8 +26,7 @@ const VERSION_TIMEOUT_MS = 60_000
  * processes may ask at once. `timeout` is for the download, in ms.
  */
 export async function fetchClaude(version, { timeout = FETCH_TIMEOUT_MS } = {}) {
-  if (!/^\d+\.\d+\.\d+$/.test(version))
-    throw new Problem(`"${version}" is no exact version such as ${PINNED_VERSIONS[0]}`)
+  if (!/^\d+\.\d+\.\d+$/.test(version)) throw new Problem(`"${version}" is no exact version such as ${PINNED[0]}`)
   const platform = platformName()
   const program = process.platform === 'win32' ? 'claude.exe' : 'claude'
   const folder = await npmPackage(`${PACKAGE}-${platform}@${version}`, `claude-code-${platform}-${version}`, {
@@ -66,6 +63,6 @@ function platformName() {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   await main(async () => {
     const versions = process.argv.slice(2)
-    for (const version of versions.length > 0 ? versions : PINNED_VERSIONS) console.log(await fetchClaude(version))
+    for (const version of versions.length > 0 ? versions : PINNED) console.log(await fetchClaude(version))
   })
 }

@@ -1,5 +1,5 @@
-// npm run record: makes the recorded conversations of `__test__/fixtures/recorded` again, from the real CLI at each pinned
-// version, on a mock of the API.
+// npm run record: makes the recorded conversations of `__test__/fixtures/recorded` again, from the real CLI at each version
+// that is recorded, on a mock of the API.
 //
 //   node scripts/test/record.mjs [CASE...]        without a CASE, all of cases.mjs
 
@@ -10,7 +10,8 @@ import { join } from 'node:path'
 
 import { CASES } from '../../__test__/fixtures/recorded/cases.mjs'
 import { startMockApi } from '../../__test__/support/mock-api.mjs'
-import { PINNED_VERSIONS, fetchClaude } from '../lib/fetch-claude.mjs'
+import { RECORDED } from '../lib/claude-versions.mjs'
+import { fetchClaude } from '../lib/fetch-claude.mjs'
 import { Problem, main, prepare, root, step } from '../lib/tools.mjs'
 
 const TARGET = join(root, '__test__/fixtures/recorded')
@@ -27,7 +28,7 @@ await main(async () => {
   if (unknown.length > 0)
     throw new Problem(`no such case: ${unknown.join(', ')}. There are ${Object.keys(CASES).join(', ')}`)
   await prepare()
-  for (const version of PINNED_VERSIONS) {
+  for (const version of RECORDED) {
     const cli = await step(`fetching Claude Code ${version}`, () => fetchClaude(version))
     for (const name of wanted.length > 0 ? wanted : Object.keys(CASES)) {
       await step(`recording ${name} from ${version}`, () => recordCase(cli, CASES[name], join(TARGET, version, name)))
