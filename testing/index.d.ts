@@ -28,6 +28,10 @@ export interface StandInOptions {
   maxLife?: number
   /** Names that `--agent` knows in one-shot use, besides the built-in ones. */
   agents?: string[]
+  /** Permission mode of the settings: in force where none is passed. */
+  settingsMode?: string
+  /** Permission mode in force whatever is passed; `'none'` is like `'default'`, and not reported. */
+  forcedMode?: string
   /** Turns of the CLI's own take in messages of priority `next`, which then get no result. */
   steerOwnTurns?: boolean
   /** Folder for conversations, instead of `~/.claude`; sets `CLAUDE_CONFIG_DIR`. */

@@ -19,6 +19,8 @@ const VARIABLES = {
   saveDelay: 'SAVE_DELAY_MS',
   maxLife: 'MAX_LIFE_MS',
   agents: 'AGENTS',
+  settingsMode: 'SETTINGS_MODE',
+  forcedMode: 'FORCED_MODE',
   steerOwnTurns: 'STEER_OWN_TURNS',
 }
 

@@ -313,3 +313,40 @@ describe('control requests', CONCURRENT, () => {
     await cli.end()
   })
 })
+
+describe('the permission mode', CONCURRENT, () => {
+  const settings = standInEnv({ settingsMode: 'acceptEdits' })
+
+  test('is the one passed, else that of the settings; a forced one is stronger, and may be unsaid', async (t) => {
+    for (const [mode, passed, env] of [
+      ['default', [], {}],
+      ['acceptEdits', [], settings],
+      ['default', ['--permission-mode', 'default'], settings],
+      ['auto', ['--permission-mode', 'default'], standInEnv({ forcedMode: 'auto' })],
+      [undefined, [], standInEnv({ forcedMode: 'none' })],
+    ]) {
+      const cli = new Client(makeHome(t), [...STREAMING, ...passed], env)
+      cli.send('x')
+      assert.equal((await cli.init()).permissionMode, mode)
+      await cli.end()
+    }
+  })
+
+  test('changes in a turn with a status line, or without one', async (t) => {
+    const cli = new Client(makeHome(t))
+    await cli.ask('stand-in: mode plan; text x')
+    await cli.ask('stand-in: mode auto silent; text x')
+    await cli.ask('x')
+    const told = cli.lines.filter(({ type, permissionMode }) => type === 'system' && permissionMode !== undefined)
+    assert.deepEqual(
+      told.map(({ subtype, permissionMode }) => [subtype, permissionMode]),
+      [
+        ['init', 'default'],
+        ['status', 'plan'],
+        ['init', 'plan'],
+        ['init', 'auto'],
+      ],
+    )
+    await cli.end()
+  })
+})

@@ -65,8 +65,7 @@ const HANDLERS = {
 /** What happens after the answer was written. */
 const AFTER = {
   interrupt: (session) => session.scheduler.turn?.abort('interrupt'),
-  set_permission_mode: (session) =>
-    session.writeSystem('status', { status: null, permissionMode: session.permissionMode }),
+  set_permission_mode: (session) => session.writeSystem('status', lines.modeStatus(session)),
   end_session: (session) => session.lifetime.endSession(),
 }
 

@@ -20,6 +20,9 @@ const system = (subtype, sessionId, fields) => ({
   session_id: sessionId,
 })
 
+/** What a `status` line says of a change of the permission mode. */
+const modeStatus = (session) => ({ status: null, permissionMode: session.permissionMode })
+
 const init = (session, uuids) => {
   const { habit, conversation } = session
   const cwd = process.cwd()
@@ -31,7 +34,7 @@ const init = (session, uuids) => {
     tools: SHORT_LISTS.tools,
     mcp_servers: [],
     model: session.model,
-    permissionMode: session.permissionMode,
+    ...(session.permissionMode !== 'none' && { permissionMode: session.permissionMode }),
     slash_commands: SHORT_LISTS.slashCommands,
     ...(habit.newer && { terminal_slash_commands: ['doctor', 'color', 'focus'] }),
     apiKeySource: 'none',
@@ -183,6 +186,7 @@ module.exports = {
   SHORT_LISTS,
   system,
   init,
+  modeStatus,
   assistant,
   syntheticAssistant,
   user,

@@ -21,7 +21,8 @@ const refusal = (session, tool, input) => {
   const command = String(input.command ?? input.file_path ?? '')
   const mode = session.permissionMode
   if (session.allowedTools.some((rule) => ruleAllows(rule, tool, command))) return null
-  if (mode === 'bypassPermissions') return null
+  // There is no model here that would judge the calls of `auto`.
+  if (mode === 'bypassPermissions' || mode === 'auto') return null
   if (READ_ONLY_TOOLS.has(tool) || (tool === 'Bash' && READ_ONLY_COMMAND.test(command))) return null
   if (mode === 'acceptEdits' && EDIT_TOOLS.has(tool)) return null
   if (mode === 'plan') return `Plan mode is active: ${tool} was not run.`

@@ -36,7 +36,7 @@ class Session {
     this.children = new Children()
     this.defaultModel = resolveModel(habit, options.model)
     this.model = this.defaultModel
-    this.permissionMode = options['permission-mode'] || 'default'
+    this.permissionMode = chooseMode(options)
     this.allowedTools = options.allowedTools || []
     this.systemPrompt = readSystemPrompt(options)
     this.resultCount = 0
@@ -129,6 +129,13 @@ class Session {
     process.exit(code)
   }
 }
+
+/** Forced on the CLI, else passed to it, else the one of its settings. */
+const chooseMode = (options) =>
+  process.env.CLEARCTX_STAND_IN_FORCED_MODE ||
+  options['permission-mode'] ||
+  process.env.CLEARCTX_STAND_IN_SETTINGS_MODE ||
+  'default'
 
 const readSystemPrompt = (options) => {
   const file = options['append-system-prompt-file'] || options['system-prompt-file']

@@ -8,7 +8,7 @@ const faults = require('./faults.js')
 const tables = [answers, faults.directives]
 
 // Loaded when first needed: most turns use no tool.
-const WORK = new Set(['slow', 'stream', 'partial', 'late-result', 'tool', 'subagent', 'background', 'retry'])
+const WORK = new Set(['slow', 'stream', 'partial', 'late-result', 'tool', 'subagent', 'background', 'retry', 'mode'])
 
 const lookUp = (name) => {
   const table = WORK.has(name) ? require('./work.js').directives : tables.find((one) => Object.hasOwn(one, name))

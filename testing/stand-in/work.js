@@ -207,6 +207,13 @@ const subagent = async (turn, args) => {
   })
 }
 
+/** `mode MODE [silent]`: another permission mode, as when the model enters plan mode; a `silent` one is not told. */
+const changeMode = ({ session }, args) => {
+  const [mode, silent] = args.split(/\s+/)
+  session.permissionMode = mode
+  if (silent !== 'silent') session.writeSystem('status', lines.modeStatus(session))
+}
+
 const directives = {
   slow: {
     run: async (turn, args) => {
@@ -220,6 +227,7 @@ const directives = {
   partial: { run: (turn) => (turn.partial = true) },
   'late-result': { run: (turn, args) => (turn.beforeResult = () => turn.wait(takeNumber(args, 0)[0])) },
   retry: { run: retry },
+  mode: { run: changeMode },
   tool: { run: tool },
   background: { run: background },
   subagent: { run: subagent },
