@@ -53,7 +53,7 @@ export class SessionManager {
   /** Model of sessions that name none. Counts from the next call on. */
   defaultModel: string
 
-  /** Permission mode of sessions that name none. Counts from the next call on. */
+  /** Permission mode of sessions that name none; `'inherit'`: that of the CLI's settings. Counts from the next call on. */
   defaultPermissionMode: PermissionMode
 
   /** Time given to a turn, in ms, where neither the call nor the session says otherwise. Counts from the next call on. */
@@ -81,7 +81,7 @@ export class SessionManager {
    *
    * @param timeout Time for this message in ms, waiting in line included. Default: the session's.
    * @returns rejects with `ERR_SESSION_NOT_ALIVE`, `ERR_TURN_TIMEOUT`, `ERR_PROCESS_EXITED`, `ERR_START_FAILED`,
-   *   `ERR_SESSION_STOPPED`, `ERR_SESSION_KILLED`, `ERR_STORE`.
+   *   `ERR_PERMISSION_MODE`, `ERR_SESSION_STOPPED`, `ERR_SESSION_KILLED`, `ERR_STORE`.
    */
   send(name: string, message: Message, timeout?: number | null): Promise<Response>
 
@@ -288,7 +288,10 @@ export interface SessionOptions {
   model?: string | null | undefined
   /** Directory the CLI works in; must exist. Default: `process.cwd()` at the call. */
   workDir?: string | null | undefined
-  /** Default: the manager's `defaultPermissionMode`. */
+  /**
+   * What tools may do without a question. Passed to every process of the session; `'inherit'` leaves it to the CLI's
+   * settings. Default: the manager's `defaultPermissionMode`.
+   */
   permissionMode?: PermissionMode | null | undefined
   /** Tools that run without asking, for instance `['Read', 'Bash(git log *)']`. Default: none beyond the CLI's settings. */
   allowedTools?: readonly string[] | null | undefined
@@ -384,6 +387,7 @@ export class StreamSession extends EventEmitter {
   /** This and the following options count as they are when `start()` is called. */
   model: string
   workDir: string
+  /** From the first `init` on the mode in force, which the model can change (plan mode); assigning it has no effect then. */
   permissionMode: PermissionMode
   allowedTools: string[]
   systemPrompt: string
@@ -559,6 +563,10 @@ export interface SessionState {
   status: SessionStatus
   model: string
   workDir: string
+  /**
+   * Of a live session the mode in force, once the CLI has reported it. Of a record, and before that, the mode that was
+   * asked for, `'inherit'` included: a resume asks for it again.
+   */
   permissionMode: PermissionMode
   allowedTools: string[]
   systemPrompt: string
@@ -623,9 +631,14 @@ export interface LiveSessionSnapshot extends SessionSnapshot {
  */
 export type SessionStatus = 'starting' | 'ready' | 'busy' | 'paused' | 'stopped' | 'killed' | 'failed'
 
-/** The CLI's permission modes that are known; any other string is passed on. */
+/**
+ * What tools may do without a question. The CLI's modes that are known, from what allows least: `plan` (nothing is
+ * changed), `dontAsk` (what is not allowed is refused), `default` (it is asked for; `manual` is another name), `acceptEdits`
+ * (files of the working directory may be edited), `auto` (a model decides), `bypassPermissions`. `inherit` passes none: the
+ * CLI's settings choose, and nothing is checked. Any other string is passed on.
+ */
 export type PermissionMode =
-  'default' | 'acceptEdits' | 'plan' | 'dontAsk' | 'auto' | 'bypassPermissions' | (string & {})
+  'plan' | 'dontAsk' | 'default' | 'manual' | 'acceptEdits' | 'auto' | 'bypassPermissions' | 'inherit' | (string & {})
 
 /** A message to the CLI: text, or content blocks in the form of the Messages API. */
 export type Message = string | readonly ContentBlock[]
@@ -844,6 +857,7 @@ export type ClearctxError =
   | InvalidArgValueError
   | ForkFailedError
   | SessionHeldError
+  | PermissionModeError
   | ProcessExitedError
   | TurnTimeoutError
   | StoreError
@@ -895,6 +909,15 @@ export interface ForkFailedError extends Error {
   cost?: number
   /** The CLI's id of the forked conversation, if the CLI said so. */
   sessionId?: string
+}
+
+/** The CLI runs in a permission mode that may allow more than the one that was asked for. Its process was killed. */
+export interface PermissionModeError extends Error {
+  code: 'ERR_PERMISSION_MODE'
+  /** The mode that the process was given. */
+  asked: PermissionMode
+  /** The mode that it reported. */
+  actual: PermissionMode
 }
 
 /** The CLI's process ended while a message waited for its answer. */

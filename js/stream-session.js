@@ -277,6 +277,11 @@ class StreamSession extends EventEmitter {
         return this.#onError(decodeError(event.error))
       case 'close':
         return this.#onClose(event.code, event.signal)
+      case 'permissionMode':
+        this.permissionMode = event.mode
+        return
+      case 'warning':
+        process.emitWarning(event.message, { code: event.code })
     }
   }
 
@@ -399,8 +404,9 @@ class StreamSession extends EventEmitter {
     }
   }
 
-  #onInit({ line, sessionId }) {
+  #onInit({ line, sessionId, permissionMode }) {
     this.id = sessionId
+    this.permissionMode = permissionMode ?? this.permissionMode
     this.#initLine = line
     if (this.listenerCount('init') === 0) return this.#awaitInit(false)
     try {

@@ -24,15 +24,15 @@ function setVariable(t, name, value) {
 
 const variables = async (m, name, ...names) => JSON.parse((await m.send(name, `stand-in: env ${names.join(',')}`)).text)
 
-test('only what is set becomes an argument', async (t) => {
+test('only what is set becomes an argument, but for the permission mode', async (t) => {
   const w = world(t)
   const log = standInLog(w)
   const m = w.manager({ env: log.env })
   await m.spawn('a', { prompt: 'x' })
   await m.spawn('b', { prompt: 'x', permissionMode: 'default', allowedTools: [], systemPrompt: '', maxBudget: 0 })
   assert.deepEqual(log.arguments(), [
-    [...BASE, 'sonnet', '--session-id', m.status('a').id],
-    [...BASE, 'sonnet', '--session-id', m.status('b').id],
+    [...BASE, 'sonnet', '--permission-mode', 'default', '--session-id', m.status('a').id],
+    [...BASE, 'sonnet', '--permission-mode', 'default', '--session-id', m.status('b').id],
   ])
 })
 

@@ -59,6 +59,7 @@ new SessionManager({ env: { DEBUG: 1 } })
 const mgr = new SessionManager()
 mgr.defaultModel = 'opus'
 mgr.defaultPermissionMode = 'a-mode-of-tomorrow'
+mgr.defaultPermissionMode = 'inherit'
 mgr.defaultTimeout = 5
 // @ts-expect-error the store is the manager's own
 mgr.store = new Store()
@@ -197,6 +198,8 @@ function describe(error: ClearctxError): string {
       return `${error.exitCode ?? error.signal}: ${error.stderr}`
     case 'ERR_TURN_TIMEOUT':
       return error.sent && error.stillRunning ? 'still running' : 'withdrawn'
+    case 'ERR_PERMISSION_MODE':
+      return `${error.actual} instead of ${error.asked}`
     case 'ERR_FORK_FAILED':
       return `${error.cost ?? 0} ${error.sessionId ?? ''}`
     case 'ERR_STORE':

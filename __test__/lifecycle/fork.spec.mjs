@@ -11,6 +11,7 @@ import { world } from '../support/sessions.mjs'
 import { gate, HABITS, ISO_TIME, logged, near, PLAIN, standInLog, UUID, working } from '../support/turns.mjs'
 
 const ONE_SHOT = ['-p', '--output-format', 'json', '--model']
+const MODE = ['--permission-mode', 'default']
 
 /** A manager with a live session "a" that has had one turn. */
 async function source(t, { env, ...options } = {}, spawnOptions = {}) {
@@ -74,7 +75,7 @@ test('a fork is one call of the CLI with an empty standard input, then a session
   const { session } = await m.fork('a', 'b', { message: 'question' })
   await logged(log, 'start', 3)
   const [, oneShot, forked] = log.arguments()
-  assert.deepEqual(oneShot, [...ONE_SHOT, 'sonnet', '--resume', id, '--fork-session', '--', 'question'])
+  assert.deepEqual(oneShot, [...ONE_SHOT, 'sonnet', '--resume', id, '--fork-session', ...MODE, '--', 'question'])
   assert.deepEqual(forked.slice(-2), ['--resume', session.id])
   assert.ok(forked.includes('stream-json'))
   const [, message] = log.messages()

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 import { after, describe, test } from 'node:test'
 
+import { standInEnv } from '../../testing/index.js'
 import { Client, STREAMING, makeHome, readTranscript, takeLeftovers } from '../support/stand-in-client.mjs'
 import { SCENARIOS, kindOf } from '../support/stand-in-scenarios.mjs'
 import { OLDER, askOnce, close, oneShot, plainCost } from '../support/stand-ins.mjs'

@@ -49,7 +49,8 @@ describe('recorded conversations', { concurrency: 3 }, () => {
     test(name, async (t) => {
       const w = world(t)
       const m = w.manager({ env: standInEnv({ transcript: new URL(name, folder).pathname, exitCode: 0 }) })
-      await m.spawn('a')
+      const { permissionMode } = lines.find(({ subtype }) => subtype === 'init')
+      await m.spawn('a', { permissionMode })
       const session = m.sessions.get('a')
       const messages = record(session, 'message')
       const errors = record(session, 'error')

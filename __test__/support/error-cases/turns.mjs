@@ -7,6 +7,18 @@ import { spawned } from '../errors.mjs'
 
 export const TURNS = [
   {
+    what: 'a turn in a permission mode that allows more',
+    code: 'ERR_PERMISSION_MODE',
+    message:
+      'Session "a" runs in permission mode "acceptEdits", which may allow more than "default", the one that was asked ' +
+      'for. Its process was killed.',
+    has: { asked: 'default', actual: 'acceptEdits' },
+    call: async (w) => {
+      const mgr = await spawned(w, 'a', {}, { env: standInEnv({ forcedMode: 'acceptEdits' }) })
+      return () => mgr.send('a', 'hello')
+    },
+  },
+  {
     what: 'a turn whose process exits',
     code: 'ERR_PROCESS_EXITED',
     message: 'Session "a" ended before it answered: its process exited with code 3: stand-in: leaving with code 3',

@@ -141,6 +141,18 @@ pub enum Error {
         /// Whether the message had reached the CLI.
         sent: bool,
     },
+    /// The CLI chose a permission mode that may allow more than the one it was given.
+    #[error(
+        "Session \"{name}\" runs in permission mode \"{actual}\", which may allow more than \"{asked}\", the one that was asked for. Its process was killed."
+    )]
+    PermissionMode {
+        /// Name of the session.
+        name: String,
+        /// The mode that the process was given.
+        asked: String,
+        /// The mode that it reported.
+        actual: String,
+    },
     /// Another session writes to the conversation.
     #[error("Session \"{name}\" cannot go on with conversation {session_id}: {} writes to it. End that session, or fork it.", describe_holder(*holder_pid))]
     SessionHeld {
@@ -273,6 +285,7 @@ impl Error {
             Self::StartFailed { .. } => "ERR_START_FAILED",
             Self::ProcessExited { .. } => "ERR_PROCESS_EXITED",
             Self::TurnTimeout { .. } => "ERR_TURN_TIMEOUT",
+            Self::PermissionMode { .. } => "ERR_PERMISSION_MODE",
             Self::SessionHeld { .. } => "ERR_SESSION_HELD",
             Self::NotResent { .. } => "ERR_NOT_RESENT",
             Self::SessionStopped { .. } => "ERR_SESSION_STOPPED",
@@ -316,6 +329,10 @@ impl Error {
             Self::TurnTimeout { sent, .. } => {
                 data.insert("sent".into(), (*sent).into());
                 data.insert("stillRunning".into(), (*sent).into());
+            }
+            Self::PermissionMode { asked, actual, .. } => {
+                data.insert("asked".into(), asked.clone().into());
+                data.insert("actual".into(), actual.clone().into());
             }
             Self::SessionHeld {
                 session_id,

@@ -6,6 +6,12 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// The permission mode of who wants the one that the CLI's settings name.
+const INHERIT: &str = "inherit";
+
+/// The permission mode of a session that names none.
+const DEFAULT_MODE: &str = "default";
+
 /// Everything that decides how a session's process is run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -17,7 +23,8 @@ pub struct SessionOptions {
     pub model: String,
     /// Directory the CLI runs in.
     pub work_dir: String,
-    /// Permission mode; `default` is not passed on.
+    /// Permission mode that is asked for; [`INHERIT`] leaves it to the CLI's settings. See
+    /// [`SessionOptions::asked_mode`].
     #[serde(default)]
     pub permission_mode: String,
     /// Tools that run without asking.
@@ -135,6 +142,17 @@ impl SessionOptions {
         let given = |id: &&str| !id.is_empty();
         let known = self.session_id.as_deref().filter(given);
         known.or_else(|| self.new_session_id.as_deref().filter(given))
+    }
+
+    /// The permission mode that every process is given, and that it must not exceed. `None` if the CLI's settings
+    /// choose it.
+    #[must_use]
+    pub fn asked_mode(&self) -> Option<&str> {
+        match self.permission_mode.as_str() {
+            INHERIT => None,
+            "" => Some(DEFAULT_MODE),
+            mode => Some(mode),
+        }
     }
 
     /// Time given to a turn unless the call says otherwise.

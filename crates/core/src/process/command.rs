@@ -77,8 +77,9 @@ pub fn fork_arguments(
 }
 
 fn push_settings(arguments: &mut Vec<String>, options: &SessionOptions, prompt_file: Option<&str>) {
-    if !matches!(options.permission_mode.as_str(), "" | "default") {
-        arguments.extend(pair("--permission-mode", &options.permission_mode));
+    // `default` too: without the option the settings of a project decide, or the version's own default.
+    if let Some(mode) = options.asked_mode() {
+        arguments.extend(pair("--permission-mode", mode));
     }
     if !options.allowed_tools.is_empty() {
         // The option takes arguments until one looks like an option. One joined argument is always taken
@@ -128,7 +129,7 @@ mod tests {
     fn only_what_is_set_is_passed_on() {
         let base = "-p --input-format stream-json --output-format stream-json --verbose --model sonnet";
         assert_eq!(
-            session_arguments(&options(r#","permissionMode":"default""#), None).join(" "),
+            session_arguments(&options(r#","permissionMode":"inherit""#), None).join(" "),
             base
         );
         let all = options(
@@ -156,9 +157,32 @@ mod tests {
     }
 
     #[test]
+    fn every_process_is_given_its_permission_mode() {
+        for (given, passed) in [
+            ("", Some("default")),
+            (r#","permissionMode":"""#, Some("default")),
+            (r#","permissionMode":"default""#, Some("default")),
+            (r#","permissionMode":"plan""#, Some("plan")),
+            (r#","permissionMode":"inherit""#, None),
+        ] {
+            let options = options(given);
+            for arguments in [
+                session_arguments(&options, None),
+                fork_arguments(&options, None, None),
+            ] {
+                let at = arguments
+                    .iter()
+                    .position(|argument| argument == "--permission-mode");
+                let mode = at.map(|at| arguments[at + 1].as_str());
+                assert_eq!(mode, passed, "{given}: {arguments:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_forks_message_cannot_become_an_option() {
         let arguments = fork_arguments(
-            &options(r#","sessionId":"-x","allowedTools":["Bash"]"#),
+            &options(r#","permissionMode":"inherit","sessionId":"-x","allowedTools":["Bash"]"#),
             None,
             Some("-m"),
         );
@@ -183,7 +207,7 @@ mod tests {
     #[test]
     fn a_long_system_prompt_goes_through_a_file() {
         let long = options(&format!(
-            r#","systemPrompt":"{}""#,
+            r#","permissionMode":"inherit","systemPrompt":"{}""#,
             "x".repeat(limits::ARGUMENT_BYTES)
         ));
         assert!(needs_file(&long.system_prompt));

@@ -17,6 +17,12 @@ pub enum Frame {
     Init(Init),
     /// `result`: a turn ends.
     Result(Box<TurnResult>),
+    /// `system` / `status` that names a permission mode: it has changed.
+    ///
+    /// ```json
+    /// {"type":"system","subtype":"status","status":null,"permissionMode":"plan","uuid":"...","session_id":"..."}
+    /// ```
+    PermissionMode(String),
     /// `assistant` or `user`: content of a turn.
     Content,
     /// Any other object: passed on, not used.
@@ -30,6 +36,8 @@ pub enum Frame {
 pub struct Init {
     /// The conversation's id; `/clear` changes it.
     pub session_id: Option<String>,
+    /// The permission mode in force; `None` if the CLI does not say.
+    pub permission_mode: Option<String>,
     /// Uuids of the messages this turn answers (2.1.330); empty if the CLI does not say.
     pub message_uuids: Vec<String>,
 }
@@ -107,6 +115,8 @@ struct Envelope<'a> {
     subtype: Option<&'a RawValue>,
     #[serde(borrow)]
     session_id: Option<&'a RawValue>,
+    #[serde(borrow, rename = "permissionMode")]
+    permission_mode: Option<&'a RawValue>,
     #[serde(borrow)]
     is_error: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -169,9 +179,14 @@ fn understand(envelope: &Envelope<'_>) -> Frame {
     let kind = text(envelope.kind);
     match (kind.as_deref(), text(envelope.subtype).as_deref()) {
         (Some("system"), Some("init")) => Frame::Init(Init {
-            session_id: id(envelope.session_id),
+            session_id: filled(envelope.session_id),
+            permission_mode: filled(envelope.permission_mode),
             message_uuids: message_uuids(envelope),
         }),
+        // Comes for other reasons as well, without a mode.
+        (Some("system"), Some("status")) => {
+            filled(envelope.permission_mode).map_or(Frame::Other, Frame::PermissionMode)
+        }
         (Some("result"), _) => Frame::Result(Box::new(turn_result(envelope))),
         (Some("assistant" | "user"), _) => Frame::Content,
         _ => Frame::Other,
@@ -217,7 +232,7 @@ fn turn_result(envelope: &Envelope<'_>) -> TurnResult {
         stop_reason: starting(envelope.stop_reason, '"'),
         turns: number(envelope.num_turns).map_or(0, to_count),
         duration_ms: number(envelope.duration_ms).map_or(0.0, |ms| ms.max(0.0)),
-        session_id: id(envelope.session_id),
+        session_id: filled(envelope.session_id),
         foreign_origin: envelope.origin.is_some_and(is_foreign),
         message_uuids: message_uuids(envelope),
     }
@@ -286,9 +301,9 @@ fn text(raw: Option<&RawValue>) -> Option<String> {
     raw.and_then(json_text::decode)
 }
 
-/// An id; an empty one is none.
-fn id(raw: Option<&RawValue>) -> Option<String> {
-    text(raw).filter(|id| !id.is_empty())
+/// A text such as an id; an empty one is none.
+fn filled(raw: Option<&RawValue>) -> Option<String> {
+    text(raw).filter(|text| !text.is_empty())
 }
 
 fn number(raw: Option<&RawValue>) -> Option<f64> {
@@ -393,6 +408,35 @@ mod tests {
         }
         assert!(matches!(parse(r#"{"type":"brand_new"}"#), Frame::Other));
         assert!(matches!(parse("{}"), Frame::Other));
+    }
+
+    #[test]
+    fn a_permission_mode_is_read_from_inits_and_from_the_status_lines_that_have_one() {
+        let mode = |line: &str| match parse(line) {
+            Frame::Init(init) => init.permission_mode,
+            Frame::PermissionMode(mode) => Some(mode),
+            Frame::Other => None,
+            other => panic!("neither an init nor a status: {other:?}"),
+        };
+        for subtype in ["init", "status"] {
+            let line = |mode: &str| format!(r#"{{"type":"system","subtype":"{subtype}"{mode}}}"#);
+            assert_eq!(
+                mode(&line(r#","permissionMode":"plan""#)).as_deref(),
+                Some("plan")
+            );
+            for without in [
+                "",
+                r#","permissionMode":"""#,
+                r#","permissionMode":null"#,
+                r#","permissionMode":7"#,
+            ] {
+                assert_eq!(mode(&line(without)), None, "{subtype}{without}");
+            }
+        }
+        assert!(matches!(
+            parse(r#"{"type":"x","subtype":"status","permissionMode":"plan"}"#),
+            Frame::Other
+        ));
     }
 
     #[test]

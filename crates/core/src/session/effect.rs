@@ -38,7 +38,7 @@ impl Subscriptions {
         match frame {
             Frame::NotAnObject => false,
             Frame::Content => self.messages || self.content,
-            Frame::Init(_) | Frame::Result(_) | Frame::Other => self.messages,
+            Frame::Init(_) | Frame::Result(_) | Frame::PermissionMode(_) | Frame::Other => self.messages,
         }
     }
 }

@@ -15,9 +15,16 @@ pub enum Event {
     Init {
         /// The conversation's id from now on.
         session_id: Option<String>,
+        /// The permission mode in force, if the CLI reported it.
+        permission_mode: Option<String>,
         /// The CLI's line.
         #[serde(skip_serializing_if = "String::is_empty")]
         line: String,
+    },
+    /// The permission mode changed in the course of a turn, or between two.
+    PermissionMode {
+        /// The mode in force from now on.
+        mode: String,
     },
     /// A line of the CLI that somebody listens to.
     Message {
@@ -52,6 +59,13 @@ pub enum Event {
         /// What.
         error: Error,
     },
+    /// Something is not as it was asked for, and the session goes on.
+    Warning {
+        /// Stable code.
+        code: &'static str,
+        /// What it is.
+        message: String,
+    },
     /// The process has ended and all its output was read. Always the last event.
     Close {
         /// Exit code, if it exited.
@@ -70,8 +84,10 @@ impl Event {
             }
             Self::Turn(_)
             | Self::Failed { .. }
+            | Self::PermissionMode { .. }
             | Self::Status { .. }
             | Self::Error { .. }
+            | Self::Warning { .. }
             | Self::Close { .. } => None,
         }
     }
@@ -80,11 +96,16 @@ impl Event {
     #[must_use]
     pub fn backlog_bytes(&self) -> usize {
         match self {
-            Self::Message { line: text } | Self::Init { line: text, .. } | Self::Stderr { text } => {
-                limits::EVENT_BYTES + text.len()
-            }
+            Self::Message { line: text }
+            | Self::Init { line: text, .. }
+            | Self::PermissionMode { mode: text }
+            | Self::Stderr { text } => limits::EVENT_BYTES + text.len(),
             Self::Turn(turn) => turn.backlog_bytes(),
-            Self::Failed { .. } | Self::Status { .. } | Self::Error { .. } | Self::Close { .. } => 0,
+            Self::Failed { .. }
+            | Self::Status { .. }
+            | Self::Error { .. }
+            | Self::Warning { .. }
+            | Self::Close { .. } => 0,
         }
     }
 }

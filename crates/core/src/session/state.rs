@@ -5,6 +5,7 @@
 
 mod ending;
 mod incoming;
+mod permission;
 #[cfg(test)]
 mod tests;
 mod timing;
@@ -90,6 +91,8 @@ pub struct State {
     escalation: Option<Escalation>,
     ledger: Ledger,
     session_id: Option<String>,
+    /// The permission mode that the process reported last.
+    mode_in_force: Option<String>,
     total_cost_usd: f64,
     total_turns: u64,
     /// Whether the totals are still to be taken from a record: until then they are not saved.
@@ -122,6 +125,7 @@ impl State {
             escalation: None,
             ledger: Ledger::new(options.cli_totals),
             session_id: options.session_id.clone(),
+            mode_in_force: None,
             total_cost_usd: 0.0,
             total_turns: 0,
             totals_pending: false,
@@ -347,19 +351,21 @@ impl State {
                 }));
             }
             Phase::Running | Phase::Ending(_) => {
-                state.phase = Phase::Ending(Status::Killed);
+                state.end_at_once(Status::Killed, now, effects);
                 state.reject_all(&error, effects);
-                state.foreign_deadline = None;
-                // Repeated until the process is gone: a process in an uninterruptible wait dies late.
-                state.escalation = Some(Escalation::start(
-                    now,
-                    state.options.run.kill_timeout(),
-                    state.options.run.kill_timeout(),
-                ));
-                effects.push(Effect::KillTree);
             }
             Phase::Ended(_) => {}
         })
+    }
+
+    /// Kills the process with all its descendants; the session ends with `status`.
+    fn end_at_once(&mut self, status: Status, now: Instant, effects: &mut Effects) {
+        self.phase = Phase::Ending(status);
+        self.foreign_deadline = None;
+        // Repeated until the process is gone: a process in an uninterruptible wait dies late.
+        let patience = self.options.run.kill_timeout();
+        self.escalation = Some(Escalation::start(now, patience, patience));
+        effects.push(Effect::KillTree);
     }
 
     /// Sends the next message if nothing is in the way.

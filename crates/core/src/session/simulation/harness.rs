@@ -64,7 +64,12 @@ impl EventSink for RecordingSink {
                 recorded.closed = true;
                 None
             }
-            Event::Init { .. } | Event::Message { .. } | Event::Stderr { .. } | Event::Error { .. } => None,
+            Event::Init { .. }
+            | Event::Message { .. }
+            | Event::PermissionMode { .. }
+            | Event::Stderr { .. }
+            | Event::Error { .. }
+            | Event::Warning { .. } => None,
         };
         if let Some((status, change)) = news
             && recorded.status.is_none_or(|(_, known)| known <= change)

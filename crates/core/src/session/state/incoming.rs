@@ -20,13 +20,14 @@ impl State {
             match frame {
                 Frame::Init(init) => state.on_init(init, line, now, effects),
                 Frame::Result(result) => state.on_result(&result, now, effects),
+                Frame::PermissionMode(mode) => state.on_mode(mode, effects),
                 Frame::Content | Frame::Other | Frame::NotAnObject => {}
             }
         })
     }
 
     fn on_init(&mut self, init: Init, line: &str, now: Instant, effects: &mut Effects) {
-        self.any_init = true;
+        let first = !std::mem::replace(&mut self.any_init, true);
         self.init_since_result = true;
         self.rename(init.session_id);
         self.foreign_turn = match &self.in_flight {
@@ -40,8 +41,10 @@ impl State {
         }
         effects.push(Effect::Emit(Event::Init {
             session_id: self.session_id.clone(),
+            permission_mode: init.permission_mode.clone(),
             line: line.to_owned(),
         }));
+        self.judge_mode(init.permission_mode, first, now, effects);
     }
 
     fn on_result(&mut self, result: &TurnResult, now: Instant, effects: &mut Effects) {

@@ -1,5 +1,7 @@
 //! The rules of a session, checked without a process.
 
+mod permission;
+
 use super::{Effect, Effects, Message, State};
 use crate::error::Error;
 use crate::protocol::inbound;
@@ -19,9 +21,16 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let json =
-            r#"{"name":"a","model":"m","workDir":"/","timeout":10000,"stopTimeout":5000,"killTimeout":2000}"#;
-        let options = serde_json::from_str(json).expect("test options are complete");
+        Self::asking("default")
+    }
+
+    /// A session that asks for a permission mode.
+    fn asking(mode: &str) -> Self {
+        let json = format!(
+            r#"{{"name":"a","model":"m","workDir":"/","permissionMode":"{mode}","timeout":10000,"stopTimeout":5000,
+                "killTimeout":2000}}"#
+        );
+        let options = serde_json::from_str(&json).expect("test options are complete");
         let mut bench = Self {
             state: State::new(Arc::new(options)),
             now: Instant::now(),

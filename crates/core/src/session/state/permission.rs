@@ -1,0 +1,134 @@
+//! Which permission mode is in force, and whether it may be.
+//!
+//! Every process is given the mode that was asked for, so no settings and no version's default should decide. Each
+//! `init` shows whether that worked:
+//!
+//! - The first `init` of a process is judged in any case. One that allows more than was asked for ends the session with
+//!   `ERR_PERMISSION_MODE`: its process is killed before the model's first answer can call a tool. One that allows less
+//!   is a warning.
+//! - A later `init` may have the mode that a `status` line announced: that is how the CLI tells of each change by the
+//!   model (which enters plan mode, or leaves it) and by a control request. With any other mode it is judged as the
+//!   first one is, but for the warning: less than was asked for is then no news.
+//! - `status` lines are followed, not judged.
+//! - An `init` without a mode, as of an old CLI, says nothing. Where the mode is inherited, none is judged.
+
+use super::{Effect, Effects, Phase, State};
+use crate::error::Error;
+use crate::session::event::Event;
+use crate::session::status::Status;
+use std::cmp::Ordering;
+use std::time::Instant;
+
+/// Code of the warning that a mode allows less than was asked for.
+const WARNING: &str = "CLEARCTX_PERMISSION_MODE";
+
+/// How much a mode allows without a question; `None` for one that is not known.
+///
+/// `dontAsk` refuses what `default` asks for. `manual` is another name of `default`. `auto` lets a model decide, and
+/// allows the edits that `acceptEdits` does.
+fn rank(mode: &str) -> Option<u8> {
+    match mode {
+        "plan" => Some(0),
+        "dontAsk" => Some(1),
+        "default" | "manual" => Some(2),
+        "acceptEdits" => Some(3),
+        "auto" => Some(4),
+        "bypassPermissions" => Some(5),
+        _ => None,
+    }
+}
+
+/// What `actual` allows, compared with `asked`. Of two modes one of which is not known, the actual one may allow more.
+fn compare(actual: &str, asked: &str) -> Ordering {
+    if actual == asked {
+        return Ordering::Equal;
+    }
+    match (rank(actual), rank(asked)) {
+        (Some(actual), Some(asked)) => actual.cmp(&asked),
+        _ => Ordering::Greater,
+    }
+}
+
+impl State {
+    /// The CLI says that the mode has changed.
+    pub(super) fn on_mode(&mut self, mode: String, effects: &mut Effects) {
+        effects.push(Effect::Emit(Event::PermissionMode { mode: mode.clone() }));
+        self.mode_in_force = Some(mode);
+    }
+
+    /// Judges the mode of an `init`; `first`: it is the first one of the process.
+    pub(super) fn judge_mode(
+        &mut self,
+        mode: Option<String>,
+        first: bool,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        let Some(mode) = mode else { return };
+        let announced = !first && self.mode_in_force.as_ref() == Some(&mode);
+        let verdict = self.options.asked_mode().map(|asked| compare(&mode, asked));
+        match verdict {
+            Some(Ordering::Greater) if !announced => self.refuse_mode(&mode, now, effects),
+            Some(Ordering::Less) if first => effects.push(self.warn_of_mode(&mode)),
+            _ => {}
+        }
+        self.mode_in_force = Some(mode);
+    }
+
+    fn refuse_mode(&mut self, actual: &str, now: Instant, effects: &mut Effects) {
+        // It dies already, and its callers know why.
+        if self.phase == Phase::Ending(Status::Killed) {
+            return;
+        }
+        let error = Error::PermissionMode {
+            name: self.options.name.clone(),
+            asked: self.options.asked_mode().unwrap_or_default().to_owned(),
+            actual: actual.to_owned(),
+        };
+        self.end_at_once(Status::Failed, now, effects);
+        effects.push(Effect::Save);
+        effects.push(Effect::Emit(Event::Error { error: error.clone() }));
+        self.reject_all(&error, effects);
+    }
+
+    fn warn_of_mode(&self, actual: &str) -> Effect {
+        let (name, asked) = (&self.options.name, self.options.asked_mode().unwrap_or_default());
+        Effect::Emit(Event::Warning {
+            code: WARNING,
+            message: format!(
+                "Session \"{name}\" runs in permission mode \"{actual}\", which allows less than \"{asked}\", the one \
+                 that was asked for."
+            ),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_are_ordered_by_what_they_allow() {
+        let order = [
+            "plan",
+            "dontAsk",
+            "default",
+            "acceptEdits",
+            "auto",
+            "bypassPermissions",
+        ];
+        for (at, asked) in order.iter().enumerate() {
+            for (other, actual) in order.iter().enumerate() {
+                assert_eq!(compare(actual, asked), other.cmp(&at), "{actual} for {asked}");
+            }
+        }
+        assert_eq!(compare("default", "manual"), Ordering::Equal);
+    }
+
+    #[test]
+    fn a_mode_that_is_not_known_may_allow_more_unless_it_was_asked_for() {
+        assert_eq!(compare("of tomorrow", "bypassPermissions"), Ordering::Greater);
+        assert_eq!(compare("plan", "of tomorrow"), Ordering::Greater);
+        assert_eq!(compare("of tomorrow", "of tomorrow"), Ordering::Equal);
+    }
+}
