@@ -58,7 +58,7 @@ fn parse_result(bencher: Bencher) {
 }
 
 /// A record as sessions keep it.
-const RECORD: &str = r#"{"name":"s","claudeSessionId":"5e551011-0000-4000-8000-000000000001","status":"ready","model":"sonnet","workDir":"/home/someone/project","permissionMode":"default","allowedTools":[],"systemPrompt":"","maxBudget":null,"agent":null,"totalCostUsd":0.25,"totalTurns":12,"interactions":[],"created":"2026-11-22T06:10:28.562Z","timeout":600000,"tags":[],"newSessionId":"5e551011-0000-4000-8000-000000000001","owner":{"host":"0b8f0c5e-3a55-4d0c-9a0e-3b6c3a0f8a11","pid":4711,"token":"the token"},"pid":4712,"pending":[],"cliTotals":{"costUsd":0.25,"tokens":2500,"onDisk":null}}"#;
+const RECORD: &str = r#"{"name":"s","claudeSessionId":"5e551011-0000-4000-8000-000000000001","status":"ready","model":"sonnet","workDir":"/home/someone/project","permissionMode":"default","allowedTools":[],"systemPrompt":"","maxBudget":null,"agent":null,"totalCostUsd":0.25,"totalTurns":12,"interactions":[],"created":"2026-11-22T06:10:28.562Z","timeout":600000,"tags":[],"newSessionId":"5e551011-0000-4000-8000-000000000001","owner":{"host":"0b8f0c5e-3a55-4d0c-9a0e-3b6c3a0f8a11","pid":4711,"instance":"the instance"},"pid":4712,"pending":[],"cliTotals":{"costUsd":0.25,"tokens":2500,"onDisk":null}}"#;
 
 /// What is stored when a turn has ended.
 const TURN: &str = r#"{"prompt":"what is left to do?","response":{"success":true,"text":"nothing","cost":0.0001,"turns":1,"duration":180,"sessionId":"5e551011-0000-4000-8000-000000000001","isError":false},"timestamp":"2026-11-22T06:10:28.562Z"}"#;
@@ -77,7 +77,7 @@ fn turn(name: &str) -> Change {
     fields.set("totalTurns", 13);
     Change::Turn {
         name: name.to_owned(),
-        token: Some("the token".to_owned()),
+        instance: Some("the owner".into()),
         interaction: raw(TURN),
         fields,
     }

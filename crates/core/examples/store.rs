@@ -75,7 +75,7 @@ fn turn(n: usize) -> Change {
     fields.set("totalTurns", n);
     Change::Turn {
         name: "turns".into(),
-        token: None,
+        instance: None,
         interaction: interaction(n),
         fields,
     }
@@ -106,7 +106,7 @@ fn turns(dir: &Path, stored: usize, durability: Durability) {
         let change = Change::Merge {
             name: "turns".into(),
             fields,
-            token: None,
+            instance: None,
             create: false,
         };
         let start = Instant::now();
@@ -196,7 +196,7 @@ fn open(dir: &Path) {
 fn turn_of(name: &str) -> Change {
     Change::Turn {
         name: name.into(),
-        token: None,
+        instance: None,
         interaction: interaction(1),
         fields: Record::new(),
     }

@@ -71,8 +71,8 @@ pub struct Defaults {
 /// The session that had the record before the one that resumes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Predecessor {
-    /// Its token: the record is taken over from this owner alone.
-    token: String,
+    /// Its id: the record is taken over from this owner alone.
+    instance: InstanceId,
     /// Whether its CLI outlived its host and must be ended first: two on one conversation would part it.
     left_over: bool,
 }
@@ -170,7 +170,7 @@ impl Manager {
         // Another host may have gone on with it since it was looked at.
         let is_taken = lost
             .as_ref()
-            .is_some_and(|lost| !lost.is_of(owned.token.as_deref()));
+            .is_some_and(|lost| !lost.is_of(owned.instance.as_ref()));
         if is_taken || lives_elsewhere(&owned) {
             return Err(Error::SessionHeld {
                 name: name.to_owned(),
@@ -178,9 +178,9 @@ impl Manager {
                 holder_pid: owned.host_pid,
             });
         }
-        let predecessor = owned.token.clone().map(|token| Predecessor {
+        let predecessor = owned.instance.clone().map(|instance| Predecessor {
             left_over: outlived_by(&owned).is_some(),
-            token,
+            instance,
         });
         let mut options = from_record(name, &record, id, defaults);
         if begun.is_some_and(|begun| !begun.exists) {
@@ -227,14 +227,14 @@ impl Manager {
         let mut fields = Record::new();
         fields.set("status", "killed");
         if owned.state != OwnerState::None {
-            // Without its token the record is no longer the owner's to change, so its last save will not come.
+            // Without its owner the record is no longer the owner's to change, so its last save will not come.
             fields.set("owner", ());
             fields.set("pid", ());
         }
         let change = Change::Merge {
             name: name.to_owned(),
             fields,
-            token: None,
+            instance: None,
             create: false,
         };
         self.store.apply([change])?;
@@ -247,9 +247,9 @@ impl Manager {
         let store = self.store.clone();
         let look = move || {
             // What the store has to say of itself it says at the next call.
-            let lost = store.lost_tokens().unwrap_or_default();
+            let lost = store.lost_instances().unwrap_or_default();
             if let (false, Ok(runtime)) = (lost.is_empty(), runtime::handle()) {
-                runtime.spawn(left_over::end(lost.into_iter().map(InstanceId::from).collect()));
+                runtime.spawn(left_over::end(lost));
             }
         };
         let thread = std::thread::Builder::new().name("clearctx-sweep".to_owned());
@@ -307,7 +307,7 @@ fn from_record(name: &str, record: &Record, id: String, defaults: Defaults) -> S
 
 /// The instance of a CLI that outlived its host.
 fn outlived_by(owned: &Ownership) -> Option<InstanceId> {
-    let instance = InstanceId::from(owned.token.as_deref()?);
+    let instance = owned.instance.clone()?;
     let lives = owned.state == OwnerState::Dead
         && owned
             .cli_pid
@@ -326,8 +326,7 @@ fn lives_elsewhere(owned: &Ownership) -> bool {
 }
 
 fn own_session(owned: &Ownership) -> Option<Session> {
-    let token = owned.token.as_deref()?;
-    registry::find(token)
+    registry::find(owned.instance.as_ref()?)
 }
 
 fn end_process_elsewhere(owned: &Ownership) -> Result<()> {
@@ -338,9 +337,9 @@ fn end_process_elsewhere(owned: &Ownership) -> Result<()> {
             }
         }
         OwnerState::OtherAlive | OwnerState::Dead => {
-            if let (Some(_), Some(token)) = (owned.cli_pid, owned.token.clone()) {
+            if let (Some(_), Some(instance)) = (owned.cli_pid, owned.instance.clone()) {
                 // Takes a few ms; the caller need not wait for it.
-                runtime::handle()?.spawn_blocking(move || terminate::kill(&token.into()));
+                runtime::handle()?.spawn_blocking(move || terminate::kill(&instance));
             }
         }
         OwnerState::None => {}

@@ -63,6 +63,8 @@ pub use read::{Heads, Histories};
 pub use record::Record;
 pub use warning::Warning;
 
+use clearctx_proctree::InstanceId;
+
 use crate::error::Result;
 use owner::Liveness;
 use shared::Shared;
@@ -173,12 +175,12 @@ impl Store {
     /// What this process writes into `owner` of a session's record.
     ///
     /// The first call in a data directory creates the file whose lock proves that this process lives.
-    pub fn owner(&self, token: &str) -> Result<Owner> {
+    pub fn owner(&self, instance: &InstanceId) -> Result<Owner> {
         let host = owner::this_host(self.shared.dir())?;
         Ok(Owner {
             host,
             pid: process::id(),
-            token: token.to_owned(),
+            instance: instance.clone(),
         })
     }
 

@@ -9,6 +9,7 @@ use crate::session::handle::Session;
 use crate::session::record::{Fields, Stored, Writer};
 use crate::session::state::State;
 use crate::store::{Change, Done, Record, Store};
+use clearctx_proctree::InstanceId;
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -20,19 +21,19 @@ pub enum Beginning {
     /// The name was free: a new record.
     New,
     /// A resume: the record goes on, with its history and whatever else is in it, as long as it has the owner
-    /// (by token) that it had when the resume was planned.
+    /// that it had when the resume was planned.
     TakeOver {
-        /// Token of that owner, if there was one.
-        token: Option<String>,
+        /// That owner, if there was one.
+        instance: Option<InstanceId>,
     },
 }
 
-/// Keeps one session's record. After the session's name was given to another, the record has another token and
+/// Keeps one session's record. After the session's name was given to another, the record has another owner and
 /// is left alone.
 pub struct RecordWriter {
     store: Store,
     options: Arc<SessionOptions>,
-    token: String,
+    instance: InstanceId,
     beginning: Beginning,
     saved: Saved,
     /// Whether a turn found no record of ours: another program took it away.
@@ -48,7 +49,7 @@ impl RecordWriter {
         let writer = Arc::new(Self {
             store,
             options: Arc::clone(session.options()),
-            token: session.instance().to_string(),
+            instance: session.instance().clone(),
             beginning,
             saved: Saved::default(),
             lost: Arc::default(),
@@ -100,7 +101,7 @@ impl RecordWriter {
     pub fn adopt(&self, interactions: Vec<Box<RawValue>>) -> Result<()> {
         let turn = |interaction| Change::Turn {
             name: self.options.name.clone(),
-            token: Some(self.token.clone()),
+            instance: Some(self.instance.clone()),
             interaction,
             fields: Record::new(),
         };
@@ -152,7 +153,7 @@ impl RecordWriter {
                 record,
                 only_if_free: true,
             },
-            Beginning::TakeOver { token } => {
+            Beginning::TakeOver { instance } => {
                 record.remove("created");
                 if interactions.is_none() {
                     record.remove("interactions");
@@ -160,8 +161,8 @@ impl RecordWriter {
                 Change::Merge {
                     name,
                     fields: record,
-                    token: token.clone(),
-                    create: token.is_none(),
+                    instance: instance.clone(),
+                    create: instance.is_none(),
                 }
             }
         })
@@ -195,7 +196,7 @@ impl RecordWriter {
         if options.session_id.is_none() {
             record.set("newSessionId", &options.new_session_id);
         }
-        record.set("owner", self.store.owner(&self.token)?);
+        record.set("owner", self.store.owner(&self.instance)?);
         if let Some(parent) = &options.parent {
             record.set("parent", parent);
         }
@@ -211,7 +212,7 @@ impl RecordWriter {
         Change::Merge {
             name: self.options.name.clone(),
             fields: record,
-            token: Some(self.token.clone()),
+            instance: Some(self.instance.clone()),
             create: false,
         }
     }
@@ -237,7 +238,7 @@ impl Writer for RecordWriter {
                 Change::Note {
                     name: self.options.name.clone(),
                     fields,
-                    token: self.token.clone(),
+                    instance: self.instance.clone(),
                 }
             }
             // Does nothing, in its turn.
@@ -255,7 +256,7 @@ impl Writer for RecordWriter {
     fn add_turn(&self, interaction: Box<RawValue>, fields: Fields, stored: Stored) {
         let change = Change::Turn {
             name: self.options.name.clone(),
-            token: Some(self.token.clone()),
+            instance: Some(self.instance.clone()),
             interaction,
             fields: record_of(&fields),
         };

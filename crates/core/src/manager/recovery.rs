@@ -80,8 +80,8 @@ pub struct LostMessage {
 /// What a session that goes on takes over, beside its record.
 #[derive(Debug, Clone, Default)]
 struct Adoption {
-    /// Token of the record's owner.
-    token: Option<String>,
+    /// The record's owner.
+    instance: Option<InstanceId>,
     /// Id of a conversation that the record does not name yet.
     begun: Option<Begun>,
     /// Turns that the record does not have.
@@ -152,7 +152,7 @@ impl Manager {
             exists: path.is_some(),
         });
         let mut adoption = Adoption {
-            token: owned.token.clone(),
+            instance: owned.instance.clone(),
             begun,
             interactions: Vec::new(),
         };
@@ -195,8 +195,8 @@ impl Manager {
 
 impl Lost {
     /// Whether the record has still the owner that it had when it was looked at.
-    pub(super) fn is_of(&self, token: Option<&str>) -> bool {
-        self.adoption.token.as_deref() == token
+    pub(super) fn is_of(&self, instance: Option<&InstanceId>) -> bool {
+        self.adoption.instance.as_ref() == instance
     }
 
     /// The conversation that the record does not name yet.

@@ -107,11 +107,11 @@ impl Starting {
                 lost,
             } => {
                 if let Some(left) = predecessor.iter().find(|before| before.left_over) {
-                    prepared.end_first(left.token.as_str().into());
+                    prepared.end_first(left.instance.clone());
                 }
                 prepared.session().await_totals();
-                let token = predecessor.map(|before| before.token);
-                (Beginning::TakeOver { token }, turns, lost)
+                let instance = predecessor.map(|before| before.instance);
+                (Beginning::TakeOver { instance }, turns, lost)
             }
         };
         let goes_on = beginning != Beginning::New;

@@ -2,6 +2,7 @@
 
 use super::handle::Session;
 use crate::fs::conversation_lock::ConfigDirId;
+use clearctx_proctree::InstanceId;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 
@@ -32,10 +33,10 @@ pub(super) fn has(conversation: &str, config_dir: ConfigDirId) -> bool {
 }
 
 /// The session of this id, if it lives in this process.
-pub fn find(instance: &str) -> Option<Session> {
+pub fn find(instance: &InstanceId) -> Option<Session> {
     let live = LIVE.lock();
     live.values()
-        .find(|session| session.instance().as_str() == instance)
+        .find(|session| session.instance() == instance)
         .cloned()
 }
 

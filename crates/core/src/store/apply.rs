@@ -4,6 +4,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use clearctx_proctree::InstanceId;
+
 use super::change::{Applied, Change, ENGINE_FIELDS};
 use super::contents::{Contents, Undo};
 use super::line::Step;
@@ -107,16 +109,20 @@ impl<'a> Run<'a> {
             Change::Merge {
                 name,
                 fields,
-                token,
+                instance,
                 create,
-            } => Ok(self.merge(name, fields, token.as_deref(), *create)),
-            Change::Note { name, fields, token } => Ok(self.merge(name, fields, Some(token), false)),
+            } => Ok(self.merge(name, fields, instance.as_ref(), *create)),
+            Change::Note {
+                name,
+                fields,
+                instance,
+            } => Ok(self.merge(name, fields, Some(instance), false)),
             Change::Turn {
                 name,
-                token,
+                instance,
                 interaction,
                 fields,
-            } => Ok(self.turn(name, token.as_deref(), interaction.get(), fields)),
+            } => Ok(self.turn(name, instance.as_ref(), interaction.get(), fields)),
             Change::Delete { name } => Ok(self.delete(name)),
             Change::DeleteMany(names) => {
                 Ok(self.delete_all(names.iter().map(|name| Key::from(&**name)).collect()))
@@ -196,9 +202,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn merge(&mut self, name: &str, fields: &Record, token: Option<&str>, create: bool) -> Applied {
-        let create = create && token.is_none();
-        if !create && !self.belongs(name, token) {
+    fn merge(&mut self, name: &str, fields: &Record, instance: Option<&InstanceId>, create: bool) -> Applied {
+        let create = create && instance.is_none();
+        if !create && !self.belongs(name, instance) {
             return Applied::default();
         }
         let mut members = member("merge", name);
@@ -207,8 +213,14 @@ impl<'a> Run<'a> {
         changed()
     }
 
-    fn turn(&mut self, name: &str, token: Option<&str>, interaction: &str, fields: &Record) -> Applied {
-        if !self.belongs(name, token) {
+    fn turn(
+        &mut self,
+        name: &str,
+        instance: Option<&InstanceId>,
+        interaction: &str,
+        fields: &Record,
+    ) -> Applied {
+        if !self.belongs(name, instance) {
             return Applied::default();
         }
         let mut members = member("turn", name);
@@ -230,11 +242,11 @@ impl<'a> Run<'a> {
         fields.write_json(members);
     }
 
-    /// Whether there is such a record and, with a token, it still belongs to that session object.
-    fn belongs(&self, name: &str, token: Option<&str>) -> bool {
-        self.contents
-            .get(name)
-            .is_some_and(|stored| token.is_none() || StoredOwner::of(&stored.head).token.as_deref() == token)
+    /// Whether there is such a record and, with an instance, it still belongs to that session object.
+    fn belongs(&self, name: &str, instance: Option<&InstanceId>) -> bool {
+        self.contents.get(name).is_some_and(|stored| {
+            instance.is_none() || StoredOwner::of(&stored.head).instance.as_ref() == instance
+        })
     }
 
     fn delete(&mut self, name: &str) -> Applied {

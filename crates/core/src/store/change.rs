@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use clearctx_proctree::InstanceId;
 use serde_json::value::RawValue;
 
 use super::entries::Entries;
@@ -40,7 +41,7 @@ pub enum Change {
         /// The fields to set.
         fields: Record,
         /// Does nothing unless the record's `owner.token` is this one. An absent record has none.
-        token: Option<String>,
+        instance: Option<InstanceId>,
         /// Creates an absent record. Otherwise nothing is done then.
         create: bool,
     },
@@ -51,14 +52,14 @@ pub enum Change {
         /// The fields to set.
         fields: Record,
         /// Does nothing unless the record's `owner.token` is this one.
-        token: String,
+        instance: InstanceId,
     },
     /// Appends one interaction to a record and sets fields. Does nothing if the record is absent.
     Turn {
         /// Name of the session.
         name: String,
         /// Does nothing unless the record's `owner.token` is this one.
-        token: Option<String>,
+        instance: Option<InstanceId>,
         /// The interaction.
         interaction: Box<RawValue>,
         /// The fields to set.

@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use clearctx_proctree::InstanceId;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -26,8 +27,9 @@ pub struct Owner {
     pub host: String,
     /// Process id of the host.
     pub pid: u32,
-    /// Unique per session object: tells a session from a later one of the same name.
-    pub token: String,
+    /// Of the session object: tells a session from a later one of the same name.
+    #[serde(rename = "token")]
+    pub instance: InstanceId,
 }
 
 /// Whether a record's owner lives.
@@ -53,8 +55,8 @@ pub struct Ownership {
     pub host_pid: Option<u32>,
     /// Process id of the session's CLI: the record's `pid`.
     pub cli_pid: Option<u32>,
-    /// The owner's token.
-    pub token: Option<String>,
+    /// The owner.
+    pub instance: Option<InstanceId>,
     /// The record in read view.
     pub record: Arc<Record>,
 }
@@ -63,7 +65,7 @@ pub struct Ownership {
 pub(super) struct StoredOwner {
     host: Option<String>,
     pub(super) pid: Option<u32>,
-    pub(super) token: Option<String>,
+    pub(super) instance: Option<InstanceId>,
 }
 
 impl StoredOwner {
@@ -72,7 +74,10 @@ impl StoredOwner {
         Self {
             host: owner.get_str("host"),
             pid: owner.get("pid"),
-            token: owner.get_str("token"),
+            instance: owner
+                .get_str("token")
+                .filter(|id| !id.is_empty())
+                .map(InstanceId::from),
         }
     }
 }

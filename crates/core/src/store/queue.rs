@@ -269,7 +269,7 @@ mod tests {
         Change::Merge {
             name: name.to_owned(),
             fields: Record::new(),
-            token: None,
+            instance: None,
             create: false,
         }
     }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
+use clearctx_proctree::InstanceId;
+
 use super::contents::{Entry, INTERACTIONS, Stored};
 use super::entries;
 use super::object::Key;
@@ -156,20 +158,20 @@ impl Store {
             state: liveness.of(&owner),
             host_pid: owner.pid,
             cli_pid: stored.get("pid"),
-            token: owner.token,
+            instance: owner.instance,
             record: view::read_view(&stored, &mut liveness),
         }))
     }
 
-    /// Tokens of sessions whose host has ended before them: their processes may live on.
-    pub fn lost_tokens(&self) -> Result<BTreeSet<String>> {
+    /// Sessions whose host has ended before them: their processes may live on.
+    pub fn lost_instances(&self) -> Result<BTreeSet<InstanceId>> {
         let cache = self.shared.current()?;
         let mut liveness = self.liveness();
         let lost = cache.contents.records().filter_map(|(_, stored)| {
             stored.head.get::<u32>("pid")?;
             let owner = StoredOwner::of(&stored.head);
-            let token = owner.token.clone().filter(|token| !token.is_empty())?;
-            (liveness.of(&owner) == OwnerState::Dead).then_some(token)
+            let instance = owner.instance.clone()?;
+            (liveness.of(&owner) == OwnerState::Dead).then_some(instance)
         });
         Ok(lost.collect())
     }
@@ -192,7 +194,7 @@ impl Store {
                 state,
                 host_pid: owner.pid,
                 cli_pid: record.get("pid"),
-                token: owner.token,
+                instance: owner.instance,
                 record: Arc::clone(record),
             })
         };

@@ -18,7 +18,7 @@ fn changes_that_do_nothing_write_nothing() {
         Change::Merge {
             name: "a".into(),
             fields: Record::new(),
-            token: None,
+            instance: None,
             create: false,
         },
     ]);
@@ -72,16 +72,16 @@ fn a_pretty_printed_file_of_the_original_is_taken_over() {
 #[test]
 fn a_merge_or_turn_with_another_token_does_nothing() {
     let fixture = Fixture::new();
-    let owner = fixture.store.owner("new").unwrap();
+    let owner = fixture.store.owner(&"new".into()).unwrap();
     fixture
         .store
         .apply([put("s", &json!({ "status": "ready", "owner": owner }))])
         .unwrap();
     let before = fixture.text();
-    let merge = |token: &str| Change::Merge {
+    let merge = |instance: &str| Change::Merge {
         name: "s".into(),
         fields: record(&json!({ "status": "stopped" })),
-        token: Some(token.into()),
+        instance: Some(instance.into()),
         create: true,
     };
     let applied = fixture
@@ -150,7 +150,7 @@ fn replace_all_replaces_all() {
 #[test]
 fn cleanup_removes_what_is_old_and_nothing_else() {
     let fixture = Fixture::new();
-    let alive = fixture.store.owner("t").unwrap();
+    let alive = fixture.store.owner(&"t".into()).unwrap();
     let dead = json!({ "host": "00000000-0000-4000-8000-000000000000", "pid": 1, "token": "x" });
     let old = "2020-01-01T00:00:00.000Z";
     let all = json!({

@@ -183,12 +183,12 @@ fn files_and_directories_are_private() {
     let data_dir = dir.path().join("data");
     let store = Store::open(&data_dir).unwrap();
     store
-        .apply([put("a", &json!({ "owner": store.owner("t").unwrap() }))])
+        .apply([put("a", &json!({ "owner": store.owner(&"t".into()).unwrap() }))])
         .unwrap();
     let mode = |path: &str| fs::metadata(data_dir.join(path)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(""), mode("hosts")), (0o700, 0o700));
     assert_eq!((mode("sessions.json"), mode("sessions.lock")), (0o600, 0o600));
-    let host = format!("hosts/{}.lock", store.owner("t").unwrap().host);
+    let host = format!("hosts/{}.lock", store.owner(&"t".into()).unwrap().host);
     assert_eq!(mode(&host), 0o600);
 }
 

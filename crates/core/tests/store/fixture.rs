@@ -114,15 +114,15 @@ pub(crate) fn merge(name: &str, value: &Value) -> Change {
     Change::Merge {
         name: name.into(),
         fields: record(value),
-        token: None,
+        instance: None,
         create: true,
     }
 }
 
-pub(crate) fn turn(name: &str, token: Option<&str>, n: usize) -> Change {
+pub(crate) fn turn(name: &str, instance: Option<&str>, n: usize) -> Change {
     Change::Turn {
         name: name.into(),
-        token: token.map(str::to_owned),
+        instance: instance.map(Into::into),
         interaction: RawValue::from_string(json!({ "n": n }).to_string()).unwrap(),
         fields: record(&json!({ "totalTurns": n })),
     }

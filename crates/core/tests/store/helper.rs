@@ -148,7 +148,7 @@ fn race_for_names(store: &Store) {
 }
 
 fn own_a_record(store: &Store) {
-    let owner = store.owner("token-1").unwrap();
+    let owner = store.owner(&"token-1".into()).unwrap();
     let record = json!({
         "name": "s", "status": "busy", "created": "2026-01-01T00:00:00.000Z", "pid": 4711, "owner": owner,
     });

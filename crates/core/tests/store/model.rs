@@ -41,7 +41,7 @@ impl Deed {
             Self::Merge(name, n) => merge(name, &json!({ "merged": n })),
             Self::Turn(name, n, length) => Change::Turn {
                 name: name.clone(),
-                token: None,
+                instance: None,
                 interaction: RawValue::from_string(interaction(*n, *length).to_string()).unwrap(),
                 fields: record(&json!({ "totalTurns": n })),
             },

@@ -21,7 +21,10 @@ fn a_record_of_a_living_host_is_taken_as_it_is() {
         (OwnerState::OtherAlive, Some(helper.pid()))
     );
     assert_eq!(
-        (ownership.cli_pid, ownership.token.as_deref()),
+        (
+            ownership.cli_pid,
+            ownership.instance.as_ref().map(clearctx_proctree::InstanceId::as_str)
+        ),
         (Some(4711), Some("token-1"))
     );
     assert!(fixture.store.apply([put_if_free("s", &json!({}))]).is_err());
@@ -69,7 +72,7 @@ fn what_dead_hosts_leave_behind_is_removed_by_the_next_host() {
     drop(helper);
     let mut helper = Helper::start("owner", fixture.dir.path());
     let alive = helper.hear();
-    let own = fixture.store.owner("x").unwrap().host;
+    let own = fixture.store.owner(&"x".into()).unwrap().host;
     let files = fs::read_dir(fixture.dir.path().join("hosts")).unwrap();
     let names: HashSet<_> = files
         .map(|file| file.unwrap().file_name().into_string().unwrap())
@@ -85,9 +88,9 @@ fn what_dead_hosts_leave_behind_is_removed_by_the_next_host() {
 #[test]
 fn a_host_file_somebody_deleted_is_made_again() {
     let fixture = Fixture::new();
-    let owner = fixture.store.owner("a").unwrap();
+    let owner = fixture.store.owner(&"a".into()).unwrap();
     fs::remove_dir_all(fixture.dir.path().join("hosts")).unwrap();
-    assert_eq!(fixture.store.owner("a").unwrap(), owner);
+    assert_eq!(fixture.store.owner(&"a".into()).unwrap(), owner);
     assert!(
         fixture
             .dir
@@ -123,12 +126,12 @@ fn an_owner_that_is_no_owner_counts_as_none() {
 fn our_own_record_stays_ours_without_a_handle() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
-    let owner = store.owner("t").unwrap();
+    let owner = store.owner(&"t".into()).unwrap();
     store
         .apply([put("s", &json!({ "status": "busy", "owner": owner }))])
         .unwrap();
     drop(store);
     let store = Store::open(dir.path()).unwrap();
     assert_eq!(store.owner_of("s").unwrap().unwrap().state, OwnerState::Ours);
-    assert_eq!(store.owner("t").unwrap(), owner);
+    assert_eq!(store.owner(&"t".into()).unwrap(), owner);
 }
