@@ -133,12 +133,13 @@ mod tests {
         let line = "{}".to_owned();
         let mut event = Event::Init {
             session_id: Some("id".to_owned()),
+            permission_mode: Some("default".to_owned()),
             line,
         };
         assert_eq!(event.take_text().as_deref(), Some("{}"));
         assert_eq!(
             json(&Notice::Event { session: 1, event }),
-            r#"{"session":1,"event":{"type":"init","sessionId":"id"}}"#
+            r#"{"session":1,"event":{"type":"init","sessionId":"id","permissionMode":"default"}}"#
         );
     }
 
