@@ -132,7 +132,7 @@ mod tests {
     fn a_line_that_goes_beside_is_not_written() {
         let line = "{}".to_owned();
         let mut event = Event::Init {
-            session_id: Some("id".to_owned()),
+            session_id: crate::ids::ConversationId::new("id"),
             permission_mode: Some("default".to_owned()),
             line,
         };

@@ -1,7 +1,8 @@
 //! clearctx: the engine behind programs that drive many Claude Code CLI processes.
 //!
 //! # Layout, bottom up
-//! - [`error`], [`limits`], [`clock`], [`options`]: errors with stable codes, bounds, time, what a caller chose
+//! - [`error`], [`limits`], [`clock`], [`ids`], [`options`]: errors with stable codes, bounds, time, ids, what a caller
+//!   chose
 //! - [`runtime`]: the one I/O thread of the process, its wakes, its deferred work
 //! - [`fs`]: locks and private files, and the lock on a conversation
 //! - [`protocol`]: the lines that travel over the CLI's pipes
@@ -24,6 +25,7 @@ pub mod faults;
 pub mod fs;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+pub mod ids;
 pub mod limits;
 pub mod manager;
 pub mod options;

@@ -85,7 +85,7 @@ pub struct RunOptions {
 
 /// Environment and directory of the calling program at the moment of the call. Read on the caller's thread: reading
 /// them elsewhere would race with the program's own changes.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CallerEnv {
     /// Its environment: `process.env`.
     pub env: BTreeMap<String, String>,

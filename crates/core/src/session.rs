@@ -1,11 +1,12 @@
-//! One session: a name, a conversation, and the process that carries it.
+//! One session: a name, a conversation, and the processes that carry it, one after the other.
 //!
 //! - [`state`]: the rules, without I/O: what a call, a line, an end, a deadline does.
-//! - [`effect`]: what the rules are told and what they ask for.
+//! - [`effect`]: what goes into the rules and what they ask for.
 //! - [`escalation`]: the steps by which a process is ended.
-//! - [`ledger`]: what a turn cost; [`turn`]: a finished turn as JSON; [`status`], [`event`]: what is told.
-//! - [`start`]: from options to a started session; [`handle`]: the session as the outside holds it; [`run`]: the task that moves its bytes.
-//! - [`record`]: what is told to the writer of its record.
+//! - [`ledger`]: what a turn cost; [`turn`]: a finished turn as JSON; [`status`], [`event`]: what is emitted.
+//! - [`start`]: from options to a started session; [`handle`]: the session as the outside holds it.
+//! - `launch`: starts its processes and supervises them; `run`: the task that moves the bytes of one process.
+//! - [`record`]: what the writer of its record is given.
 //! - [`pending`]: messages without an answer, as the record keeps them.
 //! - [`registry`]: the live sessions of this process.
 //! - [`outbox`]: events on their way out, held back until what they report is stored.
@@ -16,12 +17,13 @@ pub mod escalation;
 pub mod event;
 mod guards;
 pub mod handle;
+pub(crate) mod launch;
 pub mod ledger;
 pub mod outbox;
 pub mod pending;
 pub mod record;
 pub mod registry;
-pub(crate) mod run;
+mod run;
 #[cfg(test)]
 pub(crate) mod simulation;
 pub mod start;

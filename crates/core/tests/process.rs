@@ -44,7 +44,7 @@ fn start(script: &str, extra: &str) -> Result<Bench, Error> {
     start_kept(script, extra, None)
 }
 
-fn start_kept(script: &str, extra: &str, writer: Option<Arc<SlowWriter>>) -> Result<Bench, Error> {
+fn start_kept(script: &str, extra: &str, writer: Option<Arc<dyn Writer>>) -> Result<Bench, Error> {
     let dir = tempfile::tempdir().unwrap();
     let program = dir.path().join("claude");
     std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();

@@ -11,8 +11,8 @@ use crate::process::child::Launch;
 use crate::process::one_shot::{self, Cancel, Output};
 use crate::process::{command, locate};
 use crate::protocol::inbound;
+use crate::session::launch::prompt_file;
 use crate::session::ledger::Ledger;
-use crate::session::start::prompt_file;
 use crate::session::turn::{self, TurnKind};
 use crate::store::Store;
 use clearctx_proctree::InstanceId;
@@ -93,7 +93,7 @@ impl Manager {
                 )
             });
             let base = SessionOptions {
-                session_id: Some(id.ok_or_else(no_id)?),
+                session_id: Some(id.ok_or_else(no_id)?.into()),
                 ..SessionOptions::clone(session.options())
             };
             (base, ledger, last.map(|at| at + limits::TRANSCRIPT_DELAY))

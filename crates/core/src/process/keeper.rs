@@ -8,6 +8,8 @@
 //! on, and the binding warns once.
 
 use clearctx_proctree::InstanceId;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 #[cfg(unix)]
 pub use platform::{failure, ready, set_program, watches};
 
@@ -15,6 +17,7 @@ pub use platform::{failure, ready, set_program, watches};
 #[derive(Debug)]
 pub struct Guard {
     instance: InstanceId,
+    is_released: AtomicBool,
 }
 
 impl Guard {
@@ -24,6 +27,7 @@ impl Guard {
         platform::watch(instance);
         Self {
             instance: instance.clone(),
+            is_released: AtomicBool::new(false),
         }
     }
 
@@ -34,7 +38,10 @@ impl Guard {
 
     /// The session is over. What its CLI was told to leave running may live as long as this host.
     pub fn release(&self) {
-        platform::release(&self.instance);
+        // Once: the next process of the session has the same id, and a guard of its own.
+        if !self.is_released.swap(true, Ordering::Relaxed) {
+            platform::release(&self.instance);
+        }
     }
 }
 
@@ -147,6 +154,11 @@ mod platform {
         if keeper.sessions.remove(instance).is_some() {
             keeper.tell(&Word::Release(instance.clone()));
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn knows(instance: &InstanceId) -> bool {
+        lock().sessions.contains_key(instance)
     }
 
     impl Keeper {
@@ -304,6 +316,27 @@ mod platform {
 
     fn lock() -> MutexGuard<'static, Keeper> {
         KEEPER.lock()
+    }
+}
+
+#[cfg(all(unix, test))]
+mod tests {
+    use super::{Guard, platform};
+
+    #[test]
+    fn the_guard_of_an_old_process_does_not_release_the_next_one() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("is built");
+        let _context = runtime.enter();
+        let instance = "guarded twice".into();
+        let old = Guard::new(&instance);
+        old.release();
+        let next = Guard::new(&instance);
+        drop(old);
+        assert!(platform::knows(&instance));
+        drop(next);
+        assert!(!platform::knows(&instance));
     }
 }
 

@@ -54,6 +54,8 @@ pub enum Effect {
     Interrupt,
     /// SIGKILL to the process and all its descendants.
     KillTree,
+    /// Start the next process.
+    StartNext,
     /// Emit the event.
     Emit(Event),
     /// Save the record's fields; what is emitted after this waits for it.

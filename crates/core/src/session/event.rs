@@ -3,6 +3,7 @@
 use super::status::Status;
 use super::turn::Flags;
 use crate::error::Error;
+use crate::ids::ConversationId;
 use crate::limits;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -14,7 +15,7 @@ pub enum Event {
     /// A turn begins.
     Init {
         /// The conversation's id from now on.
-        session_id: Option<String>,
+        session_id: Option<ConversationId>,
         /// The permission mode in force, if the CLI reported it.
         permission_mode: Option<String>,
         /// The CLI's line.

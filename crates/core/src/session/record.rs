@@ -2,6 +2,7 @@
 
 use super::status::Status;
 use crate::error::Result;
+use crate::ids::ConversationId;
 use crate::options::SavedTotals;
 use serde_json::value::RawValue;
 
@@ -14,7 +15,7 @@ pub struct Fields {
     /// Status.
     pub status: Status,
     /// The conversation's id.
-    pub session_id: Option<String>,
+    pub session_id: Option<ConversationId>,
     /// Cost, turns and the CLI's own running totals; `None` while a resumed session has not read them.
     pub totals: Option<Totals>,
     /// Pid of the process, while there is one.

@@ -1,49 +1,29 @@
 //! From options to a started session: what can be checked is checked before anything starts.
 
-use super::handle::{Mailbox, Session};
+use super::handle::Session;
+use super::launch::{self, Before, Launcher};
 use super::outbox::EventSink;
 use super::registry;
-use super::run;
 use crate::error::{Error, Result};
 use crate::fs::conversation_lock::{ConfigDirId, ConversationLock};
+use crate::ids::ConversationId;
 use crate::options::{CallerEnv, SessionOptions};
-use crate::process::child::Launch;
-use crate::process::{command, left_over, locate, transcript};
+use crate::process::{locate, transcript};
 use crate::runtime;
 use clearctx_proctree::{InstanceId, terminate};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::path::Path;
-use tempfile::NamedTempFile;
+use std::sync::Arc;
 
 /// A session that has everything it needs to be started.
 pub struct Prepared {
     session: Session,
-    mailbox: Mailbox,
-    launch: Launch,
-    prompt_file: Option<NamedTempFile>,
+    process: launch::Prepared,
     /// What another host left behind in the same conversation.
     left_over: Option<InstanceId>,
-    /// Where the CLI keeps its conversations.
+    /// Tells apart where the CLI keeps its conversations.
     config_dir: ConfigDirId,
-}
-
-/// What must be gone from a conversation before a process may go on with it.
-pub(super) enum Before {
-    /// A session of this host, which is on its way out.
-    Session(Session),
-    /// What a host that has ended left behind.
-    LeftOver(InstanceId),
-}
-
-impl Before {
-    pub(super) async fn ended(self) {
-        match self {
-            Self::Session(session) => session.ended().await,
-            Self::LeftOver(instance) => left_over::end([instance].into()).await,
-        }
-    }
 }
 
 impl Prepared {
@@ -60,29 +40,21 @@ impl Prepared {
     ) -> Result<Self> {
         let work_dir = locate::check_work_dir(&options.work_dir, caller)?;
         let program = locate::locate(&options.run, caller)?;
-        let prompt_file = prompt_file(&options)?;
         if options.conversation().is_none() {
-            options.new_session_id = Some(uuid::Uuid::new_v4().to_string());
+            options.new_session_id = Some(ConversationId::random().into());
         }
-        let file_path = prompt_file
-            .as_ref()
-            .map(|file| file.path().to_string_lossy().into_owned());
         let config_dir = transcript::config_dir_id(&options.run, caller);
         let instance = InstanceId::from(uuid::Uuid::new_v4().to_string());
-        let launch = Launch {
+        let launcher = Launcher {
             program,
-            arguments: command::session_arguments(&options, file_path.as_deref()),
-            env: command::environment(&options.run, caller, &instance),
             work_dir,
-            instance,
-            name: options.name.clone(),
+            caller: launch::shared(caller),
         };
-        let (session, mailbox) = Session::new(number, launch.instance.clone(), options, sink);
+        let process = launcher.prepare(&options, &instance)?;
+        let session = Session::new(number, instance, Arc::new(options), sink, Arc::new(launcher));
         Ok(Self {
             session,
-            mailbox,
-            launch,
-            prompt_file,
+            process,
             left_over: None,
             config_dir,
         })
@@ -106,35 +78,29 @@ impl Prepared {
     /// `ERR_SESSION_HELD`, `ERR_CLI_NOT_FOUND`, `ERR_START_FAILED`.
     pub fn start(self, hosts: Option<&Path>) -> Result<Session> {
         let runtime = runtime::handle()?;
-        let session = self.session.clone();
-        let before = enter_conversation(&session, &self, hosts)?;
+        let before = enter_conversation(&self, hosts)?;
+        let Self { session, process, .. } = self;
+        let mailbox = session.begin_incarnation();
+        if !before.is_empty() {
+            launch::run_later(runtime, session.clone(), mailbox, before, |_| Ok(process));
+            return Ok(session);
+        }
         let _context = runtime.enter();
-        let started = if before.is_empty() {
-            let started = self.launch.start();
-            if started.is_err() {
+        match launch::run_now(runtime, session.clone(), mailbox, process) {
+            Ok(()) => Ok(session),
+            Err(error) => {
                 registry::remove(session.number());
                 session.give_back();
+                Err(error)
             }
-            Some(started?)
-        } else {
-            None
-        };
-        if let Some(started) = &started {
-            // Nobody else knows the session yet, so it cannot have been ended.
-            session.has_process(started);
         }
-        run::start(runtime, self, started, before);
-        Ok(session)
-    }
-
-    pub(super) fn into_parts(self) -> (Session, Mailbox, Launch, Option<NamedTempFile>) {
-        (self.session, self.mailbox, self.launch, self.prompt_file)
     }
 }
 
 /// Lists the session and takes its conversation, which no other one may have. Returns what is about to leave it.
-fn enter_conversation(session: &Session, prepared: &Prepared, hosts: Option<&Path>) -> Result<Vec<Before>> {
+fn enter_conversation(prepared: &Prepared, hosts: Option<&Path>) -> Result<Vec<Before>> {
     static ENTERING: Mutex<()> = Mutex::new(());
+    let session = &prepared.session;
     let options = session.options();
     let conversation = options.conversation().unwrap_or_default();
     let held = |holder_pid: Option<u32>| Error::SessionHeld {
@@ -164,20 +130,4 @@ fn enter_conversation(session: &Session, prepared: &Prepared, hosts: Option<&Pat
     Ok(sessions
         .chain(instances.into_iter().map(Before::LeftOver))
         .collect())
-}
-
-/// A private file with the system prompt, where it is too long for an argument. The CLI reads it at its start.
-pub(crate) fn prompt_file(options: &SessionOptions) -> Result<Option<NamedTempFile>> {
-    if !command::needs_file(&options.system_prompt) {
-        return Ok(None);
-    }
-    let write = || {
-        let mut file = tempfile::Builder::new().prefix("clearctx-prompt-").tempfile()?;
-        file.write_all(options.system_prompt.as_bytes())?;
-        Ok(file)
-    };
-    let what = "cannot write the system prompt to a file: ";
-    write()
-        .map(Some)
-        .map_err(|error| Error::start_failed(&options.name, what, error))
 }

@@ -23,7 +23,10 @@ fn a_record_of_a_living_host_is_taken_as_it_is() {
     assert_eq!(
         (
             ownership.cli_pid,
-            ownership.instance.as_ref().map(clearctx_proctree::InstanceId::as_str)
+            ownership
+                .instance
+                .as_ref()
+                .map(clearctx_proctree::InstanceId::as_str)
         ),
         (Some(4711), Some("token-1"))
     );

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::protocol::inbound;
 use crate::session::effect::{Effect, Message, Subscriptions};
 use crate::session::event::Event;
-use crate::session::handle::{Mailbox, Order, Session};
+use crate::session::handle::{Link, Mailbox, Order, Session, Supervisor};
 use crate::session::outbox::EventSink;
 use crate::session::record::{Fields, Stored, Writer};
 use crate::session::state::State;
@@ -37,6 +37,21 @@ struct Shared {
     recorded: Mutex<Recorded>,
     /// What waits for the store: the send whose answer it is, if it is one.
     unstored: Mutex<Vec<(Option<u64>, Stored)>>,
+    /// The process that was asked for last.
+    next: Mutex<Option<Mailbox>>,
+}
+
+impl Supervisor for Shared {
+    fn start_next(&self, _: &Session, mailbox: Mailbox) {
+        let before = self.next.lock().replace(mailbox);
+        assert!(before.is_none(), "two processes at once");
+    }
+
+    fn ended(&self, _: &Session) {}
+
+    fn failed(&self, _: &Session) {
+        panic!("nothing is to panic here");
+    }
 }
 
 struct RecordingSink(Arc<Shared>);
@@ -107,6 +122,9 @@ impl Writer for SlowStore {
 pub(super) struct Harness {
     session: Session,
     mailbox: Mailbox,
+    /// What processes that are gone would report through.
+    old_links: Vec<Link>,
+    newer: bool,
     /// Lines for the process that its model has not read yet.
     written: RefCell<Vec<String>>,
     model: Model,
@@ -125,12 +143,10 @@ impl Harness {
             r#"{"name":"a","model":"m","workDir":"/","timeout":400,"stopTimeout":50,"killTimeout":20}"#;
         let options = serde_json::from_str(json).expect("test options are complete");
         let shared = Arc::new(Shared::default());
-        let (session, mailbox) = Session::new(
-            1,
-            "id".into(),
-            options,
-            Box::new(RecordingSink(Arc::clone(&shared))),
-        );
+        let sink = Box::new(RecordingSink(Arc::clone(&shared)));
+        let supervisor: Arc<Shared> = Arc::clone(&shared);
+        let session = Session::new(1, "id".into(), Arc::new(options), sink, supervisor);
+        let mailbox = session.begin_incarnation();
         session.keep_record(Arc::new(SlowStore(Arc::clone(&shared))));
         session.subscribe(Subscriptions {
             messages: true,
@@ -139,6 +155,8 @@ impl Harness {
         Self {
             session,
             mailbox,
+            old_links: Vec::new(),
+            newer,
             written: RefCell::default(),
             model: Model::new(),
             cli: Cli::new(newer),
@@ -160,8 +178,11 @@ impl Harness {
             10..14 => self.pass(Duration::from_millis(rng.u64(..60))),
             14 if once_in(rng, 6) => self.fail_inside(),
             15..18 => self.answer_of_the_store(rng),
-            _ if self.model.phase == Phase::Waiting => self.begin(rng),
-            _ if matches!(self.model.phase, Phase::Running | Phase::Leaving) => self.process(rng),
+            18 => self.suspend(),
+            19 if once_in(rng, 2) => self.wake(),
+            20 => self.late_news(),
+            _ if self.model.phase == Phase::Starting => self.begin(rng),
+            _ if self.model.has_process() => self.process(rng),
             _ => {}
         }
     }
@@ -171,11 +192,19 @@ impl Harness {
         for line in self.written.take() {
             self.model.written(self.cli.read(&line));
         }
+        let next = self.shared.next.lock().take();
+        if let Some(mailbox) = next {
+            self.next_process(mailbox);
+        }
         while let Ok(order) = self.mailbox.orders.try_recv() {
             self.kills += usize::from(matches!(order, Order::KillTree));
         }
         self.model.check();
         assert_eq!(self.session.read(State::is_alive), self.model.is_alive());
+        assert_eq!(
+            self.session.read(State::is_suspended),
+            self.model.phase == Phase::Suspended
+        );
         assert_eq!(
             self.session.read(State::has_ended),
             self.model.phase == Phase::Over
@@ -307,6 +336,40 @@ impl Harness {
         assert_eq!(taken, self.model.is_alive());
         if taken {
             self.model.paused = paused;
+            self.model.go_on();
+        }
+    }
+
+    fn suspend(&mut self) {
+        let mut suspends = None;
+        self.apply(|state| {
+            let effects = state.suspend(self.now);
+            suspends = effects.as_ref().ok().map(Option::is_some);
+            effects.ok().flatten().unwrap_or_default()
+        });
+        let expected = self.model.is_alive().then(|| self.model.suspend());
+        assert_eq!(suspends, expected);
+    }
+
+    fn wake(&mut self) {
+        self.apply(|state| state.wake().unwrap_or_default());
+        if self.model.is_alive() {
+            self.model.wake();
+        }
+    }
+
+    /// The session has another process from here on.
+    fn next_process(&mut self, mailbox: Mailbox) {
+        let before = std::mem::replace(&mut self.mailbox, mailbox).incarnation;
+        self.old_links.push(Link::new(self.session.clone(), before));
+        self.cli = Cli::new(self.newer);
+        self.silent = false;
+    }
+
+    /// What a process says that is gone changes nothing, whatever it is.
+    fn late_news(&self) {
+        for link in &self.old_links {
+            link.apply(|_| panic!("news of an old process"));
         }
     }
 
@@ -321,7 +384,7 @@ impl Harness {
         self.apply(|state| state.kill(self.now));
         let kills = self.kills;
         self.check();
-        let process = matches!(before, Phase::Running | Phase::Leaving);
+        let process = matches!(before, Phase::Running | Phase::Suspending | Phase::Leaving);
         assert_eq!(self.kills > kills, process, "a kill reaches the process at once");
     }
 
@@ -407,7 +470,11 @@ impl Harness {
             }
             10 if once_in(rng, 4) => self.close_output(),
             10 if once_in(rng, 4) => {
-                if let Some(line) = self.cli.refuse() {
+                if let Some(line) = self
+                    .cli
+                    .refuse()
+                    .filter(|_| self.model.phase != Phase::Suspending)
+                {
                     self.model.refused("ERR_START_FAILED");
                     self.line(&line);
                     // It leaves then, and says no more.
@@ -439,13 +506,19 @@ impl Harness {
 
     fn close_output(&mut self) {
         self.silent = true;
-        self.model.phase = Phase::Leaving;
+        if self.model.phase != Phase::Suspending {
+            self.model.phase = Phase::Leaving;
+        }
         self.model.own_turn = false;
         self.apply(|state| state.on_silence(self.now));
     }
 
     fn exit(&mut self, code: Option<i32>, signal: Option<&str>) {
-        self.model.end("ERR_PROCESS_EXITED");
+        if self.model.phase == Phase::Suspending {
+            self.model.suspended();
+        } else {
+            self.model.end("ERR_PROCESS_EXITED");
+        }
         self.apply(|state| state.on_exit(code, signal.map(str::to_owned), "words"));
     }
 }

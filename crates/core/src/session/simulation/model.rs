@@ -8,8 +8,11 @@ pub(super) const ANSWERED: &str = "answered";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    Waiting,
+    Starting,
     Running,
+    /// The process leaves, the session stays.
+    Suspending,
+    Suspended,
     Leaving,
     Over,
 }
@@ -24,6 +27,7 @@ struct Open {
 pub(super) struct Model {
     pub(super) phase: Phase,
     pub(super) paused: bool,
+    wake_wanted: bool,
     /// Sent by the caller, not yet written.
     line: VecDeque<Open>,
     /// Written and not yet answered; without a deadline once nobody waits for it any more.
@@ -37,8 +41,9 @@ pub(super) struct Model {
 impl Model {
     pub(super) fn new() -> Self {
         Self {
-            phase: Phase::Waiting,
+            phase: Phase::Starting,
             paused: false,
+            wake_wanted: false,
             line: VecDeque::new(),
             flight: None,
             own_turn: false,
@@ -47,13 +52,58 @@ impl Model {
     }
 
     pub(super) fn is_alive(&self) -> bool {
-        matches!(self.phase, Phase::Waiting | Phase::Running)
+        !matches!(self.phase, Phase::Leaving | Phase::Over)
+    }
+
+    pub(super) fn has_process(&self) -> bool {
+        matches!(self.phase, Phase::Running | Phase::Suspending | Phase::Leaving)
+    }
+
+    /// Whether a session can be suspended, or is so already.
+    pub(super) fn suspend(&mut self) -> bool {
+        match self.phase {
+            Phase::Suspending | Phase::Suspended => true,
+            Phase::Running if self.flight.is_none() && !self.own_turn => {
+                let is_idle = self.paused || self.line.is_empty();
+                if is_idle {
+                    self.phase = Phase::Suspending;
+                }
+                is_idle
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn wake(&mut self) {
+        match self.phase {
+            Phase::Suspending => self.wake_wanted = true,
+            Phase::Suspended => self.phase = Phase::Starting,
+            _ => {}
+        }
+    }
+
+    /// The process that was given up is gone.
+    pub(super) fn suspended(&mut self) {
+        self.own_turn = false;
+        self.phase = Phase::Suspended;
+        if std::mem::take(&mut self.wake_wanted) {
+            self.phase = Phase::Starting;
+        }
+        self.go_on();
+    }
+
+    /// A message that may be written needs a process.
+    pub(super) fn go_on(&mut self) {
+        if self.phase == Phase::Suspended && !self.paused && !self.line.is_empty() {
+            self.phase = Phase::Starting;
+        }
     }
 
     pub(super) fn send(&mut self, send: u64, deadline: Instant) {
         self.outcomes.insert(send, None);
         self.line.push_back(Open { send, deadline });
         self.paused = false;
+        self.go_on();
     }
 
     /// The session has written a message: it must be the next one, at a moment at which it may be written.
@@ -102,8 +152,8 @@ impl Model {
 
     pub(super) fn stop(&mut self) {
         match self.phase {
-            Phase::Waiting => self.end("ERR_SESSION_STOPPED"),
-            Phase::Running => {
+            Phase::Starting | Phase::Suspended => self.end("ERR_SESSION_STOPPED"),
+            Phase::Running | Phase::Suspending => {
                 self.phase = Phase::Leaving;
                 self.settle_line("ERR_SESSION_STOPPED");
             }
@@ -113,8 +163,8 @@ impl Model {
 
     pub(super) fn kill(&mut self) {
         match self.phase {
-            Phase::Waiting => self.end("ERR_SESSION_KILLED"),
-            Phase::Running | Phase::Leaving => self.refused("ERR_SESSION_KILLED"),
+            Phase::Starting | Phase::Suspended => self.end("ERR_SESSION_KILLED"),
+            Phase::Running | Phase::Suspending | Phase::Leaving => self.refused("ERR_SESSION_KILLED"),
             Phase::Over => {}
         }
     }

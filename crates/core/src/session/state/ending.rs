@@ -13,6 +13,9 @@ impl State {
     /// The process has ended and all its output was seen.
     pub fn on_exit(&mut self, code: Option<i32>, signal: Option<String>, stderr: &str) -> Effects {
         faults::place("exit", &self.options);
+        if self.has_ended() {
+            return Effects::new();
+        }
         let error = Error::ProcessExited {
             name: self.options.name.clone(),
             exit_code: code,
@@ -23,6 +26,9 @@ impl State {
         if code.is_some() || matches!(signal.as_deref(), Some("SIGINT" | "SIGTERM")) {
             self.ledger.process_ended();
             self.revision += 1;
+        }
+        if self.phase == Phase::Suspending {
+            return self.suspended();
         }
         self.end(&error, Event::Close { code, signal })
     }
@@ -35,7 +41,7 @@ impl State {
                 state.phase = Phase::Ending(Status::Failed);
                 effects.push(Effect::Save);
             }
-            state.foreign_turn = false;
+            state.turns.on_silence();
             let patience = state.options.run.kill_timeout();
             state.escalation = Some(Escalation::start(now, patience, patience));
             effects.push(Effect::EndInput);
@@ -71,15 +77,15 @@ impl State {
         self.transition(|state, effects| {
             let status = match state.phase {
                 Phase::Ending(status) | Phase::Ended(status) => status,
-                Phase::Waiting | Phase::Running if peaceful => Status::Stopped,
-                Phase::Waiting | Phase::Running => Status::Failed,
+                _ if peaceful => Status::Stopped,
+                _ => Status::Failed,
             };
             let unasked = !matches!(state.phase, Phase::Ending(_));
             state.phase = Phase::Ended(status);
             // The record has no pid from here on.
             state.revision += 1;
             state.escalation = None;
-            state.foreign_deadline = None;
+            state.turns.wait_no_more();
             effects.push(Effect::Save);
             // Listeners first, promises last.
             if unasked && status == Status::Failed {
@@ -88,6 +94,16 @@ impl State {
             state.reject_all(error, effects);
             effects.push(Effect::Emit(close));
         })
+    }
+
+    /// Starts the escalation of a session that is to end, once no turn is worth waiting for.
+    pub(super) fn end_input_if_idle(&mut self, now: Instant, effects: &mut Effects) {
+        let waits = self.turns.runs_foreign() || self.in_flight.as_ref().is_some_and(|turn| !turn.abandoned);
+        if matches!(self.phase, Phase::Ending(_)) && self.escalation.is_none() && !waits {
+            let run = &self.options.run;
+            self.escalation = Some(Escalation::start(now, run.stop_timeout(), run.kill_timeout()));
+            effects.push(Effect::EndInput);
+        }
     }
 
     /// An error result before any init: the CLI refuses to start, for instance an unknown conversation.

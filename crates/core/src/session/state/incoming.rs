@@ -1,9 +1,11 @@
 //! What a line of the CLI does to the state.
 
+use super::turns::Whose;
 use super::{Effect, Effects, InFlight, Phase, State};
 use crate::clock;
 use crate::error::Error;
 use crate::faults;
+use crate::ids::ConversationId;
 use crate::protocol::inbound::{Frame, Init, TurnResult};
 use crate::session::event::{Event, Turn};
 use crate::session::turn::{self, TurnKind};
@@ -27,17 +29,12 @@ impl State {
     }
 
     fn on_init(&mut self, init: Init, line: &str, now: Instant, effects: &mut Effects) {
-        let first = !std::mem::replace(&mut self.any_init, true);
-        self.init_since_result = true;
+        let first = !self.turns.has_begun();
+        let in_flight = self.in_flight.as_ref().map(|turn| turn.uuid.as_str());
+        self.turns.on_init(&init, in_flight);
         self.rename(init.session_id);
-        self.foreign_turn = match &self.in_flight {
-            // 2.1.330 names the messages of a turn; an older CLI leaves it to the result.
-            Some(turn) => !init.message_uuids.is_empty() && !init.message_uuids.contains(&turn.uuid),
-            None => true,
-        };
-        if self.foreign_turn && matches!(self.phase, Phase::Ending(_)) {
-            self.foreign_deadline
-                .get_or_insert(now + self.options.turn_timeout());
+        if matches!(self.phase, Phase::Ending(_)) {
+            self.turns.wait_until(now + self.options.turn_timeout());
         }
         effects.push(Effect::Emit(Event::Init {
             session_id: self.session_id.clone(),
@@ -48,22 +45,15 @@ impl State {
     }
 
     fn on_result(&mut self, result: &TurnResult, now: Instant, effects: &mut Effects) {
-        if !self.any_init && result.is_error && matches!(self.phase, Phase::Running | Phase::Ending(_)) {
+        if self.turns.is_refusal(result) && matches!(self.phase, Phase::Running | Phase::Ending(_)) {
             self.fail_start(result, now, effects);
             return;
         }
-        let answered = if self.is_ours(result) {
-            self.in_flight.take()
-        } else {
-            None
-        };
-        if let Some(turn) = &answered {
-            self.answered = Some(turn.uuid.clone());
-            self.pending_version += 1;
-        }
-        self.foreign_turn = false;
-        self.foreign_deadline = None;
-        self.init_since_result = false;
+        let in_flight = self.in_flight.as_ref().map(|turn| turn.uuid.as_str());
+        let whose = self.turns.on_result(result, in_flight);
+        let answered = self.in_flight.take_if(|_| whose == Whose::Ours);
+        self.pending_version += u64::from(answered.is_some());
+        self.has_history = true;
         self.last_result_was_error = result.is_error;
         self.last_result_at = Some(now);
         self.rename(result.session_id.clone());
@@ -76,41 +66,24 @@ impl State {
     /// A turn has ended, and its result could not be read.
     pub fn on_lost_result(&mut self, error: &Error, now: Instant) -> Effects {
         self.transition(|state, effects| {
-            let lost = state.in_flight.take_if(|_| !state.foreign_turn);
+            let whose = state.turns.on_lost_result();
+            let lost = state.in_flight.take_if(|_| whose == Whose::Ours);
             if let Some(turn) = lost.filter(|turn| !turn.abandoned) {
                 let send = turn.send;
                 let error = error.clone();
                 effects.push(Effect::Emit(Event::Failed { send, error }));
             }
-            state.foreign_turn = false;
-            state.foreign_deadline = None;
-            state.init_since_result = false;
             state.pump(effects);
             state.end_input_if_idle(now, effects);
         })
     }
 
     fn rename(&mut self, id: Option<String>) {
+        let id = id.and_then(ConversationId::new);
         if id.is_some() && id != self.session_id {
             self.session_id = id;
             self.revision += 1;
         }
-    }
-
-    /// Whether a result belongs to the message in flight.
-    fn is_ours(&self, result: &TurnResult) -> bool {
-        let Some(turn) = &self.in_flight else { return false };
-        if result.message_uuids.contains(&turn.uuid) {
-            return true;
-        }
-        // Every turn of the CLI begins with an init. A second result without one belongs to the turn before:
-        // taking it for the answer would shift all later answers by one.
-        let stray = !self.init_since_result && self.any_init;
-        let repeated = self
-            .answered
-            .as_ref()
-            .is_some_and(|uuid| result.message_uuids.contains(uuid));
-        !result.foreign_origin && !repeated && !stray
     }
 
     fn record(&mut self, result: &TurnResult, answered: Option<InFlight>, effects: &mut Effects) {

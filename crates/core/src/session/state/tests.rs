@@ -4,6 +4,7 @@ mod permission;
 
 use super::{Effect, Effects, Message, State};
 use crate::error::Error;
+use crate::ids::ConversationId;
 use crate::protocol::inbound;
 use crate::session::event::Event;
 use crate::session::status::Status;
@@ -68,6 +69,10 @@ impl Bench {
     fn after(&mut self, time: Duration) -> Effects {
         self.now += time;
         self.state.on_time(self.now)
+    }
+
+    fn suspend(&mut self) -> Option<Effects> {
+        self.state.suspend(self.now).expect("the session is alive")
     }
 
     fn status(&self) -> Status {
@@ -178,8 +183,17 @@ fn a_second_result_for_a_message_does_not_answer_the_next_one() {
     bench.send(2);
     bench.init();
     assert!(settled(&bench.result(&names(&first))).is_empty());
+}
+
+#[test]
+fn a_result_that_names_other_messages_answers_nobody() {
+    let mut bench = Bench::new();
+    bench.send(1);
     bench.init();
-    assert_eq!(settled(&bench.result(&names("unheard of"))), [(2, "answered")]);
+    let effects = bench.result(r#","user_message_uuids":["unheard of"]"#);
+    assert!(settled(&effects).is_empty());
+    bench.init();
+    assert_eq!(settled(&bench.result("")), [(1, "answered")]);
 }
 
 #[test]
@@ -397,7 +411,111 @@ fn a_clear_changes_the_conversations_id() {
     bench.result("");
     bench.send(2);
     bench.line(r#"{"type":"system","subtype":"init","session_id":"t"}"#);
-    assert_eq!(bench.state.session_id(), Some("t"));
+    assert_eq!(bench.state.session_id().map(ConversationId::as_str), Some("t"));
+}
+
+#[test]
+fn a_session_with_something_to_do_is_not_suspended() {
+    let mut bench = Bench::new();
+    bench.send(1);
+    assert!(bench.suspend().is_none(), "a turn runs");
+    bench.init();
+    bench.result("");
+    bench.init();
+    assert!(bench.suspend().is_none(), "a turn of the CLI's own runs");
+    bench.result(r#","origin":{"kind":"task-notification"}"#);
+    assert!(ends_input(&bench.suspend().expect("it is idle")));
+    assert_eq!(bench.status(), Status::Ready);
+    bench.state.kill(bench.now);
+    assert!(bench.state.suspend(bench.now).is_err());
+}
+
+#[test]
+fn what_is_sent_to_a_suspended_session_goes_to_its_next_process() {
+    for sent_early in [false, true] {
+        let mut bench = Bench::new();
+        bench.send(1);
+        bench.init();
+        bench.result("");
+        bench.suspend().expect("it is idle");
+        let early = sent_early.then(|| bench.send(2));
+        assert!(early.is_none_or(|effects| !starts(&effects) && written(&effects).is_empty()));
+        let mut effects = bench.state.on_exit(Some(0), None, "");
+        assert!(
+            !effects
+                .iter()
+                .any(|effect| matches!(effect, Effect::Emit(Event::Close { .. })))
+        );
+        if !sent_early {
+            assert!(bench.state.is_suspended() && !starts(&effects));
+            effects = bench.send(2);
+        }
+        assert!(starts(&effects) && written(&effects).is_empty());
+        assert_eq!(bench.status(), Status::Busy);
+        assert_eq!(
+            bench.state.conversation_to_resume().map(ConversationId::as_str),
+            Some("s")
+        );
+        let effects = bench.state.started().expect("nothing has ended it");
+        assert_eq!(written(&effects), ["2"]);
+    }
+}
+
+#[test]
+fn a_woken_session_starts_its_process_without_a_message() {
+    let mut bench = Bench::new();
+    assert!(bench.state.wake().expect("is alive").is_empty(), "it is awake");
+    bench.suspend().expect("it is idle");
+    bench.state.wake().expect("is alive");
+    assert!(starts(&bench.state.on_exit(Some(0), None, "")));
+    bench.state.started().expect("nothing has ended it");
+    assert_eq!(
+        bench.state.conversation_to_resume(),
+        None,
+        "no turn has ended yet"
+    );
+    bench.suspend().expect("it is idle");
+    bench.state.on_exit(None, Some("SIGKILL".into()), "");
+    assert!(starts(&bench.state.wake().expect("is alive")));
+}
+
+#[test]
+fn a_suspended_session_ends_at_once() {
+    for kill in [false, true] {
+        let mut bench = Bench::new();
+        bench.suspend().expect("it is idle");
+        bench.state.on_exit(Some(0), None, "");
+        if kill {
+            bench.state.kill(bench.now)
+        } else {
+            bench.state.stop(bench.now)
+        };
+        assert!(bench.state.has_ended());
+        let status = if kill { Status::Killed } else { Status::Stopped };
+        assert_eq!(bench.status(), status);
+    }
+}
+
+#[test]
+fn each_process_of_a_session_has_its_own_running_total() {
+    let mut bench = Bench::new();
+    bench.send(1);
+    bench.init();
+    let usage = |tokens| {
+        format!(r#""usage":{{"input_tokens":{tokens}}},"modelUsage":{{"m":{{"inputTokens":{tokens}}}}}"#)
+    };
+    bench.result(&format!(r#","total_cost_usd":0.5,{}"#, usage(50)));
+    bench.suspend().expect("it is idle");
+    bench.state.on_exit(Some(0), None, "");
+    bench.send(2);
+    bench.state.started().expect("nothing has ended it");
+    bench.init();
+    bench.result(&format!(r#","total_cost_usd":0.25,{}"#, usage(20)));
+    assert_eq!(bench.state.totals(), (0.75, 2));
+}
+
+fn starts(effects: &Effects) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::StartNext))
 }
 
 fn message(send: u64) -> Message {

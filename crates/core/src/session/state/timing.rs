@@ -21,7 +21,7 @@ impl State {
         turns
             .chain(in_flight)
             .chain(escalation)
-            .chain(self.foreign_deadline)
+            .chain(self.turns.deadline())
             .min()
     }
 
@@ -31,9 +31,7 @@ impl State {
             faults::place("time", &state.options);
             state.expire_waiting(now, effects);
             state.expire_in_flight(now, effects);
-            if state.foreign_deadline.is_some_and(|at| at <= now) {
-                state.foreign_deadline = None;
-                state.foreign_turn = false;
+            if state.turns.expire(now) {
                 state.end_input_if_idle(now, effects);
             }
             match state

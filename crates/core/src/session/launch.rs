@@ -1,0 +1,244 @@
+//! Starts the processes of a session, and supervises them.
+
+use super::handle::{Link, Mailbox, Session, Supervisor};
+use super::registry;
+use super::run;
+use super::state::State;
+use crate::error::{Error, Result};
+use crate::faults;
+use crate::limits;
+use crate::options::{CallerEnv, SessionOptions};
+use crate::process::child::{Launch, Started};
+use crate::process::{command, left_over};
+use crate::runtime;
+use clearctx_proctree::InstanceId;
+use parking_lot::Mutex;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+use tempfile::NamedTempFile;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+/// What all processes of a session are started from, beside its options.
+pub(super) struct Launcher {
+    pub(super) program: PathBuf,
+    pub(super) work_dir: PathBuf,
+    pub(super) caller: Arc<CallerEnv>,
+}
+
+/// A process that has everything it needs to be started.
+pub(super) struct Prepared {
+    launch: Launch,
+    /// The CLI reads it at its start.
+    prompt_file: Option<NamedTempFile>,
+}
+
+/// What must be gone from a conversation before a process may go on with it.
+pub(super) enum Before {
+    /// A session of this host, which is on its way out.
+    Session(Session),
+    /// What a host that has ended left behind.
+    LeftOver(InstanceId),
+}
+
+impl Before {
+    async fn ended(self) {
+        match self {
+            Self::Session(session) => session.ended().await,
+            Self::LeftOver(instance) => left_over::end([instance].into()).await,
+        }
+    }
+}
+
+impl Launcher {
+    /// Prepares a process with these options.
+    pub(super) fn prepare(&self, options: &SessionOptions, instance: &InstanceId) -> Result<Prepared> {
+        let prompt_file = prompt_file(options)?;
+        let file_path = prompt_file
+            .as_ref()
+            .map(|file| file.path().to_string_lossy().into_owned());
+        let launch = Launch {
+            program: self.program.clone(),
+            arguments: command::session_arguments(options, file_path.as_deref()),
+            env: command::environment(&options.run, &self.caller, instance),
+            work_dir: self.work_dir.clone(),
+            instance: instance.clone(),
+            name: options.name.clone(),
+        };
+        Ok(Prepared { launch, prompt_file })
+    }
+
+    /// Prepares the next process, which goes on with the conversation as it is now.
+    fn prepare_next(&self, session: &Session) -> Result<Prepared> {
+        let mut options = SessionOptions::clone(session.options());
+        if let Some(conversation) = session.read(|state| state.conversation_to_resume().cloned()) {
+            options.session_id = Some(conversation.into());
+        }
+        self.prepare(&options, session.instance())
+    }
+}
+
+impl Supervisor for Launcher {
+    fn start_next(&self, session: &Session, mailbox: Mailbox) {
+        // The runtime is there: the first process ran on it.
+        let Ok(runtime) = runtime::handle() else { return };
+        let launcher = Self {
+            program: self.program.clone(),
+            work_dir: self.work_dir.clone(),
+            caller: Arc::clone(&self.caller),
+        };
+        let prepare = move |session: &Session| launcher.prepare_next(session);
+        run_later(runtime, session.clone(), mailbox, Vec::new(), prepare);
+    }
+
+    fn ended(&self, session: &Session) {
+        registry::remove(session.number());
+    }
+
+    fn failed(&self, session: &Session) {
+        let session = session.clone();
+        if let Ok(runtime) = runtime::handle() {
+            runtime.spawn(async move { fail(&session, "a panic").await });
+        }
+    }
+}
+
+/// The caller's environment, kept once as long as it stays the same: it is as big as all the rest of a session.
+pub(super) fn shared(caller: &CallerEnv) -> Arc<CallerEnv> {
+    static LAST: Mutex<Weak<CallerEnv>> = Mutex::new(Weak::new());
+    let mut last = LAST.lock();
+    if let Some(same) = last.upgrade().filter(|last| **last == *caller) {
+        return same;
+    }
+    let caller = Arc::new(caller.clone());
+    *last = Arc::downgrade(&caller);
+    caller
+}
+
+/// Starts the process now and runs it.
+pub(super) fn run_now(
+    runtime: &Handle,
+    session: Session,
+    mailbox: Mailbox,
+    prepared: Prepared,
+) -> Result<()> {
+    let started = prepared.launch.start()?;
+    // Nobody else knows the session yet, so it cannot have been ended.
+    Link::new(session.clone(), mailbox.incarnation).attach(&started);
+    let run = runtime.spawn(run::run(session.clone(), mailbox, started, prepared.prompt_file));
+    runtime.spawn(supervise(session, run));
+    Ok(())
+}
+
+/// Starts the process once what is leaving the conversation has ended, and runs it.
+pub(super) fn run_later(
+    runtime: &'static Handle,
+    session: Session,
+    mailbox: Mailbox,
+    before: Vec<Before>,
+    prepare: impl FnOnce(&Session) -> Result<Prepared> + Send + 'static,
+) {
+    let starting = session.clone();
+    // Another task than the run: what few processes need before it takes no room for its whole life.
+    let start = runtime.spawn(async move {
+        let mut mailbox = mailbox;
+        if let Some((started, prompt_file)) = start_after(before, prepare, &starting, &mut mailbox).await {
+            let run = runtime.spawn(run::run(starting.clone(), mailbox, started, prompt_file));
+            runtime.spawn(supervise(starting, run));
+        }
+    });
+    runtime.spawn(supervise(session, start));
+}
+
+/// Sees to the session if its task fails: a panic fails this session with `ERR_INTERNAL` and ends its process.
+async fn supervise(session: Session, mut task: JoinHandle<()>) {
+    let failure = tokio::select! {
+        task = &mut task => task.err().map(|error| error.to_string()),
+        () = session.failed() => Some("a panic".to_owned()),
+    };
+    if let Some(failure) = failure {
+        task.abort();
+        fail(&session, &failure).await;
+    }
+}
+
+/// Nobody drives the session any more. Its end is emitted once its process is gone.
+async fn fail(session: &Session, failure: &str) {
+    if let Some(process) = session.process() {
+        let end = async {
+            run::end_tree(&process).await;
+            process.exited().await;
+        };
+        // Out of time only if the kernel does not let go of the process.
+        let _ = tokio::time::timeout(limits::DRAIN_WAIT, end).await;
+    }
+    session.apply(|state| state.on_internal_error(format!("the session failed: {failure}")));
+}
+
+/// Waits until the processes that are leaving the conversation have ended, then starts ours. `None` if the
+/// session was ended meanwhile, or could not be started.
+async fn start_after(
+    before: Vec<Before>,
+    prepare: impl FnOnce(&Session) -> Result<Prepared>,
+    session: &Session,
+    mailbox: &mut Mailbox,
+) -> Option<(Started, Option<NamedTempFile>)> {
+    for other in before {
+        wait_for_end_of(other, session, mailbox).await;
+    }
+    if session.read(State::has_ended) {
+        return None;
+    }
+    faults::place("start", session.options());
+    let link = Link::new(session.clone(), mailbox.incarnation);
+    let started = prepare(session).and_then(|prepared| Ok((prepared.launch.start()?, prepared.prompt_file)));
+    match started {
+        Ok((started, prompt_file)) if link.attach(&started) => {
+            session.save();
+            Some((started, prompt_file))
+        }
+        Ok((started, _)) => {
+            run::end_tree(&started.process).await;
+            started.process.exited().await;
+            None
+        }
+        Err(error) => {
+            link.apply(|state| state.failed_to_start(&error));
+            None
+        }
+    }
+}
+
+/// Waits for the end of `other`, or of the session. Time passes for the waiting session too.
+async fn wait_for_end_of(other: Before, session: &Session, mailbox: &mut Mailbox) {
+    let ended = other.ended();
+    tokio::pin!(ended);
+    while !session.read(State::has_ended) {
+        let deadline = session.read(State::next_deadline);
+        tokio::select! {
+            () = &mut ended => return,
+            Some(_) = mailbox.orders.recv() => {}
+            () = run::sleep_until(deadline), if deadline.is_some() => {
+                session.apply(|state| state.on_time(Instant::now()));
+            }
+        }
+    }
+}
+
+/// A private file with the system prompt, where it is too long for an argument. The CLI reads it at its start.
+pub(crate) fn prompt_file(options: &SessionOptions) -> Result<Option<NamedTempFile>> {
+    if !command::needs_file(&options.system_prompt) {
+        return Ok(None);
+    }
+    let write = || {
+        let mut file = tempfile::Builder::new().prefix("clearctx-prompt-").tempfile()?;
+        file.write_all(options.system_prompt.as_bytes())?;
+        Ok(file)
+    };
+    let what = "cannot write the system prompt to a file: ";
+    write()
+        .map(Some)
+        .map_err(|error| Error::start_failed(&options.name, what, error))
+}

@@ -1,0 +1,70 @@
+//! What is made of the bytes of standard output.
+
+use crate::error::Error;
+use crate::faults;
+use crate::limits;
+use crate::process::pipe::ReadPipe;
+use crate::protocol::framer::{Framed, Framer};
+use crate::protocol::inbound;
+use crate::runtime::{deferred, wakes};
+use crate::session::event::Event;
+use crate::session::handle::Link;
+use std::borrow::Cow;
+use std::time::Instant;
+
+/// Reads once and hands on the lines; `false` at the end of the stream.
+pub(super) async fn read_lines(stdout: &mut ReadPipe, framer: &mut Framer, to: &Link) -> bool {
+    let more = stdout
+        .read(|bytes| framer.push(bytes, |framed| on_framed(to, &framed)))
+        .await;
+    wakes::flush_if_late();
+    deferred::run_deferred();
+    more
+}
+
+pub(super) fn on_framed(to: &Link, framed: &Framed<'_>) {
+    match framed {
+        Framed::Line(line) if !fits(line.len()) => {
+            let is_result = memchr::memmem::find(line, inbound::RESULT_MARK).is_some();
+            leave_out(to, line.len(), is_result);
+        }
+        Framed::Line(line) => {
+            faults::place("line", to.session().options());
+            // A check of the whole is quicker than the search for what is wrong.
+            let text =
+                std::str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed);
+            let frame = inbound::parse(&text);
+            let message = to
+                .session()
+                .subscriptions()
+                .includes(&frame)
+                .then(|| text.clone().into_owned());
+            to.apply(|state| state.on_frame(frame, &text, message, Instant::now()));
+        }
+        Framed::LeftOut { bytes, found } => leave_out(to, *bytes, *found),
+    }
+}
+
+/// Whether there is memory for all that is made of a line. Asked beforehand: an allocation that fails later ends the
+/// program.
+fn fits(bytes: usize) -> bool {
+    bytes < limits::BIG_LINE_BYTES
+        || Vec::<u8>::new()
+            .try_reserve_exact(bytes * limits::LINE_COPIES)
+            .is_ok()
+}
+
+/// A line cannot be read. If it is a result, the turn has ended without one.
+fn leave_out(to: &Link, bytes: usize, is_result: bool) {
+    let why = if bytes > limits::LINE_BYTES {
+        format!("is over the bound of {}", limits::LINE_BYTES)
+    } else {
+        "finds no memory".to_owned()
+    };
+    let reason = format!("a line of {bytes} bytes {why} and was left out");
+    let error = Error::Internal { reason };
+    to.emit(Event::Error { error: error.clone() });
+    if is_result {
+        to.apply(|state| state.on_lost_result(&error, Instant::now()));
+    }
+}
