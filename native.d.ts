@@ -37,15 +37,8 @@ export declare class NativeManager {
   resumeLost(name: string, defaults: string): NativeStarting
   /** Looks at the sessions of hosts that have ended; the number of the outcome to come, which is a JSON array. */
   recover(defaults: string, env: Array<string>, cwd: string): number
-  /**
-   * Starts a fork; the number of the outcome to come, which is JSON `{response, interaction, cost, turns}`. `request`
-   * is JSON of what is asked for.
-   */
-  fork(request: string, defaults: string, env: Array<string>, cwd: string): number
-  /** The session that goes on with a fork that succeeded. */
-  forked(number: number): NativeStarting
-  /** Ends a fork that has not ended. */
-  cancelFork(number: number): void
+  /** Takes a name for a fork. `request` is JSON of what is asked for. */
+  fork(request: string, defaults: string): NativeStarting
   /** Marks a stored session as killed. */
   killStored(name: string): void
   /** Removes a stored session; whether there was one. */
@@ -114,6 +107,8 @@ export declare class NativeSession {
 export declare class NativeStarting {
   /** JSON of the options. */
   get options(): string
+  /** The first turn of a fork: text of the message, time in ms. */
+  get firstTurn(): [string, number] | null
   /**
    * Starts the session. `changed` is JSON of all that a caller may choose, if something was changed meanwhile. `env`
    * lists names and values of `process.env` in turn, `cwd` is `process.cwd()`.

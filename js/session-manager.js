@@ -13,10 +13,8 @@ class SessionManager {
   #run
   /** Sessions whose process has not ended, also those that gave up their name. */
   #running = new Set()
-  /** @type {Map<number, Promise<unknown>>} */
-  #forks = new Map()
-  /** Counts calls of {@link close}: a fork does not outlive one. */
-  #closings = 0
+  /** Forks whose first turn has no answer yet, by name: they are not in {@link sessions}. */
+  #forking = new Map()
 
   constructor(options) {
     const given = check.object(options)
@@ -83,8 +81,8 @@ class SessionManager {
     const settings = check.sessionOptions(given)
     const message = check.text(given.message, 'options.message')
     const request = JSON.stringify({ source: sourceName, newName, given: settings, message })
-    const number = forkCall(() => this.#native.fork(request, this.#defaults(), callerEnv(), process.cwd()))
-    return this.#finishFork(number, this.#closings)
+    const starting = forkCall(() => storeCall(this.store, () => this.#native.fork(request, this.#defaults())))
+    return this.#fork(starting)
   }
 
   stop(name) {
@@ -93,7 +91,7 @@ class SessionManager {
 
   kill(name) {
     check.name(name)
-    const session = this.sessions.get(name)
+    const session = this.sessions.get(name) ?? this.#forking.get(name)
     if (session === undefined) {
       storeCall(this.store, () => this.#native.killStored(name))
       return
@@ -126,13 +124,13 @@ class SessionManager {
 
   status(name) {
     check.name(name)
-    return this.sessions.get(name)?.toJSON() ?? this.#record(name)
+    return (this.sessions.get(name) ?? this.#forking.get(name))?.toJSON() ?? this.#record(name)
   }
 
   list(statusFilter) {
     const wanted = check.text(statusFilter, 'statusFilter')
     const found = new Map(this.store.list().map((record) => [record.name, record]))
-    for (const [name, session] of this.sessions) found.set(name, session.toJSON())
+    for (const [name, session] of [...this.#forking, ...this.sessions]) found.set(name, session.toJSON())
     return [...found.values()].filter((record) => wanted === undefined || record.status === wanted)
   }
 
@@ -147,7 +145,7 @@ class SessionManager {
 
   delete(name) {
     check.name(name)
-    const session = this.sessions.get(name)
+    const session = this.sessions.get(name) ?? this.#forking.get(name)
     session?.kill()
     if (session !== undefined) this.#forget(session)
     storeCall(this.store, () => this.#native.deleteStored(name))
@@ -172,13 +170,12 @@ class SessionManager {
   async close(options) {
     const timeout = check.milliseconds(check.object(options).timeout, 'options.timeout')
     let failure
-    this.#closings += 1
     try {
       this.stopAll()
     } catch (error) {
       failure = error
     }
-    for (const number of this.#forks.keys()) this.#native.cancelFork(number)
+    for (const session of this.#forking.values()) session.kill()
     await this.#allEnded(timeout)
     await this.store.flush()
     if (failure !== undefined) throw failure
@@ -261,21 +258,9 @@ class SessionManager {
   /**
    * The original's order: listeners, process, name, record. A start that fails leaves nothing behind.
    * @param {import('../native').NativeStarting} starting
-   * @param {{ interaction: object, cost: number, turns: number }} [fork] the first turn of a fork
    */
-  #begin(starting, fork) {
-    const session = newSession(JSON.parse(starting.options), {
-      start: (changed) => starting.start(changed, callerEnv(), process.cwd()),
-      onError: () => this.#isCurrent(session) && this._persist(session.name),
-      onEnd: () => this.#release(session),
-      onClose: () => this.#running.delete(session),
-    })
-    if (fork !== undefined) {
-      session.interactions = [fork.interaction]
-      session.totalCostUsd = fork.cost
-      session.totalTurns = fork.turns
-    }
-    this.#running.add(session)
+  #begin(starting) {
+    const session = this.#newSession(starting)
     try {
       this._wireEvents(session)
       session.start()
@@ -287,6 +272,17 @@ class SessionManager {
       this.#undo(session, starting)
       throw error
     }
+    return session
+  }
+
+  #newSession(starting) {
+    const session = newSession(JSON.parse(starting.options), {
+      start: (changed) => starting.start(changed, callerEnv(), process.cwd()),
+      onError: () => this.#isCurrent(session) && this._persist(session.name),
+      onEnd: () => this.#release(session),
+      onClose: () => this.#running.delete(session),
+    })
+    this.#running.add(session)
     return session
   }
 
@@ -324,25 +320,35 @@ class SessionManager {
 
   #forget(session) {
     session[internals].native?.release()
-    if (this.#isCurrent(session)) this.sessions.delete(session.name)
+    for (const map of [this.sessions, this.#forking]) {
+      if (map.get(session.name) === session) map.delete(session.name)
+    }
   }
 
-  async #finishFork(number, closings) {
-    const forked = outcome(number)
-    this.#forks.set(number, forked)
-    const { response, interaction, cost, turns } = await forked.finally(() => this.#forks.delete(number))
-    const session = forkCall(() => {
-      const starting = this.#native.forked(number)
-      if (closings === this.#closings) return this.#begin(starting, { interaction, cost, turns })
-      starting.cancel()
-      throw new Error('the manager was closed')
-    }, response)
+  /** A fork is in `sessions`, and has a record, from the answer to its first message on. */
+  async #fork(starting) {
+    const [message, timeout] = starting.firstTurn
+    const session = this.#newSession(starting)
+    let response
+    try {
+      this._wireEvents(session)
+      session.start()
+      this.#forking.set(session.name, session)
+      response = await session.send(message, timeout)
+      this.#forking.delete(session.name)
+      this.sessions.set(session.name, session)
+      this._persist(session.name)
+    } catch (error) {
+      this.#undo(session, starting)
+      if (session[internals].native !== undefined) await session.closed
+      throw forkError(error)
+    }
     return { session: session.toJSON(), response }
   }
 
   async #allEnded(timeout) {
     const closed = [...this.#running].map((session) => session.closed)
-    const ended = Promise.allSettled([...closed, ...this.#forks.values()])
+    const ended = Promise.allSettled(closed)
     if (timeout === undefined) return ended
     const kill = () => this.#running.forEach((session) => session.kill())
     const timer = setTimeout(kill, Math.min(timeout, 2 ** 31 - 1))
@@ -361,19 +367,31 @@ function withLast(result, verdict) {
   return result
 }
 
-/** Codes that a fork's checks keep; everything else that goes wrong is a failed fork. */
-const ownCodes = new Set(['ERR_SESSION_NOT_FOUND', 'ERR_NO_SESSION_ID', 'ERR_SESSION_EXISTS', 'ERR_STORE'])
+/** Codes that an error of a fork keeps; everything else that goes wrong is a failed fork. */
+const ownCodes = new Set([
+  'ERR_FORK_FAILED',
+  'ERR_NO_SESSION_ID',
+  'ERR_PERMISSION_MODE',
+  'ERR_SESSION_EXISTS',
+  'ERR_SESSION_NOT_FOUND',
+  'ERR_STORE',
+])
 
-/** Runs a step of a fork. `response` is what was paid for already, if it was. */
-function forkCall(step, response) {
+function forkCall(step) {
   try {
     return call(step)
-  } catch (cause) {
-    const paid = response === undefined ? {} : { cost: response.cost, sessionId: response.sessionId }
-    if (ownCodes.has(cause.code)) throw Object.assign(cause, paid)
-    const message = `Fork failed: ${cause.message}`
-    throw Object.assign(decodeError({ code: 'ERR_FORK_FAILED', class: 'Error', message, data: paid }), { cause })
+  } catch (error) {
+    throw forkError(error)
   }
+}
+
+/** The error of a fork. Of an answer that could not be stored it tells what was paid. */
+function forkError(cause) {
+  const { cost, sessionId } = cause.response ?? cause
+  const paid = cause.response === undefined ? {} : { cost, sessionId }
+  if (ownCodes.has(cause.code)) return Object.assign(cause, paid)
+  const message = `Fork failed: ${cause.message}`
+  return Object.assign(decodeError({ code: 'ERR_FORK_FAILED', class: 'Error', message, data: paid }), { cause })
 }
 
 module.exports = { SessionManager }

@@ -6,7 +6,6 @@
 use crate::notices::{JsText, to_js};
 use crate::queue::Queue;
 use clearctx_core::api::{Notice, Warning};
-use clearctx_core::process::one_shot::Cancel;
 use clearctx_core::process::{keeper, left_over};
 use clearctx_core::runtime;
 use clearctx_core::runtime::wakes::{self, Waker};
@@ -39,7 +38,6 @@ pub(crate) struct EnvironmentQueue {
     ticks: AtomicU64,
     wake: Wake,
     sessions: Mutex<HashMap<u64, Session>>,
-    forks: Mutex<HashMap<u64, Cancel>>,
     /// For the last write when the environment ends.
     stores: Mutex<Vec<Store>>,
     hears_of_keeper: AtomicBool,
@@ -78,11 +76,6 @@ impl EnvironmentQueue {
         }
     }
 
-    pub(crate) fn add_fork(self: &Arc<Self>, number: u64) -> Cancel {
-        self.hear_of_keeper();
-        self.forks.lock().entry(number).or_default().clone()
-    }
-
     /// Lets JavaScript know if there is no keeper, once in the process.
     fn hear_of_keeper(self: &Arc<Self>) {
         static WARNED: AtomicBool = AtomicBool::new(false);
@@ -101,16 +94,6 @@ impl EnvironmentQueue {
         });
     }
 
-    pub(crate) fn remove_fork(&self, number: u64) {
-        self.forks.lock().remove(&number);
-    }
-
-    pub(crate) fn cancel_fork(&self, number: u64) {
-        if let Some(fork) = self.forks.lock().get(&number) {
-            fork.cancel();
-        }
-    }
-
     /// Stops everything that lives: records say so, processes end.
     fn stop_all(&self) {
         let sessions = self.live();
@@ -123,9 +106,6 @@ impl EnvironmentQueue {
             // The process lives on; else its keeper does the same.
             let instances = sessions.iter().map(|session| session.instance().clone());
             runtime.spawn(left_over::end(instances.collect()));
-        }
-        for fork in self.forks.lock().values() {
-            fork.cancel();
         }
     }
 
@@ -229,7 +209,6 @@ impl NativeEnvironment {
             ticks: AtomicU64::new(0),
             wake,
             sessions: Mutex::default(),
-            forks: Mutex::default(),
             stores: Mutex::default(),
             hears_of_keeper: AtomicBool::new(false),
             is_worker,

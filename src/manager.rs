@@ -12,8 +12,6 @@ use clearctx_core::manager::{Defaults, Given, Manager};
 use clearctx_core::runtime;
 use napi::Result;
 use napi_derive::napi;
-use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Sessions by name.
@@ -21,8 +19,6 @@ use std::sync::Arc;
 pub struct NativeManager {
     manager: Manager,
     queue: Arc<EnvironmentQueue>,
-    /// Forks that succeeded, until JavaScript goes on with them.
-    forked: Arc<Mutex<HashMap<u64, Starting>>>,
 }
 
 #[napi]
@@ -33,7 +29,6 @@ impl NativeManager {
         Self {
             manager: Manager::new(store.store.clone()),
             queue: environment.queue(),
-            forked: Arc::default(),
         }
     }
 
@@ -85,47 +80,12 @@ impl NativeManager {
         Ok(to_number(number))
     }
 
-    /// Starts a fork; the number of the outcome to come, which is JSON `{response, interaction, cost, turns}`. `request`
-    /// is JSON of what is asked for.
+    /// Takes a name for a fork. `request` is JSON of what is asked for.
     #[napi(catch_unwind)]
-    pub fn fork(&self, request: String, defaults: String, env: Vec<String>, cwd: String) -> Result<f64> {
+    pub fn fork(&self, request: String, defaults: String) -> Result<NativeStarting> {
         let request = read::<ForkRequest>(&request, "options")?;
         let defaults = read::<Defaults>(&defaults, "options")?;
-        let runtime = runtime::handle().map_err(|error| throw(&error))?;
-        let ready = self
-            .manager
-            .fork(request, defaults)
-            .and_then(|plan| plan.prepare(&caller_env(env, cwd)))
-            .map_err(|error| throw(&error))?;
-        let number = runtime::next_number();
-        let (queue, waiting) = (Arc::clone(&self.queue), Arc::clone(&self.forked));
-        let cancel = queue.add_fork(number);
-        runtime.spawn(async move {
-            let forked = ready.run(&cancel).await;
-            queue.remove_fork(number);
-            let outcome = forked.map(|forked| {
-                let json = to_raw(&forked);
-                waiting.lock().insert(number, forked.starting);
-                json
-            });
-            queue.push(Notice::outcome(number, outcome));
-        });
-        Ok(to_number(number))
-    }
-
-    /// The session that goes on with a fork that succeeded.
-    #[napi(catch_unwind)]
-    pub fn forked(&self, number: f64) -> Result<NativeStarting> {
-        let starting = self.forked.lock().remove(&from_number(number));
-        self.starting(starting.ok_or_else(|| Error::Internal {
-            reason: "there is no such fork".to_owned(),
-        }))
-    }
-
-    /// Ends a fork that has not ended.
-    #[napi(catch_unwind)]
-    pub fn cancel_fork(&self, number: f64) {
-        self.queue.cancel_fork(from_number(number));
+        self.starting(self.manager.fork(request, defaults))
     }
 
     /// Marks a stored session as killed.
@@ -162,6 +122,13 @@ impl NativeStarting {
     pub fn options(&self) -> String {
         let options = self.starting.as_ref().map(Starting::options);
         serde_json::to_string(&options).unwrap_or_else(|_| "null".to_owned())
+    }
+
+    /// The first turn of a fork: text of the message, time in ms.
+    #[napi(getter, catch_unwind)]
+    pub fn first_turn(&self) -> Option<(String, f64)> {
+        let first = self.starting.as_ref()?.first_turn()?;
+        Some((first.message.clone(), first.timeout.as_secs_f64() * 1000.0))
     }
 
     /// Starts the session. `changed` is JSON of all that a caller may choose, if something was changed meanwhile. `env`

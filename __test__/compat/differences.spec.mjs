@@ -229,6 +229,26 @@ differs(
   },
 )
 
+differs('the first turn of a fork emits its events', 'The first turn of a fork is a turn of its session.', {
+  ours: (world) => textsOfAFork(world).then((texts) => assert.deepEqual(texts, ['echo(4): hi'])),
+  theirs: (world) => textsOfAFork(world).then((texts) => assert.deepEqual(texts, [])),
+})
+
+/** What a listener hears that a subclass adds to a fork before its start. */
+async function textsOfAFork({ make, Manager }) {
+  const texts = []
+  class Mine extends Manager {
+    _wireEvents(session) {
+      if (session.name === 'b') session.on('text', (text) => texts.push(text))
+      super._wireEvents(session)
+    }
+  }
+  const mgr = make({}, Mine)
+  await mgr.spawn('a', { prompt: 'hello' })
+  await mgr.fork('a', 'b', { message: 'hi' })
+  return texts
+}
+
 differs('cost of a fork is what it cost', '`cost` is what the fork cost.', {
   async ours({ mgr }) {
     await mgr.spawn('a', { prompt: 'hello' })

@@ -213,7 +213,7 @@ for (const [what, processes, end, [total, tokens]] of forks) {
   test(`a fork of a source ${what}`, async (t) => {
     const w = world(t)
     const answer = result('forked', { ...FORKED, total_cost_usd: total, tokens: 15, total: tokens })
-    const forFork = recording(w, 'fork', [answer])
+    const forFork = recording(w, 'fork', [init({ session_id: FORKED.session_id }), answer])
     let m
     for (const [at, [usd, upTo]] of processes.entries()) {
       const turn = { total_cost_usd: usd, tokens: at === 0 ? upTo : 30, total: upTo }
@@ -239,7 +239,7 @@ for (const [what, processes, end, [total, tokens]] of forks) {
   })
 }
 
-test('the session of a fork goes on from the total that the fork reported, whether its process does or not', async (t) => {
+test('a fork goes on from the total of its first turn, also when the CLI begins again', async (t) => {
   for (const [first, tokens, cost] of [
     [0.009, 90, 0.0015],
     [0.0015, 15, 0.0015],
@@ -247,15 +247,15 @@ test('the session of a fork goes on from the total that the fork reported, wheth
     await t.test(`${first}`, async (part) => {
       const w = world(part)
       const id = { session_id: FORKED.session_id }
-      const forFork = recording(w, 'f', [result('f', { ...id, total_cost_usd: 0.0075, tokens: 15, total: 75 })])
       const source = recording(w, 's', [init(), result('s', { total_cost_usd: 0.006, tokens: 60, total: 60 })])
       const turn = result('b', { ...id, total_cost_usd: first, tokens: 15, total: tokens })
-      const after = recording(w, 'b', [init(id), turn])
+      const forked = result('f', { ...id, total_cost_usd: 0.0075, tokens: 15, total: 75 })
+      const forFork = recording(w, 'f', [init(id), forked, init(id), turn])
       const one = w.manager({ claudePath: forking(w, forFork, source) })
       await one.spawn('a', { prompt: 'x' })
       one.stop('a')
       await one.close()
-      const two = w.manager({ claudePath: forking(w, forFork, after) })
+      const two = w.manager({ claudePath: forking(w, forFork, source) })
       near((await two.fork('a', 'b', { message: 'x' })).response.cost, 0.0015)
       near((await two.send('b', 'x')).cost, cost)
       near(w.readStore().b.totalCostUsd, 0.003)

@@ -49,7 +49,7 @@ test('every process is given its mode: session, resume, fork', async (t) => {
   await stop(m, 'a')
   responses.push((await m.fork('a', 'c', { message: write(file), permissionMode: 'plan' })).response)
   responses.push(await m.send('c', write(file)))
-  assert.deepEqual(passed(log), ['default', 'default', 'default', 'default', 'plan', 'plan'])
+  assert.deepEqual(passed(log), ['default', 'default', 'default', 'plan'])
   for (const { permissionDenials } of responses) assert.equal(permissionDenials.length, 1)
   assert.equal(existsSync(file), false)
 })
@@ -88,7 +88,7 @@ test("'inherit' is not passed; the mode of the settings is shown, and 'inherit' 
   assert.equal(m.status('a').permissionMode, 'inherit')
   await m.resume('a', 'x')
   assert.equal(m.status('a').permissionMode, 'acceptEdits')
-  assert.deepEqual(passed(log), [undefined, undefined, undefined, 'plan', undefined])
+  assert.deepEqual(passed(log), [undefined, undefined, 'plan', undefined])
 })
 
 test('a mode that the model changes is shown from then on, and the one that was asked for is asked for again', async (t) => {
@@ -156,6 +156,20 @@ test('a resume is judged as a new session is, and goes on once the mode is right
   await rejection(forced(w, 'auto').resume('a', 'x'), 'ERR_PERMISSION_MODE')
   const next = w.manager()
   assert.match((await next.resume('a', 'recall')).text, /^the word is plum/)
+})
+
+test('the first turn of a fork is judged, too: its tools do not run, and nothing is left', async (t) => {
+  const w = world(t)
+  const m = w.manager()
+  await m.spawn('a', { prompt: 'the word is plum' })
+  await m.close()
+  const file = join(w.dir, 'made')
+  const bad = forced(w, 'auto')
+  const message = `stand-in: slow 1000; tool Write {"file_path":"${file}"}`
+  await rejection(bad.fork('a', 'b', { message, allowedTools: ['Write'] }), 'ERR_PERMISSION_MODE')
+  assert.equal(existsSync(file), false)
+  assert.deepEqual([bad.sessions.has('b'), bad.store.get('b')], [false, null])
+  assert.equal((await w.manager().fork('a', 'b', { message: 'recall' })).response.text, 'the word is plum')
 })
 
 test('a later turn in another mode that nobody announced is refused; one that allows less goes on', async (t) => {

@@ -93,7 +93,6 @@ pub fn inbound(data: &[u8]) {
         }
         let _ = result.error_words();
     }
-    let _ = inbound::parse_one_shot(&line);
 }
 
 #[cfg(test)]

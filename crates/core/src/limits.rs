@@ -63,14 +63,8 @@ pub const DRAIN_SILENCE: Duration = Duration::from_millis(100);
 /// The CLI writes its transcript up to this long after a result (2.1.197); a fork waits for it.
 pub const TRANSCRIPT_DELAY: Duration = Duration::from_millis(100);
 
-/// A fork's message longer than this goes to standard input instead of an argument.
-pub const MESSAGE_ARGUMENT_BYTES: usize = 100 * 1024;
-
 /// A single argument of this many bytes, its end mark included, is refused by Linux (E2BIG).
 pub const ARGUMENT_BYTES: usize = 128 * 1024;
-
-/// Output of a fork's one-shot call that is read at most.
-pub const FORK_OUTPUT_BYTES: usize = LINE_BYTES;
 
 /// Longest wait for room in the keeper's pipe. A keeper that does not read for so long is given up.
 pub const KEEPER_PATIENCE: Duration = Duration::from_millis(100);

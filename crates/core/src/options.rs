@@ -45,6 +45,9 @@ pub struct SessionOptions {
     /// Conversation to go on with.
     #[serde(default)]
     pub session_id: Option<String>,
+    /// Conversation that a new one begins as a copy of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fork_of: Option<String>,
     /// Id of a conversation that is new; told by [`crate::session::start::Prepared`] if nobody else did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_session_id: Option<String>,

@@ -9,7 +9,6 @@
 //! - [`keeper`]: the watchdog that does so when this program has ended, as a client of it.
 //! - [`left_over`]: what a host left behind that had no keeper.
 //! - [`transcript`]: what the CLI keeps of a conversation.
-//! - [`one_shot`]: a process that is run for its output.
 
 pub mod child;
 pub mod command;
@@ -20,7 +19,6 @@ pub mod kill_tree;
 pub mod left_over;
 pub mod locate;
 pub mod off_thread;
-pub mod one_shot;
 pub mod pipe;
 pub mod script;
 pub mod transcript;

@@ -8,6 +8,7 @@ use crate::options::SessionOptions;
 use crate::session::handle::Session;
 use crate::session::record::{Fields, Stored, Writer};
 use crate::session::state::State;
+use crate::session::turn;
 use crate::store::{Change, Done, Record, Store};
 use clearctx_proctree::InstanceId;
 use parking_lot::Mutex;
@@ -20,6 +21,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub enum Beginning {
     /// The name was free: a new record.
     New,
+    /// A fork: a new record with its first turn. Until then nothing is written.
+    FirstTurn,
     /// A resume: the record goes on, with its history and whatever else is in it, as long as it has the owner
     /// that it had when the resume was planned.
     TakeOver {
@@ -38,6 +41,8 @@ pub struct RecordWriter {
     saved: Saved,
     /// Whether a turn found no record of ours: another program took it away.
     lost: Arc<AtomicBool>,
+    /// Whether there is a record to write to. Changed under the session's lock alone.
+    begun: AtomicBool,
 }
 
 /// Revision of what the record said when it was last saved; `None` before the first time.
@@ -50,6 +55,7 @@ impl RecordWriter {
             store,
             options: Arc::clone(session.options()),
             instance: session.instance().clone(),
+            begun: AtomicBool::new(beginning != Beginning::FirstTurn),
             beginning,
             saved: Saved::default(),
             lost: Arc::default(),
@@ -70,6 +76,9 @@ impl RecordWriter {
     /// # Errors
     /// `ERR_SESSION_EXISTS` if the name was taken meanwhile, `ERR_STORE`.
     pub fn persist(&self, session: &Session, interactions: Option<&RawValue>) -> Result<()> {
+        if !self.has_begun() {
+            return Ok(());
+        }
         let mut interactions = interactions;
         let mut overwritten = false;
         // A turn may be stored while a write waits for the lock, and must not stay under older fields.
@@ -122,23 +131,10 @@ impl RecordWriter {
         };
         let applied = self.store.apply([change])?;
         if first && !applied.iter().all(|applied| applied.changed) {
-            return Err(self.taken());
+            return Err(taken(&self.store, &self.options.name));
         }
         self.lost.store(false, Ordering::Release);
         Ok(())
-    }
-
-    /// Somebody else resumed the session, or removed it, between the plan and the start.
-    fn taken(&self) -> Error {
-        let name = self.options.name.clone();
-        match self.store.get(&name) {
-            Ok(Some(record)) => Error::SessionStored {
-                name,
-                status: record.get_str("status").unwrap_or_default(),
-            },
-            Ok(None) => Error::SessionNotFound { name },
-            Err(error) => error,
-        }
     }
 
     fn first_change(&self, fields: &Fields, interactions: Option<&RawValue>) -> Result<Change> {
@@ -148,7 +144,7 @@ impl RecordWriter {
             record.set_raw("interactions", interactions);
         }
         Ok(match &self.beginning {
-            Beginning::New => Change::Put {
+            Beginning::New | Beginning::FirstTurn => Change::Put {
                 name,
                 record,
                 only_if_free: true,
@@ -217,6 +213,32 @@ impl RecordWriter {
         }
     }
 
+    /// Makes the record of a fork, with its first turn.
+    fn begin(&self, interaction: &RawValue, fields: &Fields, stored: Stored) {
+        self.begun.store(true, Ordering::Release);
+        let history = turn::raw(format!("[{interaction}]"));
+        let change = match self.first_change(fields, Some(&history)) {
+            Ok(change) => change,
+            Err(error) => return stored(Err(error)),
+        };
+        let (store, name) = (self.store.clone(), self.options.name.clone());
+        let when_stored = self.when_stored(fields, stored);
+        let done: Done = Box::new(move |applied| {
+            when_stored(applied.and_then(|applied| {
+                if applied.changed {
+                    Ok(applied)
+                } else {
+                    Err(taken(&store, &name))
+                }
+            }));
+        });
+        self.store.apply_later(change, done);
+    }
+
+    fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Acquire)
+    }
+
     /// What is done once `fields` are stored.
     fn when_stored(&self, fields: &Fields, stored: Stored) -> Done {
         let (saved, revision) = (Arc::clone(&self.saved), fields.revision);
@@ -231,7 +253,7 @@ impl RecordWriter {
 
 impl Writer for RecordWriter {
     fn note(&self, pending: Option<Box<RawValue>>, stored: Stored) {
-        let change = match pending {
+        let change = match pending.filter(|_| self.has_begun()) {
             Some(pending) => {
                 let mut fields = Record::new();
                 fields.set_raw("pending", &pending);
@@ -241,19 +263,27 @@ impl Writer for RecordWriter {
                     instance: self.instance.clone(),
                 }
             }
-            // Does nothing, in its turn.
-            None => Change::DeleteMany(Vec::new()),
+            None => nothing(),
         };
         self.store
             .apply_later(change, Box::new(move |applied| stored(applied.map(|_| ()))));
     }
 
     fn save(&self, fields: Fields, stored: Stored) {
+        if !self.has_begun() {
+            self.store
+                .apply_later(nothing(), Box::new(move |applied| stored(applied.map(|_| ()))));
+            return;
+        }
         self.store
             .apply_later(self.merge(&fields, None), self.when_stored(&fields, stored));
     }
 
     fn add_turn(&self, interaction: Box<RawValue>, fields: Fields, stored: Stored) {
+        if !self.has_begun() {
+            self.begin(&interaction, &fields, stored);
+            return;
+        }
         let change = Change::Turn {
             name: self.options.name.clone(),
             instance: Some(self.instance.clone()),
@@ -271,6 +301,24 @@ impl Writer for RecordWriter {
             when_stored(applied);
         });
         self.store.apply_later(change, done);
+    }
+}
+
+/// Changes nothing, in its turn.
+fn nothing() -> Change {
+    Change::DeleteMany(Vec::new())
+}
+
+/// The error where somebody else has taken the record of this name.
+fn taken(store: &Store, name: &str) -> Error {
+    let name = name.to_owned();
+    match store.get(&name) {
+        Ok(Some(record)) => Error::SessionStored {
+            name,
+            status: record.get_str("status").unwrap_or_default(),
+        },
+        Ok(None) => Error::SessionNotFound { name },
+        Err(error) => error,
     }
 }
 

@@ -3,6 +3,7 @@
 //! A start has two steps, since a program may want to add its listeners, or change an option, in between: a
 //! [`Starting`] holds the name and what the session will run with, a [`Managed`] is the session that has started.
 
+use super::fork::FirstTurn;
 use super::names::Claim;
 use super::record_writer::{Beginning, RecordWriter};
 use super::recovery::LostMessage;
@@ -31,6 +32,8 @@ pub struct Starting {
 pub(super) enum Origin {
     /// Its name was free.
     New,
+    /// It is a fork, which begins with this turn.
+    Fork(FirstTurn),
     /// It goes on with a record.
     Record {
         /// The record's owner, if it has one.
@@ -69,6 +72,15 @@ impl Starting {
         &self.options
     }
 
+    /// The first turn of a fork.
+    #[must_use]
+    pub fn first_turn(&self) -> Option<&FirstTurn> {
+        match &self.origin {
+            Origin::Fork(first) => Some(first),
+            Origin::New | Origin::Record { .. } => None,
+        }
+    }
+
     /// Changes what the session will run with: all that a caller may choose is as given here, or not given.
     pub fn change(&mut self, given: Given) {
         let options = &mut self.options;
@@ -101,6 +113,12 @@ impl Starting {
         let mut prepared = Prepared::new(number, options, caller, sink(number))?;
         let (beginning, turns, lost) = match origin {
             Origin::New => (Beginning::New, Vec::new(), Vec::new()),
+            Origin::Fork(first) => {
+                if let Some(at) = first.not_before {
+                    prepared.start_after(at);
+                }
+                (Beginning::FirstTurn, Vec::new(), Vec::new())
+            }
             Origin::Record {
                 predecessor,
                 turns,
@@ -114,7 +132,7 @@ impl Starting {
                 (Beginning::TakeOver { instance }, turns, lost)
             }
         };
-        let goes_on = beginning != Beginning::New;
+        let goes_on = matches!(beginning, Beginning::TakeOver { .. });
         let writer = RecordWriter::attach(store.clone(), prepared.session(), beginning);
         let session = prepared.start(Some(&store.hosts_dir()))?;
         claim.fill(&session);

@@ -11,7 +11,6 @@ use crate::error::{Error, Result};
 use clearctx_proctree::InstanceId;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -90,9 +89,8 @@ impl Launch {
     /// `ERR_CLI_NOT_FOUND`, `ERR_START_FAILED`.
     pub fn start(&self) -> Result<Started> {
         // From here on the process is owned: an error below drops it, which ends it.
-        let process = self.spawn(Stdio::piped())?;
+        let process = self.spawn()?;
         let (stdin, stdout, stderr) = process.pipes().map_err(|error| self.failed(error))?;
-        let stdout = stdout.ok_or_else(|| self.failed(missing_pipe()))?;
         Ok(Started {
             process,
             stdin: Arc::new(stdin),
@@ -101,17 +99,7 @@ impl Launch {
         })
     }
 
-    /// Starts the process with a file as its standard output.
-    ///
-    /// # Errors
-    /// As [`Launch::start`].
-    pub fn start_into(&self, output: File) -> Result<(Arc<Process>, InputPipe, ReadPipe)> {
-        let process = self.spawn(output.into())?;
-        let (stdin, _, stderr) = process.pipes().map_err(|error| self.failed(error))?;
-        Ok((process, stdin, stderr))
-    }
-
-    fn spawn(&self, stdout: Stdio) -> Result<Arc<Process>> {
+    fn spawn(&self) -> Result<Arc<Process>> {
         let mut command = self.command();
         command
             .args(&self.arguments)
@@ -120,7 +108,7 @@ impl Launch {
             .current_dir(&self.work_dir);
         command
             .stdin(Stdio::piped())
-            .stdout(stdout)
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
@@ -167,7 +155,7 @@ impl Launch {
     }
 }
 
-type Pipes = (InputPipe, Option<ReadPipe>, ReadPipe);
+type Pipes = (InputPipe, ReadPipe, ReadPipe);
 
 fn missing_pipe() -> io::Error {
     io::Error::other("a pipe of the process is missing")
@@ -190,15 +178,12 @@ impl Process {
         let mut child = self.lock();
         let child = child.as_mut().ok_or_else(missing_pipe)?;
         let stdin = child.stdin.take().ok_or_else(missing_pipe)?;
-        let stdout = child.stdout.take();
+        let stdout = child.stdout.take().ok_or_else(missing_pipe)?;
         let stderr = child.stderr.take().ok_or_else(missing_pipe)?;
         #[cfg(unix)]
-        let (stdout, stderr) = (stdout.map(ReadPipe::new).transpose()?, ReadPipe::new(stderr)?);
+        let (stdout, stderr) = (ReadPipe::new(stdout)?, ReadPipe::new(stderr)?);
         #[cfg(not(unix))]
-        let (stdout, stderr) = (
-            stdout.map(ReadPipe::stdout).transpose()?,
-            ReadPipe::stderr(stderr)?,
-        );
+        let (stdout, stderr) = (ReadPipe::stdout(stdout)?, ReadPipe::stderr(stderr)?);
         Ok((InputPipe::new(stdin)?, stdout, stderr))
     }
 

@@ -51,27 +51,14 @@ pub fn session_arguments(options: &SessionOptions, prompt_file: Option<&str>) ->
     push_settings(&mut arguments, options, prompt_file);
     if let Some(id) = options.session_id.as_deref().filter(|id| !id.is_empty()) {
         arguments.extend(resume(id));
-    } else if let Some(id) = &options.new_session_id {
-        arguments.extend(pair("--session-id", id));
+        return arguments;
     }
-    arguments
-}
-
-/// Arguments of the one-shot call that forks `options.session_id`. `message` is the prompt, unless it goes
-/// to standard input.
-#[must_use]
-pub fn fork_arguments(
-    options: &SessionOptions,
-    prompt_file: Option<&str>,
-    message: Option<&str>,
-) -> Vec<String> {
-    let mut arguments = strings(&["-p", "--output-format", "json"]);
-    arguments.extend(pair("--model", &options.model));
-    arguments.extend(resume(options.session_id.as_deref().unwrap_or_default()));
-    arguments.push("--fork-session".to_owned());
-    push_settings(&mut arguments, options, prompt_file);
-    if let Some(message) = message {
-        arguments.extend(pair("--", message));
+    if let Some(source) = &options.fork_of {
+        arguments.extend(resume(source));
+        arguments.push("--fork-session".to_owned());
+    }
+    if let Some(id) = &options.new_session_id {
+        arguments.extend(pair("--session-id", id));
     }
     arguments
 }
@@ -166,42 +153,22 @@ mod tests {
             (r#","permissionMode":"inherit""#, None),
         ] {
             let options = options(given);
-            for arguments in [
-                session_arguments(&options, None),
-                fork_arguments(&options, None, None),
-            ] {
-                let at = arguments
-                    .iter()
-                    .position(|argument| argument == "--permission-mode");
-                let mode = at.map(|at| arguments[at + 1].as_str());
-                assert_eq!(mode, passed, "{given}: {arguments:?}");
-            }
+            let arguments = session_arguments(&options, None);
+            let at = arguments
+                .iter()
+                .position(|argument| argument == "--permission-mode");
+            let mode = at.map(|at| arguments[at + 1].as_str());
+            assert_eq!(mode, passed, "{given}: {arguments:?}");
         }
     }
 
     #[test]
-    fn a_forks_message_cannot_become_an_option() {
-        let arguments = fork_arguments(
-            &options(r#","permissionMode":"inherit","sessionId":"-x","allowedTools":["Bash"]"#),
-            None,
-            Some("-m"),
-        );
-        assert_eq!(
-            arguments,
-            [
-                "-p",
-                "--output-format",
-                "json",
-                "--model",
-                "sonnet",
-                "--resume=-x",
-                "--fork-session",
-                "--allowedTools",
-                "Bash",
-                "--",
-                "-m"
-            ]
-        );
+    fn a_fork_resumes_its_source_once_and_from_then_on_itself() {
+        let mut forked = options(r#","permissionMode":"inherit","forkOf":"-x","newSessionId":"new""#);
+        let last = |options: &SessionOptions| session_arguments(options, None)[8..].join(" ");
+        assert_eq!(last(&forked), "--resume=-x --fork-session --session-id new");
+        forked.session_id = Some("new".to_owned());
+        assert_eq!(last(&forked), "--resume new");
     }
 
     #[test]

@@ -193,24 +193,6 @@ fn understand(envelope: &Envelope<'_>) -> Frame {
     }
 }
 
-/// Understands the one object of `--output-format json`; `None` if it is no result.
-#[must_use]
-pub fn parse_one_shot(output: &str) -> Option<TurnResult> {
-    // With `--verbose` in the user's settings the output is an array of all messages, the result last.
-    if let Ok(messages) = serde_json::from_str::<Vec<&RawValue>>(output) {
-        return messages
-            .iter()
-            .rev()
-            .find_map(|message| parse_one_shot(message.get()));
-    }
-    // Anything but JSON before the object (log text) is skipped line by line.
-    let result = |line: &str| match parse(line) {
-        Frame::Result(result) => Some(*result),
-        _ => None,
-    };
-    result(output).or_else(|| output.lines().rev().find_map(result))
-}
-
 fn turn_result(envelope: &Envelope<'_>) -> TurnResult {
     let turn_usage = envelope.model_usage_since_last_result.and_then(model_usage);
     TurnResult {
@@ -444,24 +426,5 @@ mod tests {
         assert!(result(r#"{"type":"result","origin":{"kind":"task-notification"}}"#).foreign_origin);
         assert!(!result(r#"{"type":"result","origin":{"kind":"human"}}"#).foreign_origin);
         assert!(!result(r#"{"type":"result","origin":null}"#).foreign_origin);
-    }
-
-    #[test]
-    fn one_shot_output_may_have_text_before_it_or_be_an_array() {
-        let object = r#"{"type":"result","result":"x","session_id":"s"}"#;
-        for output in [
-            object.to_owned(),
-            format!("[log] a\n{object}\n"),
-            format!("[{{\"type\":\"x\"}},{object}]"),
-        ] {
-            assert_eq!(
-                parse_one_shot(&output)
-                    .and_then(|found| found.session_id)
-                    .as_deref(),
-                Some("s"),
-                "{output}"
-            );
-        }
-        assert!(parse_one_shot("").is_none());
     }
 }

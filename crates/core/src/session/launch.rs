@@ -41,6 +41,8 @@ pub(super) enum Before {
     Session(Session),
     /// What a host that has ended left behind.
     LeftOver(InstanceId),
+    /// The moment at which what the process reads is written.
+    Moment(Instant),
 }
 
 impl Before {
@@ -48,6 +50,7 @@ impl Before {
         match self {
             Self::Session(session) => session.ended().await,
             Self::LeftOver(instance) => left_over::end([instance].into()).await,
+            Self::Moment(at) => tokio::time::sleep_until(at.into()).await,
         }
     }
 }

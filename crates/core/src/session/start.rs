@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A session that has everything it needs to be started.
 pub struct Prepared {
@@ -24,6 +25,7 @@ pub struct Prepared {
     left_over: Option<InstanceId>,
     /// Tells apart where the CLI keeps its conversations.
     config_dir: ConfigDirId,
+    not_before: Option<Instant>,
 }
 
 impl Prepared {
@@ -57,12 +59,18 @@ impl Prepared {
             process,
             left_over: None,
             config_dir,
+            not_before: None,
         })
     }
 
     /// Ends what carries this id before the process is started: another host left it behind in the conversation.
     pub fn end_first(&mut self, instance: InstanceId) {
         self.left_over = Some(instance);
+    }
+
+    /// Starts the process no earlier than at this moment.
+    pub fn start_after(&mut self, at: Instant) {
+        self.not_before = Some(at).filter(|at| *at > Instant::now());
     }
 
     /// The session, not yet started.
@@ -128,6 +136,7 @@ fn enter_conversation(prepared: &Prepared, hosts: Option<&Path>) -> Result<Vec<B
     drop(entering);
     let sessions = ending.into_iter().map(Before::Session);
     Ok(sessions
+        .chain(prepared.not_before.map(Before::Moment))
         .chain(instances.into_iter().map(Before::LeftOver))
         .collect())
 }

@@ -5,6 +5,7 @@
 
 mod calls;
 mod ending;
+mod forking;
 mod incoming;
 mod permission;
 mod queue;
@@ -90,6 +91,8 @@ pub struct State {
     turns: TurnTracker,
     /// The CLI has begun to keep the conversation.
     has_history: bool,
+    /// The first turn of a fork was answered.
+    has_forked: bool,
     last_result_was_error: bool,
     last_result_at: Option<Instant>,
     escalation: Option<Escalation>,
@@ -122,6 +125,7 @@ impl State {
             in_flight: None,
             pending_version: 0,
             turns: TurnTracker::default(),
+            has_forked: false,
             has_history: options.session_id.is_some(),
             last_result_was_error: false,
             last_result_at: None,

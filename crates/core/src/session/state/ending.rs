@@ -108,10 +108,14 @@ impl State {
 
     /// An error result before any init: the CLI refuses to start, for instance an unknown conversation.
     pub(super) fn fail_start(&mut self, result: &TurnResult, now: Instant, effects: &mut Effects) {
-        let error = Error::StartFailed {
-            name: self.options.name.clone(),
-            reason: result.error_words(),
-            source: None,
+        let error = if self.is_forking() {
+            self.fork_error(result)
+        } else {
+            Error::StartFailed {
+                name: self.options.name.clone(),
+                reason: result.error_words(),
+                source: None,
+            }
         };
         let asked =
             self.phase == Phase::Ending(Status::Stopped) || self.phase == Phase::Ending(Status::Killed);

@@ -58,6 +58,10 @@ impl State {
         self.last_result_at = Some(now);
         self.rename(result.session_id.clone());
         faults::place("result", &self.options);
+        if let Some(first) = answered.as_ref().filter(|_| result.is_error && self.is_forking()) {
+            self.fail_fork(result, first, now, effects);
+            return;
+        }
         self.record(result, answered, effects);
         self.pump(effects);
         self.end_input_if_idle(now, effects);
@@ -93,9 +97,11 @@ impl State {
         self.revision += 1;
         let kind = match &answered {
             Some(turn) if turn.abandoned => TurnKind::Late,
+            Some(_) if self.is_forking() => TurnKind::Fork,
             Some(_) => TurnKind::Answer,
             None => TurnKind::Background,
         };
+        self.has_forked |= answered.is_some();
         let (send, prompt) = match answered {
             Some(turn) => (Some(turn.send).filter(|_| !turn.abandoned), turn.prompt),
             None => (None, turn::raw("\"\"")),
