@@ -138,6 +138,21 @@ fn a_later_init_that_allows_more_is_refused_unless_it_was_announced() {
 }
 
 #[test]
+fn what_one_process_announced_does_not_hold_for_the_next_one() {
+    let mut bench = Bench::new();
+    bench.send(2);
+    bench.init_in("default");
+    bench.change_to("acceptEdits");
+    bench.result("");
+    bench.suspend().expect("it is idle");
+    bench.state.on_exit(Some(0), None, "");
+    bench.send(1);
+    bench.state.started().expect("nothing has ended it");
+    assert_eq!(outcome(&bench.init_in("acceptEdits")), refused());
+    assert_eq!(bench.status(), Status::Failed);
+}
+
+#[test]
 fn nothing_announces_the_mode_of_the_first_init() {
     let mut bench = Bench::new();
     bench.send(1);
