@@ -1,8 +1,8 @@
 /**
- * clearctx drives many Claude Code CLI processes from one Node.js program: named sessions that live in long-running
- * processes, take one message after the other, survive restarts, and keep exact books of what they cost.
+ * clearctx drives many Claude Code CLI processes from one Node.js program. Its named sessions live in long-running
+ * processes, take one message after the other, survive restarts, and record exactly what they cost.
  *
- * Where a type below says `| null | undefined`, and for every optional argument: `null`, `undefined`, `0`, `NaN` and `''`
+ * For every optional argument, and where a type below says `| null | undefined`: `null`, `undefined`, `0`, `NaN` and `''`
  * mean "not given" and leave the default in force. Any other value of a wrong type throws (or rejects with) a
  * `TypeError` with code `ERR_INVALID_ARG_TYPE`; a right type with an impossible value gives a `RangeError` with code
  * `ERR_INVALID_ARG_VALUE`. Both name the argument, and nothing was started or stored.
@@ -19,11 +19,11 @@ import { EventEmitter } from 'node:events'
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * Sessions by name: starts them, talks to them, remembers them.
+ * Starts sessions, sends them messages, and keeps their records, all by name.
  *
- * `spawn`, `send`, `resume`, `fork`, `batch` and `close` return promises and never throw. All other methods are
- * synchronous and throw. What `spawn` and `resume` do up to the first message is done when they return their promise,
- * so `mgr.spawn('a'); mgr.status('a')` works. A change is on disk before a method returns or its promise settles.
+ * `spawn`, `send`, `resume`, `recover`, `fork`, `batch` and `close` return promises and never throw. All other methods are
+ * synchronous and throw. `spawn` and `resume` do everything up to the first message before they return their promise, so
+ * `mgr.spawn('a'); mgr.status('a')` works. A change is stored before a method returns or its promise settles.
  *
  * @example
  * ```js
@@ -50,25 +50,28 @@ export class SessionManager {
   /** The live sessions of this manager by name. Read it freely; the manager keeps it up to date. */
   readonly sessions: Map<string, StreamSession>
 
-  /** Model of sessions that name none. Counts from the next call on. */
+  /** Model of sessions that name none. A new value applies from the next call on. */
   defaultModel: string
 
-  /** Permission mode of sessions that name none; `'inherit'`: that of the CLI's settings. Counts from the next call on. */
+  /**
+   * Permission mode of sessions that name none; `'inherit'`: that of the CLI's settings. A new value applies from the next
+   * call on.
+   */
   defaultPermissionMode: PermissionMode
 
-  /** Time given to a turn, in ms, where neither the call nor the session says otherwise. Counts from the next call on. */
+  /** Time for a turn in ms, if neither the call nor the session gives one. A new value applies from the next call on. */
   defaultTimeout: number
 
   /**
    * Starts a session. With a prompt, the promise settles with the answer to it; without one, as soon as the process
    * is started.
    *
-   * The name must be free: no live session bears it, and its record, if there is one, is `stopped`, `killed` or
-   * `failed`.
+   * The name must be free: no live session has it, and its record, if there is one, is `stopped`, `killed` or `failed`.
+   * The new session replaces that record, with its history and costs; to keep them, use {@link SessionManager.resume}.
    *
    * @param name Any non-empty string.
    * @returns rejects with `ERR_SESSION_EXISTS`, `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_START_FAILED`,
-   *   `ERR_STORE`, and with a prompt as {@link SessionManager.send} does.
+   *   `ERR_STORE`, and, with a prompt, like {@link SessionManager.send}.
    */
   spawn(name: string, options?: SpawnOptions | null): Promise<SpawnResult>
 
@@ -86,40 +89,40 @@ export class SessionManager {
   send(name: string, message: Message, timeout?: number | null): Promise<Response>
 
   /**
-   * Marks a session as paused. Its process lives on, a turn in flight finishes, what waits in line stays there until
-   * `resume` or the next `send`.
+   * Pauses a session. Its process lives on and a turn in flight finishes; messages in line wait for `resume` or the
+   * next `send`.
    *
    * @throws `ERR_SESSION_NOT_ALIVE`, `ERR_STORE`
    */
   pause(name: string): void
 
   /**
-   * Resumes a paused session, or starts a process that goes on with the conversation of a stored one, in the directory
-   * that conversation began in.
+   * Resumes a paused session, or starts a process that continues the conversation of a stored one, in the directory in
+   * which that conversation began.
    *
    * @param message First message after resuming, if any.
    * @returns the answer to `message`, or `null` without one. Rejects with `ERR_SESSION_NOT_FOUND`,
-   *   `ERR_NO_SESSION_ID`, `ERR_SESSION_HELD` (alive elsewhere), `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_STORE`, and
-   *   with a message as `send` does. A conversation that the CLI does not know makes the session `failed`, with the
-   *   events `error` and `close`, and rejects the message with `ERR_START_FAILED`.
+   *   `ERR_NO_SESSION_ID`, `ERR_SESSION_HELD` (alive elsewhere), `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_STORE`, and,
+   *   with a message, like `send`. If the CLI does not know the conversation, the session becomes `failed`, emits `error`
+   *   and `close`, and the message is rejected with `ERR_START_FAILED`.
    */
   resume(name: string, message?: Message | null): Promise<Response | null>
 
   /**
-   * Tells of each session that was alive when its host ended, and of the messages that had no answer then. What such a host
-   * left running is ended first. Nothing is sent unless it is asked for.
+   * Reports each session that was alive when its program ended, and its messages without an answer. Processes that such a
+   * program left running are ended first. Nothing is sent unless you ask for it.
    *
-   * With `resume` the sessions go on, as {@link SessionManager.resume} does, and answers that only the CLI's transcript has
-   * go into their history. With `resend` messages that never reached the conversation are sent again, each with its old
-   * uuid, and the promise waits for their answers.
+   * With `resume` the sessions continue, as with {@link SessionManager.resume}, and answers that only the CLI's transcript
+   * has go into their history. With `resend` (which needs `resume`) messages that never reached the conversation are sent
+   * again, each with its old uuid, and the promise waits for their answers.
    *
-   * @returns rejects with `ERR_STORE`, `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`; what goes wrong with one session is
-   *   its `error`.
+   * @returns rejects with `ERR_STORE`, `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`. A failure of one session is the
+   *   `error` of its element.
    *
    * @example
    * ```js
    * for (const { name, verdict, lastPrompt } of await mgr.recover({ resume: true })) {
-   *   if (verdict === 'unanswered') await mgr.send(name, `Look at what is done of this, and go on: ${lastPrompt}`)
+   *   if (verdict === 'unanswered') await mgr.send(name, `Check how much of this is done, then continue: ${lastPrompt}`)
    * }
    * ```
    */
@@ -127,19 +130,20 @@ export class SessionManager {
 
   /**
    * Branches a conversation: `newName` becomes a live session that knows everything said in `sourceName` so far. The
-   * source is not touched. Costs one turn. The new session inherits the source's options unless `options` overrides
-   * them; `newName` is checked and reserved like that of `spawn`.
+   * source does not change. A fork costs one turn. The new session inherits the source's options unless `options`
+   * overrides them; `newName` is checked and reserved like the name of a `spawn`.
    *
    * @returns rejects with `ERR_SESSION_NOT_FOUND`, `ERR_NO_SESSION_ID` (about the source), `ERR_SESSION_EXISTS` (about
-   *   the new name), `ERR_STORE`, and `ERR_FORK_FAILED` for everything else that goes wrong, with the reason as `cause`
-   *   where it has a code of its own.
+   *   the new name), `ERR_STORE`, and with `ERR_FORK_FAILED` for every other failure. Its `cause` is the underlying error,
+   *   if that has a code of its own.
    */
   fork(sourceName: string, newName: string, options?: ForkOptions | null): Promise<ForkResult>
 
   /**
-   * Ends a session in peace. It leaves `sessions` at once and its name is free. Messages in line are rejected with
-   * `ERR_SESSION_STOPPED`; a turn in flight may run for the rest of its time and is recorded. After that: end of
-   * input, `stopTimeout`, SIGINT, `killTimeout`, SIGKILL to the process and all its descendants.
+   * Ends a session gracefully. The session leaves `sessions` at once and its name is free. Messages in line are rejected
+   * with `ERR_SESSION_STOPPED`; a turn in flight may run for the rest of its time and is recorded. Then the process is
+   * ended by escalation: end of input, `stopTimeout`, SIGINT, `killTimeout`, SIGKILL to the process and all its
+   * descendants.
    *
    * @throws `ERR_SESSION_NOT_ALIVE`, `ERR_STORE`
    */
@@ -198,46 +202,46 @@ export class SessionManager {
   delete(name: string): void
 
   /**
-   * Removes records that were last saved more than `days` days ago. Never that of a live session.
+   * Removes records that were last saved more than `days` days ago, but never the record of a live session.
    *
-   * @param days Default 7. Zero is an age here: all records of sessions that are not alive.
+   * @param days Default 7. Here 0 is a value: it removes the records of all sessions that are not alive.
    * @returns how many records were removed.
    * @throws `ERR_STORE`
    */
   cleanup(days?: number | null): number
 
   /**
-   * Spawns all sessions of a list in parallel. Never rejects because of one of them: a failed spawn gives an element
-   * with `error`, in its place.
+   * Spawns all sessions of a list in parallel. Results come in the order of the list. A failed spawn does not reject: its
+   * element has `error`.
    */
   batch(specs: readonly BatchSpec[]): Promise<BatchResult[]>
 
   /**
-   * {@link SessionManager.stopAll}, then waits until every process is gone and everything is written. Call it before a
-   * program ends that must leave nothing behind.
+   * {@link SessionManager.stopAll}, then waits until every process is gone and everything is written. Call it before your
+   * program ends.
    *
-   * @param options.timeout Longest wait in ms; what still runs then is killed. Default: no limit but those of the turns
-   *   in flight and of the stop itself.
+   * @param options.timeout Longest wait in ms; processes that still run then are killed. Default: as long as the turns in
+   *   flight and the escalation take at most.
    * @returns rejects with `ERR_STORE`.
    */
   close(options?: { timeout?: number | null | undefined } | null): Promise<void>
 
   /**
-   * A live session by name. A hook for subclasses: every method that needs a live session gets it here.
+   * Returns a live session by name. A hook for subclasses: every method that needs a live session gets it here.
    *
    * @throws `ERR_SESSION_NOT_ALIVE`
    */
   protected _getSession(name: string): StreamSession
 
   /**
-   * Saves the present state of a live session; does nothing for any other name. A hook for subclasses.
+   * Saves the present state of a live session; does nothing for other names. A hook for subclasses.
    *
    * @throws `ERR_STORE`
    */
   protected _persist(name: string): void
 
   /**
-   * Called with each new session before its process starts: the place for a subclass to add listeners. Call
+   * Called with each new session before its process starts. A hook in which a subclass can add listeners; it should call
    * `super._wireEvents(session)` too.
    */
   protected _wireEvents(session: StreamSession): void
@@ -251,23 +255,26 @@ export interface SessionManagerOptions extends RunOptions, StoreOptions {
   defaultModel?: string | null | undefined
   /** Default `'default'`. */
   defaultPermissionMode?: PermissionMode | null | undefined
-  /** Time given to a turn, in ms. Default 600000 (10 minutes). */
+  /** Time for a turn in ms. Default 600000 (10 minutes). */
   defaultTimeout?: number | null | undefined
 }
 
-/** How records are kept. Counts for everything in this program that uses the same directory: the stronger `durability`, the latest `maxHistory`. */
+/**
+ * How records are kept. The options apply to everything in this program that uses the same directory: the stronger
+ * `durability` and the latest `maxHistory` win.
+ */
 export interface StoreOptions {
   /**
    * What stored changes survive. `'os'` (default): a kill of the program at any moment. `'disk'`: also a power loss,
-   * from the moment a promise settles; turns that end at the same time share one sync. What a synchronous method has
-   * changed is on the disk a moment later, or after `flush()`.
+   * from the moment a promise settles; turns that end at the same time share one sync. A change by a synchronous method
+   * is on the disk a moment later, or after `flush()`.
    */
   durability?: 'os' | 'disk' | null | undefined
   /** How many of its newest interactions a record keeps. Default: all. */
   maxHistory?: number | null | undefined
 }
 
-/** How the CLI is found, what it inherits, how it is ended. */
+/** How the CLI is found, which environment it inherits, and how it is ended. */
 export interface RunOptions {
   /**
    * The CLI's program: a path or a name. Default: the environment variable `CLEARCTX_CLAUDE_PATH`, else `claude`. A
@@ -289,19 +296,19 @@ export interface SessionOptions {
   /** Directory the CLI works in; must exist. Default: `process.cwd()` at the call. */
   workDir?: string | null | undefined
   /**
-   * What tools may do without a question. Passed to every process of the session; `'inherit'` leaves it to the CLI's
+   * What tools may do without asking. Passed to every process of the session; `'inherit'` leaves it to the CLI's
    * settings. Default: the manager's `defaultPermissionMode`.
    */
   permissionMode?: PermissionMode | null | undefined
   /** Tools that run without asking, for instance `['Read', 'Bash(git log *)']`. Default: none beyond the CLI's settings. */
   allowedTools?: readonly string[] | null | undefined
-  /** Text added to the CLI's system prompt. Of any length. */
+  /** Text of any length, added to the CLI's system prompt. */
   systemPrompt?: string | null | undefined
   /** The CLI's own limit for one process, in USD. Default: none. */
   maxBudget?: number | null | undefined
   /** Agent to run as. */
   agent?: string | null | undefined
-  /** Time given to each turn, in ms. Default: the manager's `defaultTimeout`. */
+  /** Time for each turn in ms. Default: the manager's `defaultTimeout`. */
   timeout?: number | null | undefined
   /** Labels of your own, kept in the record. */
   tags?: readonly string[] | null | undefined
@@ -313,7 +320,7 @@ export interface SpawnOptions extends SessionOptions {
   prompt?: Message | null | undefined
 }
 
-/** Options of {@link SessionManager.fork}. What is not given is inherited from the source, except `tags`. */
+/** Options of {@link SessionManager.fork}. Options that you do not give are inherited from the source, except `tags`. */
 export interface ForkOptions extends SessionOptions {
   /** First message of the fork. Default `'Continue from the forked conversation.'` */
   message?: string | null | undefined
@@ -359,11 +366,11 @@ export interface BatchFailure {
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * One session: a conversation and the process that carries it. A manager makes its own; it can also be used without one,
- * and is then stored nowhere.
+ * One session: a conversation and the process that runs it. A manager makes its own sessions. A session can also be used
+ * without a manager; then it is not stored.
  *
- * Its state changes only during your calls and while its events are delivered, never in between. An `error` event
- * without a listener is dropped, it does not end the program.
+ * The state of a session changes only during your calls and while its events are delivered, never in between. An `error`
+ * event without a listener is dropped; it does not end the program.
  *
  * @example
  * ```js
@@ -379,67 +386,67 @@ export class StreamSession extends EventEmitter {
   /** @throws `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` */
   constructor(options: StreamSessionOptions)
 
-  /** Your name for it. */
+  /** Your name for the session. */
   readonly name: string
-  /** The CLI's id of the conversation, `null` before the first `init`. Follows `/clear`. */
+  /** The CLI's id of the conversation, `null` before the first `init`. `/clear` changes it. */
   readonly id: string | null
   readonly status: SessionStatus
-  /** This and the following options count as they are when `start()` is called. */
+  /** `start()` uses the values that this and the following options have when it is called. */
   model: string
   workDir: string
-  /** From the first `init` on the mode in force, which the model can change (plan mode); assigning it has no effect then. */
+  /** From the first `init` on, the mode in force. The model can change it (plan mode); assigning it has no effect then. */
   permissionMode: PermissionMode
   allowedTools: string[]
   systemPrompt: string
   maxBudget: number | null
   agent: string | null
   tags: string[]
-  /** Time given to a turn, in ms. Counts from the next `send` on. */
+  /** Time for a turn in ms. A new value applies from the next `send` on. */
   timeout: number
   /** The CLI's latest `init` message, `null` before the first. */
   readonly initData: InitMessage | null
-  /** All turns so far, oldest first. It is the same array until you assign another, which then replaces the history. */
+  /** All turns so far, oldest first. Always the same array, until you assign another one, which replaces the history. */
   interactions: Interaction[]
   /** What the session has cost over all its processes, in USD. */
   totalCostUsd: number
   /** The CLI's `num_turns`, added up over all its processes. */
   totalTurns: number
-  /** When the session was first made, ISO 8601. */
+  /** ISO 8601, when the session was first created. */
   readonly created: string
   /** Process id of the CLI, `null` before there is one. */
   readonly pid: number | null
-  /** Resolves when the process has ended and all its output was read. Never rejects. */
+  /** Resolves when the process has ended and all its output has been read. Never rejects. */
   readonly closed: Promise<ProcessEnd>
 
   /**
-   * Starts the process. Does not wait for it. A session is started once.
+   * Starts the process, without waiting for it. A session can be started once.
    *
    * @throws `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_START_FAILED`, `ERR_SESSION_EXISTS` (started before),
    *   `ERR_SESSION_HELD` (another session has the conversation)
    */
   start(): void
 
-  /** As {@link SessionManager.send}. Rejects, never throws. */
+  /** Like {@link SessionManager.send}. Rejects, never throws. */
   send(message: Message, timeout?: number | null): Promise<Response>
 
   /**
-   * As {@link SessionManager.pause}.
+   * Like {@link SessionManager.pause}.
    *
    * @throws `ERR_SESSION_NOT_ALIVE`
    */
   pause(): void
 
   /**
-   * Takes the mark of `pause` away.
+   * Ends a `pause`.
    *
    * @throws `ERR_SESSION_NOT_ALIVE`
    */
   resume(): void
 
-  /** As {@link SessionManager.stop}. Does nothing for a session that has ended. */
+  /** Like {@link SessionManager.stop}. Does nothing for a session that has ended. */
   stop(): void
 
-  /** As {@link SessionManager.kill}. Does nothing for a session that has ended. */
+  /** Like {@link SessionManager.kill}. Does nothing for a session that has ended. */
   kill(): void
 
   /** The session's present state as plain data. */
@@ -466,15 +473,15 @@ export class StreamSession extends EventEmitter {
 
 /** Options of {@link StreamSession}. The defaults are those of a manager without options. */
 export interface StreamSessionOptions extends SessionOptions, RunOptions {
-  /** Your name for it. */
+  /** Your name for the session. */
   name: string
-  /** The CLI's id of a conversation to go on with. */
+  /** The CLI's id of a conversation to continue. */
   sessionId?: string | null | undefined
 }
 
-/** The events of a {@link StreamSession} and what their listeners get. */
+/** The events of a {@link StreamSession} and the arguments of their listeners. */
 export interface StreamSessionEvents {
-  /** A turn begins. Comes with every turn, also with those the CLI starts by itself. */
+  /** A turn begins, including turns that the CLI starts by itself. */
   init: [init: InitMessage]
   /** Every message of the CLI, parsed. Costs nothing while nobody listens. */
   message: [message: CliMessage]
@@ -484,13 +491,13 @@ export interface StreamSessionEvents {
   tool_use: [block: ToolUseBlock]
   /** A tool has answered. */
   tool_result: [block: ToolResultBlock]
-  /** A turn ended, including turns the CLI started by itself and late answers. */
+  /** A turn ended, including turns that the CLI started by itself and late answers. */
   result: [response: Response, interaction: Interaction]
-  /** Text the CLI wrote to standard error. */
+  /** Text that the CLI wrote to standard error. */
   stderr: [text: string]
   /** The status changed. */
   status: [status: SessionStatus, previous: SessionStatus]
-  /** Something failed that belongs to no call: the process ended unasked, or the CLI refused to start. */
+  /** A failure that belongs to no call: the process ended unasked, or the CLI refused to start. */
   error: [error: ClearctxError]
   /** The process has ended. Always the last event; the session is out of the manager's `sessions` already. */
   close: [code: number | null, signal: string | null]
@@ -500,7 +507,7 @@ export interface StreamSessionEvents {
   removeListener: [event: string | symbol, listener: (...args: any[]) => void]
 }
 
-/** How a process ended: by itself with a code, or by a signal. Both are `null` if no process was ever there. */
+/** How a process ended: by itself with a code, or by a signal. Both are `null` if there never was a process. */
 export interface ProcessEnd {
   code: number | null
   signal: string | null
@@ -532,18 +539,24 @@ export class Store {
   loadAll(): Record<string, SessionRecord>
   /** Replaces all records. @throws `ERR_STORE` */
   saveAll(data: Record<string, RecordInput>): void
-  /** One record, `null` if there is none. Its `interactions` are read at the first access, as they are now. @throws `ERR_STORE` */
+  /**
+   * One record, `null` if there is none. Its `interactions` are read at the first access, with the contents they had at
+   * the call.
+   *
+   * @throws `ERR_STORE`
+   */
   get(name: string): SessionRecord | null
   /** Writes one record. @throws `ERR_STORE` */
   set(name: string, record: RecordInput): void
-  /** Removes one record; whether there was one. @throws `ERR_STORE` */
+  /** Removes one record; returns whether there was one. @throws `ERR_STORE` */
   delete(name: string): boolean
-  /** All records. The `interactions` of each are read at the first access, as they are now. @throws `ERR_STORE` */
+  /** All records. Their `interactions` are read like those of {@link Store.get}. @throws `ERR_STORE` */
   list(): SessionRecord[]
   /**
-   * Removes records whose `lastSaved`, else `created`, is more than `days` days ago; never that of a live session.
+   * Removes records whose `lastSaved` (or `created`, if there is no `lastSaved`) is more than `days` days ago, but never
+   * the record of a live session.
    *
-   * @param days Default 7. Zero is an age here: all records of sessions that are not alive.
+   * @param days Default 7. Here 0 is a value: it removes the records of all sessions that are not alive.
    * @returns how many were removed.
    * @throws `ERR_STORE`
    */
@@ -555,7 +568,7 @@ export class Store {
 /** A record as it is written: any object, since fields that clearctx does not know are kept. */
 export type RecordInput = Partial<SessionRecord> | Readonly<Record<string, unknown>>
 
-/** What records and snapshots of a session have in common. */
+/** The fields that records and snapshots of a session have in common. */
 export interface SessionState {
   name: string
   /** The CLI's id of the conversation, `null` before the first turn. */
@@ -564,8 +577,8 @@ export interface SessionState {
   model: string
   workDir: string
   /**
-   * Of a live session the mode in force, once the CLI has reported it. Of a record, and before that, the mode that was
-   * asked for, `'inherit'` included: a resume asks for it again.
+   * Of a live session, the mode in force once the CLI has reported it. Of a record, and before that report, the mode that
+   * was asked for, including `'inherit'`: a resume asks for it again.
    */
   permissionMode: PermissionMode
   allowedTools: string[]
@@ -588,7 +601,7 @@ export interface SessionState {
   [field: string]: unknown
 }
 
-/** What is stored of a session, one per name. Fields that clearctx does not know survive every rewrite. */
+/** The stored form of a session, one per name. Fields that clearctx does not know survive every rewrite. */
 export interface SessionRecord extends SessionState {
   /** ISO 8601, when the session was first stored. */
   created: string
@@ -596,7 +609,7 @@ export interface SessionRecord extends SessionState {
   owner?: unknown
   /** ISO 8601, when the record was last written. */
   lastSaved?: string
-  /** ISO 8601: the owner was gone when the record was read. The status then reads `stopped`. */
+  /** ISO 8601. Present if the owner was gone when the record was read; the status then reads `stopped`. */
   lostAt?: string
 }
 
@@ -626,16 +639,16 @@ export interface LiveSessionSnapshot extends SessionSnapshot {
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * What a session is doing: `starting` (no process yet), `ready` (waits for a message), `busy` (a turn runs), `paused`,
- * `stopped` (ended on request or by itself), `killed`, `failed` (could not start, or ended unasked with an error).
+ * What a session is doing: `starting` (no process yet), `ready` (waiting for a message), `busy` (a turn is running),
+ * `paused`, `stopped` (ended on request or by itself), `killed`, `failed` (could not start, or ended unasked with an error).
  */
 export type SessionStatus = 'starting' | 'ready' | 'busy' | 'paused' | 'stopped' | 'killed' | 'failed'
 
 /**
- * What tools may do without a question. The CLI's modes that are known, from what allows least: `plan` (nothing is
- * changed), `dontAsk` (what is not allowed is refused), `default` (it is asked for; `manual` is another name), `acceptEdits`
- * (files of the working directory may be edited), `auto` (a model decides), `bypassPermissions`. `inherit` passes none: the
- * CLI's settings choose, and nothing is checked. Any other string is passed on.
+ * What tools may do without asking. The known modes of the CLI, beginning with the one that allows least: `plan` (tools
+ * change nothing), `dontAsk` (a tool that is not allowed is refused), `default` (the CLI asks; `manual` is another name),
+ * `acceptEdits` (tools may edit files of the working directory), `auto` (a model decides), `bypassPermissions`. With
+ * `inherit` no mode is passed: the CLI's settings choose, and nothing is checked. Any other string is passed on.
  */
 export type PermissionMode =
   'plan' | 'dontAsk' | 'default' | 'manual' | 'acceptEdits' | 'auto' | 'bypassPermissions' | 'inherit' | (string & {})
@@ -680,13 +693,13 @@ export interface Response {
   text: string
   /** USD of this turn alone. */
   cost: number
-  /** The CLI's `num_turns`: 1 + the number of tool results; 0 for a command that asked no model. */
+  /** The CLI's `num_turns`: 1 + the number of tool results; 0 for a command that does not ask the model. */
   turns: number
   /** ms, as the CLI measured it. */
   duration: number
   /** The CLI's id of the conversation. */
   sessionId: string | null
-  /** The CLI ended the turn with an error; `text` or `errors` say which. */
+  /** Whether the CLI ended the turn with an error; `text` or `errors` describe it. */
   isError: boolean
   /** The CLI's kind of result: `success`, `error_during_execution`, `error_max_turns`, `error_max_budget_usd`, ... */
   subtype: string | null
@@ -698,7 +711,7 @@ export interface Response {
   stopReason: string | null
   /** The CLI's error messages. */
   errors: string[]
-  /** Only there on what `recover` found in the CLI's transcript: cost, turns and duration are then not known, and 0. */
+  /** Present only if `recover` found the answer in the CLI's transcript. Cost, turns and duration are unknown then, and 0. */
   recovered?: true
 }
 
@@ -717,11 +730,11 @@ export interface Interaction {
   timestamp: string
   /** `fork`: the first turn of a fork. `background`: a turn that the CLI started by itself. */
   type?: 'fork' | 'background'
-  /** Only there when the CLI ended the turn with an error. */
+  /** Present only if the CLI ended the turn with an error. */
   isError?: true
-  /** Only there when the answer came after the message's timeout. */
+  /** Present only if the answer came after the message's timeout. */
   late?: true
-  /** Only there when the answer was found in the CLI's transcript after its host had ended. Its cost is then not known. */
+  /** Present only if `recover` found the answer in the CLI's transcript. Its cost is unknown then. */
   recovered?: true
 }
 
@@ -729,35 +742,35 @@ export interface Interaction {
  * What became of a message, and so of its session.
  *
  * - `idle`: no message was in flight.
- * - `answered`: the CLI's transcript has the answer, which nobody heard.
- * - `unanswered`: the CLI had read the message and had not finished with it.
+ * - `answered`: the CLI's transcript has the answer, but the program had ended.
+ * - `unanswered`: the CLI had read the message but not finished its turn.
  * - `unsent`: the conversation does not have the message.
  */
 export type Verdict = 'idle' | 'answered' | 'unanswered' | 'unsent'
 
-/** A session that was alive when its host ended. */
+/** A session that was alive when its program ended. */
 export interface RecoveredSession {
   name: string
-  /** That of the first message that is not `answered`, else of the last one. */
+  /** The verdict of the first message that is not `answered`, or of the last message if all are. */
   verdict: Verdict
-  /** Text of that message; of an idle session, of its last turn. */
+  /** Text of that message; of an idle session, the prompt of its last turn. */
   lastPrompt?: string
   /** The CLI's id of the conversation. */
   claudeSessionId: string | null
   /** The answer to that message: from the transcript, or to the message that was sent again. */
   response?: Response
-  /** The messages that had no answer, the oldest first: one that was in flight, and up to 31 that waited in line. */
+  /** The messages without an answer, oldest first: the one in flight, and up to 31 that waited in line. */
   messages: RecoveredMessage[]
-  /** With `resume`: the session that goes on. */
+  /** With `resume`: the session that continues. */
   session?: LiveSessionSnapshot
-  /** Why it could not go on, or why that message was not answered. */
+  /** Why the session could not continue, or why that message was not answered. */
   error?: ClearctxError
 }
 
-/** A message that had no answer when its host ended. */
+/** A message that had no answer when its program ended. */
 export interface RecoveredMessage {
   uuid: string
-  /** Its text; of a message over 64 KiB the beginning. */
+  /** Its text; only the beginning of a message over 64 KiB. */
   prompt: string
   /** ISO 8601, when it was given to the session. */
   sentAt?: string
@@ -766,7 +779,7 @@ export interface RecoveredMessage {
   error?: ClearctxError
 }
 
-/** Token counts in the words of the Messages API. */
+/** Token counts, with the field names of the Messages API. */
 export interface Usage {
   input_tokens?: number
   output_tokens?: number
@@ -784,7 +797,7 @@ export interface PermissionDenial {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Messages of the CLI. They change with its versions: only what has been stable is named.
+// Messages of the CLI. They change with its versions: only fields that have been stable are named.
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** Any message of the CLI. */
@@ -863,7 +876,7 @@ export type ClearctxError =
   | StoreError
   | EngineNotLoadedError
 
-/** An error without properties beside its code. */
+/** An error without properties besides its code. */
 export interface PlainError extends Error {
   code:
     | 'ERR_SESSION_EXISTS'
@@ -879,7 +892,7 @@ export interface PlainError extends Error {
 /** A session's process could not be started. */
 export interface StartError extends Error {
   code: 'ERR_CLI_NOT_FOUND' | 'ERR_WORKDIR' | 'ERR_START_FAILED'
-  /** What the system said, where that is the cause: `EMFILE`, `EACCES`. */
+  /** The system's error, if that is the cause: `EMFILE`, `EACCES`. */
   cause?: SystemError
 }
 
@@ -893,10 +906,10 @@ export interface InvalidArgValueError extends RangeError {
   code: 'ERR_INVALID_ARG_VALUE'
 }
 
-/** Another session writes to the conversation. */
+/** Another session is writing to the conversation. */
 export interface SessionHeldError extends Error {
   code: 'ERR_SESSION_HELD'
-  /** The program that has it; not on Windows. */
+  /** The program that has the conversation; absent on Windows. */
   holderPid?: number
   /** The CLI's id of the conversation. */
   sessionId: string
@@ -905,9 +918,9 @@ export interface SessionHeldError extends Error {
 /** A fork got no answer. */
 export interface ForkFailedError extends Error {
   code: 'ERR_FORK_FAILED'
-  /** USD that the failed attempt cost, if the CLI said so. */
+  /** USD that the failed attempt cost, if the CLI reported it. */
   cost?: number
-  /** The CLI's id of the forked conversation, if the CLI said so. */
+  /** The CLI's id of the forked conversation, if the CLI reported it. */
   sessionId?: string
 }
 
@@ -925,7 +938,7 @@ export interface ProcessExitedError extends Error {
   code: 'ERR_PROCESS_EXITED'
   exitCode: number | null
   signal: string | null
-  /** The last 8 KiB of what it wrote to standard error. */
+  /** The last 8 KiB that the process wrote to standard error. */
   stderr: string
 }
 
@@ -934,7 +947,7 @@ export interface TurnTimeoutError extends Error {
   code: 'ERR_TURN_TIMEOUT'
   /** Whether the message had reached the CLI. If not, it was withdrawn. */
   sent: boolean
-  /** The turn goes on; its answer will be in the history with `late: true`. */
+  /** Whether the turn continues; its answer will be in the history with `late: true`. */
   stillRunning: boolean
 }
 
@@ -943,27 +956,27 @@ export interface EngineNotLoadedError extends Error {
   code: 'ERR_ENGINE_NOT_LOADED'
   /** For instance `linux-x64-gnu`. */
   platform: string
-  /** The package that should have held it; `null` on a platform that has none. */
+  /** The package that should contain the engine; `null` on a platform without one. */
   package: string | null
 }
 
-/** What the operating system said, in the style of Node's own errors. */
+/** An error of the operating system, in the style of Node's own errors. */
 export interface SystemError extends Error {
-  /** Its name, for instance `ENOSPC`; absent for an error that no call of the system gave. */
+  /** Its name, for instance `ENOSPC`; absent if the error does not come from a system call. */
   code?: string
-  /** Its number, negative; not on Windows. */
+  /** Its number, negative; absent on Windows. */
   errno?: number
 }
 
 /** The store could not be read or written. */
 export interface StoreError extends Error {
   code: 'ERR_STORE'
-  /** What the system said, where that is the cause: tells `ENOSPC` from `EACCES`. */
+  /** The system's error, if that is the cause; distinguishes `ENOSPC` from `EACCES`. */
   cause?: SystemError
   /** File or directory concerned. */
   path: string
-  /** Process that holds the lock, where that is the cause. */
+  /** Process that holds the lock, if that is the cause. */
   holderPid?: number
-  /** The answer to a message, if it came and only its record could not be written. */
+  /** The answer to a message, if it arrived and only its record could not be written. */
   response?: Response
 }

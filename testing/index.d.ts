@@ -20,11 +20,11 @@ export interface StandInOptions {
   transcriptUuids?: 'keep'
   /** Exit code at the end of a replay. Default: 1 if its last result was an error, else 0. */
   exitCode?: number
-  /** Cut all output into chunks of so many bytes. */
+  /** Cut all output into chunks of this many bytes. */
   chunkBytes?: number
   /** Milliseconds until the conversation is on disk. Default 0 (newer) or 80 (older). */
   saveDelay?: number
-  /** Milliseconds after which the process ends whatever happens. Default 120000. */
+  /** Milliseconds after which the process kills itself, whatever it is doing. Default 120000. */
   maxLife?: number
   /** Names that `--agent` knows in one-shot use, besides the built-in ones. */
   agents?: string[]
@@ -32,31 +32,31 @@ export interface StandInOptions {
   settingsMode?: string
   /** Permission mode in force whatever is passed; `'none'` is like `'default'`, and not reported. */
   forcedMode?: string
-  /** Turns of the CLI's own take in messages of priority `next`, which then get no result. */
+  /** Turns that the CLI starts by itself take in messages of priority `next`, which then get no result. */
   steerOwnTurns?: boolean
   /** Folder for conversations, instead of `~/.claude`; sets `CLAUDE_CONFIG_DIR`. */
   configDir?: string
 }
 
-/** Environment variables for these options; pass them as `env`. */
+/** Returns the environment variables for these options; pass them as `env`. */
 export function standInEnv(options?: StandInOptions): Record<string, string>
 
 /**
- * Absolute path of the recorder; use it as `claudePath`. It runs the real CLI and writes down what that says, as a
- * transcript for the stand-in.
+ * Absolute path of the recorder; use it as `claudePath`. It runs the real CLI and records its output as a transcript for
+ * the stand-in.
  */
 export const recorderPath: string
 
-/** What the recorder runs, and where the recording goes. */
+/** The program that the recorder runs, and the file for the transcript. */
 export interface RecorderOptions {
   /** Path of the CLI to run. */
   cli: string
   /**
-   * File for the transcript. It is never overwritten: a second process (a resume, a fork) gets `name-2.ndjson`, and so
-   * on.
+   * File for the transcript. Files are never overwritten: a second process (a resume, a fork) writes `name-2.ndjson`,
+   * and so on.
    */
   transcript: string
 }
 
-/** Environment variables for these options; pass them as `env`. */
+/** Returns the environment variables for these options; pass them as `env`. */
 export function recorderEnv(options: RecorderOptions): Record<string, string>
