@@ -85,7 +85,7 @@ const sessionError = {
       'ERR_SESSION_EXISTS',
       `Session "${name}" already exists and is alive. Kill it first or use a different name.`,
     ),
-  lost: (name) => plainError('ERR_INTERNAL', `Internal error: what became of a message of session "${name}" was lost`),
+  lost: (name) => plainError('ERR_INTERNAL', `Internal error: the outcome of a message of session "${name}" was lost`),
   notAlive: (name) =>
     plainError('ERR_SESSION_NOT_ALIVE', `Session "${name}" is not alive. Use resume() to restore it.`),
   notFound: (name) => plainError('ERR_SESSION_NOT_FOUND', `Session "${name}" not found.`),

@@ -154,7 +154,7 @@ pub enum Error {
         actual: String,
     },
     /// Another session writes to the conversation.
-    #[error("Session \"{name}\" cannot go on with conversation {session_id}: {} writes to it. End that session, or fork it.", describe_holder(*holder_pid))]
+    #[error("Session \"{name}\" cannot continue conversation {session_id}: {} is writing to it. End that session, or fork it.", describe_holder(*holder_pid))]
     SessionHeld {
         /// Name of the session that was to go on.
         name: String,

@@ -83,7 +83,7 @@ impl Journal {
             && header.is_sound()
         {
             if header.clearctx > line::VERSION {
-                return Err(io::Error::other("is of a later version of clearctx"));
+                return Err(io::Error::other("was written by a later version of clearctx"));
             }
             (self.seq, self.read) = (header.after, end);
             self.header = header;

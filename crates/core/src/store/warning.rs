@@ -1,4 +1,4 @@
-//! What a user should know though no call has failed.
+//! Problems that a user should know about although no call has failed.
 
 use parking_lot::Mutex;
 use std::mem;
@@ -32,7 +32,7 @@ impl Warning {
         Self {
             code: "CLEARCTX_STORE_CORRUPT",
             message: format!(
-                "{} has lines that are none. They were left out and copied to {}",
+                "{} contains unreadable lines. They were skipped and copied to {}",
                 journal.display(),
                 aside.display()
             ),
@@ -43,7 +43,7 @@ impl Warning {
         Self {
             code: "CLEARCTX_STORE_BEHIND",
             message: format!(
-                "{} cannot be brought up to date; nothing is lost, the journal has it. {error}",
+                "{} cannot be written. Nothing is lost: the journal has the changes. {error}",
                 file.display()
             ),
         }
@@ -53,7 +53,7 @@ impl Warning {
         Self {
             code: "CLEARCTX_STORE_BIG",
             message: format!(
-                "{} has {} MiB; from 512 MiB on JSON.parse of Node cannot read it. cleanup(), delete() and \
+                "{} has {} MiB. From 512 MiB on, JSON.parse of Node cannot read it. cleanup(), delete() and \
                  maxHistory make it smaller",
                 file.display(),
                 size / (1024 * 1024)
@@ -72,7 +72,7 @@ impl Warning {
     }
 }
 
-/// Warnings nobody has taken yet, at most [`limits::STORE_WARNINGS`].
+/// Warnings that have not been taken yet, at most [`limits::STORE_WARNINGS`].
 #[derive(Default)]
 pub(super) struct Warnings {
     list: Mutex<Vec<Warning>>,
