@@ -34,7 +34,8 @@ export const NAMES = [
   {
     what: 'resume of a session that another manager has',
     code: 'ERR_SESSION_HELD',
-    message: /^Session "a" cannot continue conversation \S+: another session of this process \(\d+\) is writing to it\./,
+    message:
+      /^Session "a" cannot continue conversation \S+: another session of this process \(\d+\) is writing to it\./,
     call: async (w) => {
       await spawned(w)
       const mgr = w.manager()
