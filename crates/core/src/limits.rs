@@ -57,6 +57,20 @@ pub const DRAIN_WAIT: Duration = Duration::from_secs(2);
 /// How long a process may live on after it has closed its output, which nobody can hear any more.
 pub const SILENT_LIFE: Duration = Duration::from_secs(1);
 
+/// How long a turn that the CLI started by itself may be silent after its init and still hold back what waits. Most such
+/// turns answer within seconds, and a message that is written into one waits inside the CLI.
+pub const OWN_TURN_START: Duration = Duration::from_secs(5);
+
+/// The same for a version whose own turns cannot be told from ours by their results.
+pub const HIDDEN_TURN_START: Duration = Duration::from_secs(30);
+
+/// How long the init of a turn may be late, in a CLI that writes one for each turn, before a result without one counts
+/// as the answer. It takes up to 120 ms (2.1.330), and more on a machine that has no time for it.
+pub const KNOWN_INIT_WAIT: Duration = Duration::from_secs(5);
+
+/// The same in a CLI that nothing is known of.
+pub const UNKNOWN_INIT_WAIT: Duration = Duration::from_secs(1);
+
 /// Silence on the pipe of an ended process that counts as its end.
 pub const DRAIN_SILENCE: Duration = Duration::from_millis(100);
 

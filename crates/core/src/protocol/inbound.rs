@@ -40,6 +40,8 @@ pub struct Init {
     pub permission_mode: Option<String>,
     /// Uuids of the messages this turn answers (2.1.330); empty if the CLI does not say.
     pub message_uuids: Vec<String>,
+    /// `claude_code_version` (from 2.0.30).
+    pub version: Option<String>,
 }
 
 /// What the engine reads from a `result`. Raw fields are JSON text as the CLI wrote it.
@@ -144,6 +146,8 @@ struct Envelope<'a> {
     #[serde(borrow)]
     origin: Option<&'a RawValue>,
     #[serde(borrow)]
+    claude_code_version: Option<&'a RawValue>,
+    #[serde(borrow)]
     user_message_uuid: Option<&'a RawValue>,
     #[serde(borrow)]
     user_message_uuids: Option<&'a RawValue>,
@@ -182,6 +186,7 @@ fn understand(envelope: &Envelope<'_>) -> Frame {
             session_id: filled(envelope.session_id),
             permission_mode: filled(envelope.permission_mode),
             message_uuids: message_uuids(envelope),
+            version: text(envelope.claude_code_version),
         }),
         // Comes for other reasons as well, without a mode.
         (Some("system"), Some("status")) => {

@@ -7,6 +7,7 @@ mod cli;
 mod harness;
 mod model;
 
+use cli::Habit;
 use fastrand::Rng;
 use harness::Harness;
 use std::panic::catch_unwind;
@@ -24,7 +25,8 @@ fn once_in(rng: &mut Rng, times: u64) -> bool {
 
 fn run(seed: u64) {
     let mut rng = Rng::with_seed(seed);
-    let mut harness = Harness::new(once_in(&mut rng, 2));
+    let habit = [Habit::Newer, Habit::Older, Habit::OneInit][rng.usize(..3)];
+    let mut harness = Harness::new(habit);
     for _ in 0..rng.u64(..STEPS) {
         harness.step(&mut rng);
         harness.check();

@@ -6,6 +6,7 @@
 mod calls;
 mod ending;
 mod forking;
+mod habits;
 mod incoming;
 mod permission;
 mod queue;
@@ -124,7 +125,7 @@ impl State {
             waiting: VecDeque::new(),
             in_flight: None,
             pending_version: 0,
-            turns: TurnTracker::default(),
+            turns: TurnTracker::new(options.turn_timeout()),
             has_forked: false,
             has_history: options.session_id.is_some(),
             last_result_was_error: false,

@@ -18,10 +18,20 @@ pub(super) enum Turn {
     Own,
 }
 
+/// What a CLI writes around its turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Habit {
+    /// 2.1.330: an init for each turn, which is named in it and in the result.
+    Newer,
+    /// An init for each turn, no names.
+    Older,
+    /// One init for the whole process, at its start or with the first turn; no names, no version.
+    OneInit,
+}
+
 #[derive(Debug)]
 pub(super) struct Cli {
-    /// 2.1.330 names the messages of a turn; an older one does not.
-    newer: bool,
+    habit: Habit,
     unread: VecDeque<Received>,
     turn: Option<Turn>,
     any_init: bool,
@@ -30,9 +40,9 @@ pub(super) struct Cli {
 }
 
 impl Cli {
-    pub(super) fn new(newer: bool) -> Self {
+    pub(super) fn new(habit: Habit) -> Self {
         Self {
-            newer,
+            habit,
             unread: VecDeque::new(),
             turn: None,
             any_init: false,
@@ -58,14 +68,20 @@ impl Cli {
             return None;
         }
         let message = self.unread.pop_front()?;
-        let line = self.init(Some(&message.uuid));
+        let needs_init = self.habit != Habit::OneInit || !self.any_init;
+        let line = needs_init.then(|| self.init(Some(&message.uuid)));
         self.turn = Some(Turn::Answer(message));
-        Some(line)
+        line
+    }
+
+    /// Writes its init before it has anything to do.
+    pub(super) fn start(&mut self) -> Option<String> {
+        (self.habit == Habit::OneInit && !self.any_init).then(|| self.init(None))
     }
 
     /// Begins a turn that nobody asked for.
     pub(super) fn begin_own(&mut self) -> Option<String> {
-        if self.turn.is_some() {
+        if self.turn.is_some() || self.habit == Habit::OneInit {
             return None;
         }
         self.turn = Some(Turn::Own);
@@ -86,7 +102,7 @@ impl Cli {
 
     /// A turn without its init: only by the name in its result can it be known as an answer.
     pub(super) fn answer_without_init(&mut self) -> Option<(String, Turn)> {
-        if self.turn.is_some() || !self.newer {
+        if self.turn.is_some() || self.habit != Habit::Newer {
             return None;
         }
         let message = self.unread.pop_front()?;
@@ -97,7 +113,10 @@ impl Cli {
 
     /// The result before, once more.
     pub(super) fn repeat(&self) -> Option<String> {
-        let message = self.just_answered.as_ref().filter(|_| self.any_init)?;
+        let message = self.just_answered.as_ref()?;
+        if !self.any_init || self.habit == Habit::OneInit {
+            return None;
+        }
         Some(self.result(Some(message), false))
     }
 
@@ -124,7 +143,12 @@ impl Cli {
         self.any_init = true;
         self.just_answered = None;
         let names = self.names(uuid);
-        format!(r#"{{"type":"system","subtype":"init","session_id":"s"{names}}}"#)
+        let version = match self.habit {
+            Habit::Newer => r#","claude_code_version":"2.1.330""#,
+            Habit::Older => r#","claude_code_version":"2.1.197""#,
+            Habit::OneInit => "",
+        };
+        format!(r#"{{"type":"system","subtype":"init","session_id":"s"{names}{version}}}"#)
     }
 
     fn result(&self, message: Option<&Received>, is_error: bool) -> String {
@@ -139,7 +163,7 @@ impl Cli {
     }
 
     fn names(&self, uuid: Option<&str>) -> String {
-        let name = uuid.filter(|_| self.newer);
+        let name = uuid.filter(|_| self.habit == Habit::Newer);
         name.map_or_else(String::new, |uuid| format!(r#","user_message_uuids":["{uuid}"]"#))
     }
 }

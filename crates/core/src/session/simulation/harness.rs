@@ -1,9 +1,10 @@
 //! The session under test between its model, its CLI, its store and its sink, all in memory.
 
-use super::cli::{Cli, Turn};
+use super::cli::{Cli, Habit, Turn};
 use super::model::{ANSWERED, Model, Phase};
 use super::once_in;
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::protocol::inbound;
 use crate::session::effect::{Effect, Message, Subscriptions};
 use crate::session::event::Event;
@@ -119,12 +120,28 @@ impl Writer for SlowStore {
     }
 }
 
+/// What was seen of the present process.
+#[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
+struct Process {
+    /// A message was written to it.
+    any_write: bool,
+    /// Content came since.
+    any_content: bool,
+    /// An init came before the first message, and no result since.
+    open_at_start: bool,
+    results: u64,
+    /// It was seen to answer without an init.
+    learnt: bool,
+}
+
 pub(super) struct Harness {
     session: Session,
     mailbox: Mailbox,
     /// What processes that are gone would report through.
     old_links: Vec<Link>,
-    newer: bool,
+    habit: Habit,
+    process: Process,
     /// Lines for the process that its model has not read yet.
     written: RefCell<Vec<String>>,
     model: Model,
@@ -138,7 +155,7 @@ pub(super) struct Harness {
 }
 
 impl Harness {
-    pub(super) fn new(newer: bool) -> Self {
+    pub(super) fn new(habit: Habit) -> Self {
         let json =
             r#"{"name":"a","model":"m","workDir":"/","timeout":400,"stopTimeout":50,"killTimeout":20}"#;
         let options = serde_json::from_str(json).expect("test options are complete");
@@ -156,10 +173,11 @@ impl Harness {
             session,
             mailbox,
             old_links: Vec::new(),
-            newer,
+            habit,
+            process: Process::default(),
             written: RefCell::default(),
             model: Model::new(),
-            cli: Cli::new(newer),
+            cli: Cli::new(habit),
             shared,
             now: Instant::now(),
             sends: 0,
@@ -190,6 +208,7 @@ impl Harness {
     /// What must hold after each step.
     pub(super) fn check(&mut self) {
         for line in self.written.take() {
+            (self.process.any_write, self.process.any_content) = (true, false);
             self.model.written(self.cli.read(&line));
         }
         let next = self.shared.next.lock().take();
@@ -362,7 +381,8 @@ impl Harness {
     fn next_process(&mut self, mailbox: Mailbox) {
         let before = std::mem::replace(&mut self.mailbox, mailbox).incarnation;
         self.old_links.push(Link::new(self.session.clone(), before));
-        self.cli = Cli::new(self.newer);
+        self.cli = Cli::new(self.habit);
+        self.process = Process::default();
         self.silent = false;
     }
 
@@ -459,7 +479,9 @@ impl Harness {
             }
             8 => {
                 if let Some(line) = self.cli.begin_own() {
-                    self.model.own_turn = !self.model.has_flight();
+                    let holds_back = !self.model.has_flight() && self.process.any_write;
+                    self.model.own_turn = holds_back.then(|| self.now + limits::OWN_TURN_START);
+                    self.process.open_at_start = !self.process.any_write;
                     self.line(&line);
                 }
             }
@@ -482,14 +504,47 @@ impl Harness {
                 }
             }
             10 => self.cli.repeat().into_iter().for_each(|line| self.line(&line)),
-            _ => self.line(&Cli::noise(rng)),
+            11 if once_in(rng, 3) => {
+                if let Some(line) = self.cli.start() {
+                    self.process.open_at_start = !self.process.any_write;
+                    self.line(&line);
+                }
+            }
+            _ => self.noise(&Cli::noise(rng)),
         }
     }
 
     fn finished(&mut self, line: &str, turn: &Turn) {
         match turn {
+            Turn::Answer(_) if self.is_ambiguous() => {
+                self.model.perhaps_answered(self.now + limits::UNKNOWN_INIT_WAIT);
+            }
             Turn::Answer(message) => self.model.answered(message.send),
-            Turn::Own => self.model.own_turn = false,
+            Turn::Own => self.model.own_turn = None,
+        }
+        self.process.results += 1;
+        self.process.any_content = false;
+        self.process.open_at_start = false;
+        self.line(line);
+    }
+
+    /// Whether a result may be a repetition for all that is known. After this one the habit is known.
+    fn is_ambiguous(&mut self) -> bool {
+        let is_without_init =
+            self.habit == Habit::OneInit && self.process.results > 0 && !self.process.learnt;
+        self.process.learnt |= is_without_init;
+        is_without_init && !self.process.any_content
+    }
+
+    fn noise(&mut self, line: &str) {
+        if line.contains("\"assistant\"") {
+            self.process.any_content = true;
+            let longest = self.session.options().turn_timeout();
+            if std::mem::take(&mut self.process.open_at_start) && !self.model.has_flight() {
+                self.model.own_turn = Some(self.now + longest);
+            }
+            let until = self.model.own_turn.map(|until| until.max(self.now + longest));
+            self.model.own_turn = until;
         }
         self.line(line);
     }
@@ -509,7 +564,7 @@ impl Harness {
         if self.model.phase != Phase::Suspending {
             self.model.phase = Phase::Leaving;
         }
-        self.model.own_turn = false;
+        self.model.own_turn = None;
         self.apply(|state| state.on_silence(self.now));
     }
 

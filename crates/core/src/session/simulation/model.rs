@@ -32,8 +32,10 @@ pub(super) struct Model {
     line: VecDeque<Open>,
     /// Written and not yet answered; without a deadline once nobody waits for it any more.
     flight: Option<(u64, Option<Instant>)>,
-    /// A turn of the CLI's own was seen to begin while nothing was in flight.
-    pub(super) own_turn: bool,
+    /// Until when a turn of the CLI's own, which began while nothing was in flight, holds back what waits.
+    pub(super) own_turn: Option<Instant>,
+    /// The message in flight has a result that counts as its answer from then on.
+    held: Option<Instant>,
     /// Outcomes of all sends that were taken.
     pub(super) outcomes: BTreeMap<u64, Option<&'static str>>,
 }
@@ -46,7 +48,8 @@ impl Model {
             wake_wanted: false,
             line: VecDeque::new(),
             flight: None,
-            own_turn: false,
+            own_turn: None,
+            held: None,
             outcomes: BTreeMap::new(),
         }
     }
@@ -63,7 +66,7 @@ impl Model {
     pub(super) fn suspend(&mut self) -> bool {
         match self.phase {
             Phase::Suspending | Phase::Suspended => true,
-            Phase::Running if self.flight.is_none() && !self.own_turn => {
+            Phase::Running if self.flight.is_none() && self.own_turn.is_none() => {
                 let is_idle = self.paused || self.line.is_empty();
                 if is_idle {
                     self.phase = Phase::Suspending;
@@ -84,7 +87,7 @@ impl Model {
 
     /// The process that was given up is gone.
     pub(super) fn suspended(&mut self) {
-        self.own_turn = false;
+        self.own_turn = None;
         self.phase = Phase::Suspended;
         if std::mem::take(&mut self.wake_wanted) {
             self.phase = Phase::Starting;
@@ -115,7 +118,7 @@ impl Model {
             "message {send} was written while another is in flight"
         );
         assert_eq!((self.phase, self.paused), (Phase::Running, false));
-        assert!(!self.own_turn, "written into a turn of the CLI's own");
+        assert!(self.own_turn.is_none(), "written into a turn of the CLI's own");
         self.flight = Some((send, Some(next.deadline)));
     }
 
@@ -125,7 +128,8 @@ impl Model {
 
     /// Nothing may wait that could be written.
     pub(super) fn check(&self) {
-        let free = self.phase == Phase::Running && !self.paused && !self.own_turn && self.flight.is_none();
+        let free =
+            self.phase == Phase::Running && !self.paused && self.own_turn.is_none() && self.flight.is_none();
         assert!(!free || self.line.is_empty(), "a message waits for nothing");
     }
 
@@ -140,6 +144,17 @@ impl Model {
             }
             // Rejected before, and its process still wrote.
             _ => assert_ne!(self.phase, Phase::Running, "an answer to nothing"),
+        }
+    }
+
+    /// The CLI has answered in a way that could be something else.
+    pub(super) fn perhaps_answered(&mut self, at: Instant) {
+        self.held = self.flight.map(|_| at);
+    }
+
+    fn settle_held(&mut self) {
+        if let (Some(_), Some((send, _))) = (self.held.take(), self.flight) {
+            self.answered(send);
         }
     }
 
@@ -181,6 +196,11 @@ impl Model {
     }
 
     pub(super) fn time(&mut self, now: Instant) {
+        let is_late = matches!(self.flight, Some((_, Some(deadline))) if deadline <= now);
+        if self.held.is_some_and(|at| at <= now || is_late) {
+            self.settle_held();
+        }
+        self.own_turn = self.own_turn.filter(|until| *until > now);
         let (expired, line): (Vec<_>, Vec<_>) = self.line.iter().partition(|open| open.deadline <= now);
         self.line = line.into();
         for open in expired {
@@ -201,6 +221,7 @@ impl Model {
     }
 
     fn settle_all(&mut self, code: &'static str) {
+        self.settle_held();
         if let Some((send, Some(_))) = self.flight.take() {
             self.settle(send, code);
         }

@@ -108,7 +108,7 @@ impl State {
                 faults::place("stop", &state.options);
                 state.phase = Phase::Ending(Status::Stopped);
                 state.reject_waiting(&error, effects);
-                state.turns.wait_until(now + state.options.turn_timeout());
+                state.turns.end_by(now + state.options.turn_timeout());
                 state.end_input_if_idle(now, effects);
             }),
             Phase::Ending(_) | Phase::Ended(_) => Effects::new(),

@@ -30,7 +30,11 @@ impl State {
         if self.phase == Phase::Suspending {
             return self.suspended();
         }
-        self.end(&error, Event::Close { code, signal })
+        let mut effects = self.transition(|state, effects| {
+            state.settle_held(effects);
+        });
+        effects.extend(self.end(&error, Event::Close { code, signal }));
+        effects
     }
 
     /// The process has closed its output and does not end: no answer can come any more, while it may go on
@@ -41,7 +45,7 @@ impl State {
                 state.phase = Phase::Ending(Status::Failed);
                 effects.push(Effect::Save);
             }
-            state.turns.on_silence();
+            state.turns.wait_no_more();
             let patience = state.options.run.kill_timeout();
             state.escalation = Some(Escalation::start(now, patience, patience));
             effects.push(Effect::EndInput);

@@ -5,7 +5,6 @@ use crate::error::Error;
 use crate::protocol::inbound::TurnResult;
 use crate::session::event::Event;
 use crate::session::status::Status;
-use std::time::Instant;
 
 impl State {
     /// Whether the session is a fork whose first turn has not been answered. Its record begins with that answer.
@@ -13,14 +12,8 @@ impl State {
         self.options.fork_of.is_some() && !self.has_forked
     }
 
-    /// The first turn of a fork ended with an error: there is no fork, and the session ends.
-    pub(super) fn fail_fork(
-        &mut self,
-        result: &TurnResult,
-        first: &InFlight,
-        now: Instant,
-        effects: &mut Effects,
-    ) {
+    /// The first turn of a fork ended with an error: there is no fork, and the session is to end.
+    pub(super) fn fail_fork(&mut self, result: &TurnResult, first: &InFlight, effects: &mut Effects) {
         let error = self.fork_error(result);
         if self.phase == Phase::Running {
             self.phase = Phase::Ending(Status::Failed);
@@ -29,7 +22,6 @@ impl State {
             let send = first.send;
             effects.push(Effect::Emit(Event::Failed { send, error }));
         }
-        self.end_input_if_idle(now, effects);
     }
 
     /// The error for a first turn that ended with this result: the CLI's words, and what was paid.

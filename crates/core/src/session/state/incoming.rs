@@ -21,9 +21,13 @@ impl State {
             }
             match frame {
                 Frame::Init(init) => state.on_init(init, line, now, effects),
-                Frame::Result(result) => state.on_result(&result, now, effects),
+                Frame::Result(result) => state.on_result(result, now, effects),
                 Frame::PermissionMode(mode) => state.on_mode(mode, effects),
-                Frame::Content | Frame::Other | Frame::NotAnObject => {}
+                Frame::Content => {
+                    let in_flight = state.in_flight.as_ref().map(|turn| turn.uuid.as_str());
+                    state.turns.on_content(in_flight, now);
+                }
+                Frame::Other | Frame::NotAnObject => {}
             }
         })
     }
@@ -31,10 +35,12 @@ impl State {
     fn on_init(&mut self, init: Init, line: &str, now: Instant, effects: &mut Effects) {
         let first = !self.turns.has_begun();
         let in_flight = self.in_flight.as_ref().map(|turn| turn.uuid.as_str());
-        self.turns.on_init(&init, in_flight);
+        if let Some(result) = self.turns.on_init(&init, in_flight, now) {
+            self.finish_turn(&result, Whose::Foreign, effects);
+        }
         self.rename(init.session_id);
         if matches!(self.phase, Phase::Ending(_)) {
-            self.turns.wait_until(now + self.options.turn_timeout());
+            self.turns.end_by(now + self.options.turn_timeout());
         }
         effects.push(Effect::Emit(Event::Init {
             session_id: self.session_id.clone(),
@@ -44,25 +50,53 @@ impl State {
         self.judge_mode(init.permission_mode, first, now, effects);
     }
 
-    fn on_result(&mut self, result: &TurnResult, now: Instant, effects: &mut Effects) {
-        if self.turns.is_refusal(result) && matches!(self.phase, Phase::Running | Phase::Ending(_)) {
-            self.fail_start(result, now, effects);
+    fn on_result(&mut self, result: Box<TurnResult>, now: Instant, effects: &mut Effects) {
+        if self.turns.is_refusal(&result) && matches!(self.phase, Phase::Running | Phase::Ending(_)) {
+            self.fail_start(&result, now, effects);
             return;
         }
+        self.last_result_was_error = result.is_error;
+        self.last_result_at = Some(now);
+        faults::place("result", &self.options);
         let in_flight = self.in_flight.as_ref().map(|turn| turn.uuid.as_str());
-        let whose = self.turns.on_result(result, in_flight);
+        let whose = self.turns.on_result(&result, in_flight);
+        if whose == Whose::Unknown {
+            if let Some(before) = self.turns.hold(result, now) {
+                self.finish_turn(&before, Whose::Foreign, effects);
+            }
+            return;
+        }
+        if let Some(before) = self.turns.take_held_as_foreign() {
+            self.finish_turn(&before, Whose::Foreign, effects);
+        }
+        self.finish_turn(&result, whose, effects);
+        self.go_on(now, effects);
+    }
+
+    /// A turn is over, and whose it was is known.
+    pub(super) fn finish_turn(&mut self, result: &TurnResult, whose: Whose, effects: &mut Effects) {
         let answered = self.in_flight.take_if(|_| whose == Whose::Ours);
         self.pending_version += u64::from(answered.is_some());
         self.has_history = true;
-        self.last_result_was_error = result.is_error;
-        self.last_result_at = Some(now);
         self.rename(result.session_id.clone());
-        faults::place("result", &self.options);
         if let Some(first) = answered.as_ref().filter(|_| result.is_error && self.is_forking()) {
-            self.fail_fork(result, first, now, effects);
+            self.fail_fork(result, first, effects);
             return;
         }
         self.record(result, answered, effects);
+    }
+
+    /// Decides on a result that is held, since no more can be learnt of it. Whether there was one.
+    pub(super) fn settle_held(&mut self, effects: &mut Effects) -> bool {
+        let held = self.turns.take_held();
+        if let Some((result, whose)) = &held {
+            self.finish_turn(result, *whose, effects);
+        }
+        held.is_some()
+    }
+
+    /// Nothing may be in the way any more.
+    pub(super) fn go_on(&mut self, now: Instant, effects: &mut Effects) {
         self.pump(effects);
         self.end_input_if_idle(now, effects);
     }
@@ -70,6 +104,9 @@ impl State {
     /// A turn has ended, and its result could not be read.
     pub fn on_lost_result(&mut self, error: &Error, now: Instant) -> Effects {
         self.transition(|state, effects| {
+            if let Some(before) = state.turns.take_held_as_foreign() {
+                state.finish_turn(&before, Whose::Foreign, effects);
+            }
             let whose = state.turns.on_lost_result();
             let lost = state.in_flight.take_if(|_| whose == Whose::Ours);
             if let Some(turn) = lost.filter(|turn| !turn.abandoned) {
@@ -77,8 +114,7 @@ impl State {
                 let error = error.clone();
                 effects.push(Effect::Emit(Event::Failed { send, error }));
             }
-            state.pump(effects);
-            state.end_input_if_idle(now, effects);
+            state.go_on(now, effects);
         })
     }
 

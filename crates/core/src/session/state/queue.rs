@@ -39,6 +39,7 @@ impl State {
                 // Most sessions never have two messages: no room is kept for four.
                 self.waiting = VecDeque::new();
             }
+            self.turns.on_write();
             effects.push(Effect::Write(outbound::user_message(&message.content, &uuid)));
             self.in_flight = Some(InFlight {
                 send: message.send,
@@ -62,6 +63,7 @@ impl State {
     }
 
     pub(super) fn reject_all(&mut self, error: &Error, effects: &mut Effects) {
+        self.settle_held(effects);
         if let Some(turn) = self.in_flight.take().filter(|turn| !turn.abandoned) {
             effects.push(Effect::Emit(Event::Failed {
                 send: turn.send,

@@ -65,7 +65,8 @@ impl State {
         self.transition(|state, effects| {
             state.phase = Phase::Suspended;
             state.escalation = None;
-            state.turns = TurnTracker::default();
+            state.settle_held(effects);
+            state.turns = TurnTracker::new(state.options.turn_timeout());
             state.last_result_was_error = false;
             state.ledger = Ledger::new(Some(state.ledger.totals()));
             // The record has no pid from here on.

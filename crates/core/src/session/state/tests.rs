@@ -127,14 +127,27 @@ fn one_message_is_in_flight_and_the_others_wait_in_order() {
 #[test]
 fn nothing_is_written_while_a_turn_of_the_clis_own_runs() {
     let mut bench = Bench::new();
+    bench.send(1);
+    bench.init();
+    bench.result("");
     bench.init();
     assert_eq!(bench.status(), Status::Busy);
-    assert!(written(&bench.send(1)).is_empty());
+    assert!(written(&bench.send(2)).is_empty());
     let effects = bench.result(r#","origin":{"kind":"task-notification"}"#);
     assert_eq!(
         (settled(&effects), written(&effects)),
-        (vec![], vec!["1".to_owned()])
+        (vec![], vec!["2".to_owned()])
     );
+}
+
+#[test]
+fn a_turn_of_the_clis_own_at_the_start_is_known_by_its_content() {
+    let mut bench = Bench::new();
+    bench.init();
+    bench.line(CONTENT);
+    assert_eq!(bench.status(), Status::Busy);
+    assert!(written(&bench.send(1)).is_empty());
+    assert_eq!(written(&bench.result("")), ["1"]);
 }
 
 #[test]
@@ -194,6 +207,133 @@ fn a_result_that_names_other_messages_answers_nobody() {
     assert!(settled(&effects).is_empty());
     bench.init();
     assert_eq!(settled(&bench.result("")), [(1, "answered")]);
+}
+
+const CONTENT: &str = r#"{"type":"assistant","message":{"content":[]}}"#;
+
+#[test]
+fn a_cli_that_writes_its_init_at_the_start_answers_each_message() {
+    let mut bench = Bench::new();
+    bench.init();
+    assert_eq!(bench.status(), Status::Ready);
+    assert_eq!(written(&bench.send(1)), ["1"]);
+    assert_eq!(settled(&bench.result("")), [(1, "answered")]);
+    // The second one is late once, since it might be a repetition. Then the habit is known.
+    bench.send(2);
+    assert!(settled(&bench.result("")).is_empty());
+    assert_eq!(settled(&bench.after(SECOND)), [(2, "answered")]);
+    bench.send(3);
+    assert_eq!(settled(&bench.result("")), [(3, "answered")]);
+}
+
+#[test]
+fn content_before_a_result_without_an_init_shows_that_there_was_a_turn() {
+    let mut bench = Bench::new();
+    bench.send(1);
+    bench.init();
+    bench.result("");
+    bench.send(2);
+    bench.line(CONTENT);
+    assert_eq!(settled(&bench.result("")), [(2, "answered")]);
+}
+
+#[test]
+fn a_known_version_gets_more_time_for_its_init() {
+    let init = r#"{"type":"system","subtype":"init","session_id":"s","claude_code_version":"2.1.197"}"#;
+    let mut bench = Bench::new();
+    bench.send(1);
+    bench.line(init);
+    bench.result("");
+    bench.send(2);
+    bench.line(CONTENT);
+    bench.result("");
+    assert!(settled(&bench.after(4 * SECOND)).is_empty());
+    let effects = bench.line(init);
+    assert!(effects.iter().any(
+        |effect| matches!(effect, Effect::Record(turn) if turn.interaction.get().contains("\"background\""))
+    ));
+    assert_eq!(settled(&bench.result("")), [(2, "answered")]);
+}
+
+#[test]
+fn a_result_that_may_be_the_answer_comes_before_a_timeout_and_an_end() {
+    let held = || {
+        let mut bench = Bench::new();
+        bench.send(1);
+        bench.init();
+        bench.result("");
+        bench.now += SECOND / 2;
+        bench.send(2);
+        bench.now += SECOND * 39 / 4;
+        bench.result("");
+        bench
+    };
+    assert_eq!(settled(&held().after(SECOND / 4)), [(2, "answered")]);
+    let mut bench = held();
+    assert_eq!(
+        settled(&bench.state.on_exit(Some(0), None, "")),
+        [(2, "answered")]
+    );
+    assert_eq!(bench.status(), Status::Stopped);
+    let mut bench = held();
+    assert_eq!(settled(&bench.state.kill(bench.now)), [(2, "answered")]);
+}
+
+#[test]
+fn a_turn_of_the_clis_own_that_never_ends_holds_nothing_back_for_ever() {
+    for stop in [false, true] {
+        let mut bench = Bench::new();
+        bench.send(1);
+        bench.init();
+        bench.result("");
+        bench.init();
+        assert_eq!(bench.status(), Status::Busy);
+        let effects = if stop {
+            bench.state.stop(bench.now);
+            bench.after(5 * SECOND)
+        } else {
+            assert!(written(&bench.send(2)).is_empty());
+            bench.after(5 * SECOND)
+        };
+        assert_eq!(
+            (written(&effects).len(), ends_input(&effects)),
+            (usize::from(!stop), stop)
+        );
+    }
+}
+
+#[test]
+fn a_turn_of_the_clis_own_that_works_is_waited_for_as_long_as_a_turn_may_take() {
+    let mut bench = Bench::new();
+    bench.send(1);
+    bench.init();
+    bench.result("");
+    bench.init();
+    bench.line(CONTENT);
+    bench.after(9 * SECOND);
+    bench.line(CONTENT);
+    bench.after(SECOND);
+    assert_eq!(bench.status(), Status::Busy);
+    assert!(written(&bench.send(2)).is_empty());
+    assert!(written(&bench.after(8 * SECOND)).is_empty());
+    assert_eq!(written(&bench.after(SECOND)), ["2"]);
+    // It was at work all the time: its result says so, and ours comes after it.
+    assert!(settled(&bench.result(r#","origin":{"kind":"task-notification"}"#)).is_empty());
+    bench.init();
+    assert_eq!(settled(&bench.result("")), [(2, "answered")]);
+}
+
+#[test]
+fn an_init_that_begins_no_turn_does_not_take_the_next_answer() {
+    let mut bench = Bench::new();
+    bench.send(1);
+    bench.init();
+    bench.result("");
+    bench.init();
+    bench.after(5 * SECOND);
+    bench.send(2);
+    bench.result("");
+    assert_eq!(settled(&bench.after(SECOND)), [(2, "answered")]);
 }
 
 #[test]

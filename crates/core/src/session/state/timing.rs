@@ -1,6 +1,7 @@
 //! What the passing of time does to the state.
 
-use super::{Deadline, Effect, Effects, State};
+use super::turns::Whose;
+use super::{Deadline, Effect, Effects, InFlight, State};
 use crate::error::Error;
 use crate::faults;
 use crate::session::escalation::{Escalation, Step};
@@ -29,10 +30,14 @@ impl State {
     pub fn on_time(&mut self, now: Instant) -> Effects {
         self.transition(|state, effects| {
             faults::place("time", &state.options);
+            if let Some(result) = state.turns.release_held(now) {
+                state.finish_turn(&result, Whose::Ours, effects);
+                state.go_on(now, effects);
+            }
             state.expire_waiting(now, effects);
             state.expire_in_flight(now, effects);
             if state.turns.expire(now) {
-                state.end_input_if_idle(now, effects);
+                state.go_on(now, effects);
             }
             match state
                 .escalation
@@ -64,11 +69,11 @@ impl State {
     }
 
     fn expire_in_flight(&mut self, now: Instant, effects: &mut Effects) {
-        let Some(turn) = self
-            .in_flight
-            .as_mut()
-            .filter(|turn| !turn.abandoned && turn.deadline.at <= now)
-        else {
+        let is_late = |turn: &InFlight| !turn.abandoned && turn.deadline.at <= now;
+        if self.in_flight.as_ref().is_some_and(is_late) && self.settle_held(effects) {
+            self.go_on(now, effects);
+        }
+        let Some(turn) = self.in_flight.as_mut().filter(|turn| is_late(turn)) else {
             return;
         };
         turn.abandoned = true;

@@ -1,68 +1,189 @@
 //! Whose turn it is: one rule for the init that begins a turn and for the result that ends it.
 //!
-//! A CLI of 2.1.330 names the messages of a turn in both, one of 2.1.260 in the result. Where nothing is named, a turn is
-//! the one of the message in flight, unless it began before that message was written or its result has an origin.
+//! - A line that names messages belongs to them alone, one with a foreign `origin` to nobody here.
+//! - Otherwise a turn is bound by its init: to the message in flight, or to the CLI itself if nothing was in flight.
+//! - A result without an init belongs to the message in flight if the CLI writes no init for each turn: if that is known,
+//!   or if nothing is known and content came before the result. Else it may be a second result of the turn before: it is
+//!   held until the next init shows that, or until none has come for a while.
+//!
+//! Nothing here waits for ever: a turn of the CLI's own holds back our messages for a limited time only. They are then
+//! written although it may still run, which `priority: "later"` makes safe.
 
+use super::habits::Habits;
+use crate::limits;
 use crate::protocol::inbound::{Init, TurnResult};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// Whose turn an init or a result belongs to.
+/// Whose turn a result ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Whose {
     /// That of the message in flight.
     Ours,
     /// One that the CLI started by itself, or a second result of the turn before.
     Foreign,
+    /// Not known yet: the result is to be held, see [`TurnTracker::hold`].
+    Unknown,
+}
+
+/// An init that no result has followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Open {
+    Ours,
+    Foreign,
+    /// It came before any message was written, so it need not begin a turn at all.
+    AtStart,
 }
 
 /// Follows the turns of one process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct TurnTracker {
+    habits: Habits,
     any_init: bool,
-    /// An init has come that no result has followed.
-    is_open: bool,
-    /// A turn that nobody here asked for runs.
-    runs_foreign: bool,
-    /// When a session that is to end no longer waits for that one.
-    foreign_deadline: Option<Instant>,
+    any_write: bool,
+    open: Option<Open>,
+    /// Content came since the last write or result.
+    any_content: bool,
+    /// Until when a turn that nobody here asked for holds back what waits.
+    foreign_until: Option<Instant>,
+    /// When a session that is to end waits no longer, whatever comes.
+    end_by: Option<Instant>,
+    /// Longest silence within a turn of the CLI's own.
+    longest_turn: Duration,
+    held: Option<Held>,
+}
+
+/// A result whose turn is not known yet.
+#[derive(Debug)]
+struct Held {
+    result: Box<TurnResult>,
+    until: Instant,
 }
 
 impl TurnTracker {
-    /// Whether a turn that nobody here asked for runs. Nothing is written then.
-    pub(super) fn runs_foreign(&self) -> bool {
-        self.runs_foreign
+    pub(super) fn new(longest_turn: Duration) -> Self {
+        Self {
+            habits: Habits::default(),
+            any_init: false,
+            any_write: false,
+            open: None,
+            any_content: false,
+            foreign_until: None,
+            end_by: None,
+            longest_turn,
+            held: None,
+        }
     }
 
-    /// Whether a turn of the process has begun before.
+    /// Whether a turn that nobody here asked for holds back what waits.
+    pub(super) fn runs_foreign(&self) -> bool {
+        self.foreign_until.is_some()
+    }
+
+    /// Whether an init of the process has come before.
     pub(super) fn has_begun(&self) -> bool {
         self.any_init
     }
 
-    /// A turn begins.
-    pub(super) fn on_init(&mut self, init: &Init, in_flight: Option<&str>) {
+    /// A message is written.
+    pub(super) fn on_write(&mut self) {
+        self.any_write = true;
+        self.any_content = false;
+    }
+
+    /// A turn begins. A result that was held was not the answer: the turn of the message in flight begins only now.
+    pub(super) fn on_init(
+        &mut self,
+        init: &Init,
+        in_flight: Option<&str>,
+        now: Instant,
+    ) -> Option<Box<TurnResult>> {
+        self.habits.learn_version(init.version.as_deref());
+        if self.any_init && self.any_write && in_flight.is_some() {
+            self.habits.learn_init_per_turn(true);
+        }
         self.any_init = true;
-        self.is_open = true;
-        self.runs_foreign = whose(&init.message_uuids, in_flight) == Whose::Foreign;
+        self.foreign_until = None;
+        let open = match in_flight {
+            None if !self.any_write => Open::AtStart,
+            Some(_) if whose(&init.message_uuids, in_flight) == Whose::Ours => Open::Ours,
+            _ => Open::Foreign,
+        };
+        self.open = Some(open);
+        if open == Open::Foreign {
+            let patience = if self.habits.hides_own_turns() {
+                limits::HIDDEN_TURN_START
+            } else {
+                limits::OWN_TURN_START
+            };
+            self.hold_back_until(now + patience);
+        }
+        self.held.take().map(|held| held.result)
+    }
+
+    /// Something of the model, or for it.
+    pub(super) fn on_content(&mut self, in_flight: Option<&str>, now: Instant) {
+        self.any_content = true;
+        if self.open == Some(Open::AtStart) && in_flight.is_none() {
+            self.open = Some(Open::Foreign);
+            self.hold_back_until(now + self.longest_turn);
+        }
+        if let Some(until) = self.foreign_until {
+            self.hold_back_until(until.max(now + self.longest_turn));
+        }
     }
 
     /// A turn ends.
     pub(super) fn on_result(&mut self, result: &TurnResult, in_flight: Option<&str>) -> Whose {
-        let named = in_flight.is_some_and(|uuid| result.message_uuids.iter().any(|named| named == uuid));
-        // Every turn of the CLI begins with an init. A second result without one belongs to the turn before:
-        // taking it for the answer would shift all later answers by one.
-        let is_stray = !self.is_open && self.any_init;
-        let whose = if !named && (result.foreign_origin || is_stray) {
-            Whose::Foreign
-        } else {
-            whose(&result.message_uuids, in_flight)
-        };
-        self.close();
+        let whose = self.whose_result(result, in_flight);
+        if !result.message_uuids.is_empty() {
+            self.habits.learn_names();
+        }
+        if whose != Whose::Unknown {
+            if whose == Whose::Ours && result.message_uuids.is_empty() {
+                self.end_ours();
+            } else {
+                self.close();
+            }
+        }
         whose
+    }
+
+    /// Keeps a result whose turn is not known; the one kept before, whose turn it was not.
+    pub(super) fn hold(&mut self, result: Box<TurnResult>, now: Instant) -> Option<Box<TurnResult>> {
+        let patience = match self.habits.init_per_turn() {
+            Some(true) => limits::KNOWN_INIT_WAIT,
+            _ => limits::UNKNOWN_INIT_WAIT,
+        };
+        let until = now + patience;
+        self.held.replace(Held { result, until }).map(|held| held.result)
+    }
+
+    /// The result that is held, if no init has come in time: it was the answer.
+    pub(super) fn release_held(&mut self, now: Instant) -> Option<Box<TurnResult>> {
+        let held = self.held.take_if(|held| held.until <= now)?;
+        self.end_ours();
+        Some(held.result)
+    }
+
+    /// The result that is held, when no more can be learnt: the time of the message is over, or the process. Whose it
+    /// is taken for.
+    pub(super) fn take_held(&mut self) -> Option<(Box<TurnResult>, Whose)> {
+        let Held { result, .. } = self.held.take()?;
+        if !result.is_error && self.habits.init_per_turn() == Some(true) {
+            return Some((result, Whose::Foreign));
+        }
+        self.end_ours();
+        Some((result, Whose::Ours))
+    }
+
+    /// The result that is held, since another one has come: of two results without an init the last one is the answer.
+    pub(super) fn take_held_as_foreign(&mut self) -> Option<Box<TurnResult>> {
+        self.held.take().map(|held| held.result)
     }
 
     /// A turn has ended, and its result could not be read.
     pub(super) fn on_lost_result(&mut self) -> Whose {
-        let whose = if self.runs_foreign {
+        let whose = if self.runs_foreign() {
             Whose::Foreign
         } else {
             Whose::Ours
@@ -76,42 +197,70 @@ impl TurnTracker {
         !self.any_init && result.is_error
     }
 
-    /// No line can come any more.
-    pub(super) fn on_silence(&mut self) {
-        self.runs_foreign = false;
+    /// The session is to end, and waits for a foreign turn until then at the latest.
+    pub(super) fn end_by(&mut self, at: Instant) {
+        let end_by = *self.end_by.get_or_insert(at);
+        self.foreign_until = self.foreign_until.map(|until| until.min(end_by));
     }
 
-    /// The session is to end, and waits for a foreign turn until then.
-    pub(super) fn wait_until(&mut self, at: Instant) {
-        if self.runs_foreign {
-            self.foreign_deadline.get_or_insert(at);
-        }
-    }
-
-    /// Nothing is waited for.
+    /// No turn of the CLI's own is waited for.
     pub(super) fn wait_no_more(&mut self) {
-        self.foreign_deadline = None;
+        self.foreign_until = None;
     }
 
-    /// When a foreign turn is no longer waited for.
+    /// The next moment at which [`TurnTracker::expire`] or [`TurnTracker::release_held`] has something to do.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.foreign_deadline
+        let held = self.held.as_ref().map(|held| held.until);
+        self.foreign_until.into_iter().chain(held).min()
     }
 
-    /// Whether a foreign turn is no longer waited for from now on.
+    /// Whether a foreign turn holds back nothing from now on.
     pub(super) fn expire(&mut self, now: Instant) -> bool {
-        let has_expired = self.foreign_deadline.is_some_and(|at| at <= now);
-        if has_expired {
-            self.foreign_deadline = None;
-            self.runs_foreign = false;
+        self.foreign_until.take_if(|until| *until <= now).is_some()
+    }
+
+    fn hold_back_until(&mut self, at: Instant) {
+        self.foreign_until = Some(self.end_by.map_or(at, |end_by| at.min(end_by)));
+    }
+
+    fn whose_result(&self, result: &TurnResult, in_flight: Option<&str>) -> Whose {
+        let by_name = whose(&result.message_uuids, in_flight);
+        if by_name == Whose::Foreign || !result.message_uuids.is_empty() {
+            return by_name;
         }
-        has_expired
+        if result.foreign_origin {
+            return Whose::Foreign;
+        }
+        match self.open {
+            Some(Open::Ours | Open::AtStart) => Whose::Ours,
+            Some(Open::Foreign) if self.runs_foreign() => Whose::Foreign,
+            // What seemed to be a turn was none.
+            Some(Open::Foreign) if self.habits.marks_own_turns() => Whose::Ours,
+            None if self.needs_no_init() => Whose::Ours,
+            Some(Open::Foreign) | None => Whose::Unknown,
+        }
+    }
+
+    /// Whether a turn may have gone without an init.
+    fn needs_no_init(&self) -> bool {
+        match self.habits.init_per_turn() {
+            Some(is_so) => !is_so || !self.any_init,
+            None => !self.any_init || self.any_content,
+        }
+    }
+
+    /// A turn of ours is over; without an init it shows a habit.
+    fn end_ours(&mut self) {
+        if self.open.is_none() && self.any_init {
+            self.habits.learn_init_per_turn(false);
+        }
+        self.close();
     }
 
     fn close(&mut self) {
-        self.is_open = false;
-        self.runs_foreign = false;
-        self.foreign_deadline = None;
+        self.open = None;
+        self.any_content = false;
+        self.foreign_until = None;
     }
 }
 

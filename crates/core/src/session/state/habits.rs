@@ -1,0 +1,92 @@
+//! What this CLI does with the lines of a turn: learnt from what it does, with what is known of its version to begin with.
+
+/// The first version whose habits were looked at (`docs/protocol.md`).
+const FIRST_KNOWN: Version = [1, 0, 64];
+
+/// From here on the result of a turn that the CLI started by itself has an `origin`.
+const FIRST_WITH_ORIGIN: Version = [2, 1, 150];
+
+type Version = [u32; 3];
+
+/// Habits of one process.
+#[derive(Debug, Default)]
+pub(super) struct Habits {
+    version: Option<Version>,
+    /// Whether each turn begins with an init; `None` until it was seen.
+    init_per_turn: Option<bool>,
+    /// A result has named its messages.
+    names_messages: bool,
+}
+
+impl Habits {
+    /// The version that an init tells.
+    pub(super) fn learn_version(&mut self, version: Option<&str>) {
+        self.version = version.and_then(parse).or(self.version);
+    }
+
+    /// An init has come for a turn after the first one, or a turn has ended without one.
+    pub(super) fn learn_init_per_turn(&mut self, is_so: bool) {
+        self.init_per_turn = Some(is_so);
+    }
+
+    /// A result has named its messages.
+    pub(super) fn learn_names(&mut self) {
+        self.names_messages = true;
+    }
+
+    /// Whether each turn begins with an init: `None` if neither its version nor what it did tells.
+    pub(super) fn init_per_turn(&self) -> Option<bool> {
+        let known = self.version.is_some_and(|version| version >= FIRST_KNOWN);
+        self.init_per_turn.or(known.then_some(true))
+    }
+
+    /// Whether a turn of the CLI's own can be told by its result.
+    pub(super) fn marks_own_turns(&self) -> bool {
+        self.names_messages || self.version.is_some_and(|version| version >= FIRST_WITH_ORIGIN)
+    }
+
+    /// Whether it is known that such a turn cannot be told.
+    pub(super) fn hides_own_turns(&self) -> bool {
+        !self.names_messages && self.version.is_some_and(|version| version < FIRST_WITH_ORIGIN)
+    }
+}
+
+/// The numbers of a version like `2.1.330`, whatever follows them.
+fn parse(version: &str) -> Option<Version> {
+    let mut numbers = version.splitn(3, '.').map(|part| {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        part[..digits].parse().ok()
+    });
+    Some([numbers.next()??, numbers.next()??, numbers.next()??])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_its_three_numbers() {
+        assert_eq!(parse("2.1.330"), Some([2, 1, 330]));
+        assert_eq!(parse("2.1.330-beta.1 (x)"), Some([2, 1, 330]));
+        for text in ["", "2", "2.1", "a.b.c", "2..1", "99999999999.0.0"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_was_seen_comes_before_what_is_known_of_the_version() {
+        let mut habits = Habits::default();
+        assert_eq!((habits.init_per_turn(), habits.hides_own_turns()), (None, false));
+        habits.learn_version(Some("2.1.120"));
+        assert_eq!(
+            (habits.init_per_turn(), habits.hides_own_turns()),
+            (Some(true), true)
+        );
+        habits.learn_init_per_turn(false);
+        habits.learn_names();
+        assert_eq!(
+            (habits.init_per_turn(), habits.marks_own_turns()),
+            (Some(false), true)
+        );
+    }
+}
