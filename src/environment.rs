@@ -14,6 +14,7 @@ use clearctx_core::session::handle::Session;
 use clearctx_core::session::outbox::EventSink;
 use clearctx_core::session::state::State;
 use clearctx_core::store::Store;
+use clearctx_core::warnings::{self, Listener};
 use napi::bindgen_prelude::{Env, Function, FunctionRef};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Result, Status};
@@ -40,7 +41,7 @@ pub(crate) struct EnvironmentQueue {
     sessions: Mutex<HashMap<u64, Session>>,
     /// For the last write when the environment ends.
     stores: Mutex<Vec<Store>>,
-    hears_of_keeper: AtomicBool,
+    hears_of_warnings: AtomicBool,
     is_worker: bool,
 }
 
@@ -65,7 +66,7 @@ impl EnvironmentQueue {
     }
 
     pub(crate) fn add_session(self: &Arc<Self>, session: &Session) {
-        self.hear_of_keeper();
+        self.hear_of_warnings();
         self.sessions.lock().insert(session.number(), session.clone());
     }
 
@@ -76,22 +77,11 @@ impl EnvironmentQueue {
         }
     }
 
-    /// Lets JavaScript know if there is no keeper, once in the process.
-    fn hear_of_keeper(self: &Arc<Self>) {
-        static WARNED: AtomicBool = AtomicBool::new(false);
-        let Ok(runtime) = runtime::handle() else { return };
-        if self.hears_of_keeper.swap(true, Ordering::Relaxed) {
-            return;
+    /// Has JavaScript hear of warnings, from the first process on.
+    fn hear_of_warnings(self: &Arc<Self>) {
+        if !self.hears_of_warnings.swap(true, Ordering::Relaxed) {
+            warnings::listen(self);
         }
-        let queue = Arc::downgrade(self);
-        runtime.spawn(async move {
-            let reason = keeper::failure().await;
-            if let Some(queue) = queue.upgrade().filter(|queue| queue.items.lock().is_some())
-                && !WARNED.swap(true, Ordering::Relaxed)
-            {
-                queue.push(no_keeper(&reason));
-            }
-        });
     }
 
     /// Stops everything that lives: records say so, processes end.
@@ -177,6 +167,17 @@ impl EventSink for SessionSink {
     }
 }
 
+impl Listener for EnvironmentQueue {
+    fn hear(self: Arc<Self>, warning: &Warning) -> bool {
+        let lives = self.items.lock().is_some();
+        if lives {
+            let warning = warning.clone();
+            self.push(Notice::Warning { warning });
+        }
+        lives
+    }
+}
+
 impl Waker for EnvironmentQueue {
     fn wake(self: Arc<Self>) {
         // Fails only when the environment is ending.
@@ -210,7 +211,7 @@ impl NativeEnvironment {
             wake,
             sessions: Mutex::default(),
             stores: Mutex::default(),
-            hears_of_keeper: AtomicBool::new(false),
+            hears_of_warnings: AtomicBool::new(false),
             is_worker,
         });
         env.add_env_cleanup_hook(Arc::clone(&queue), |queue| queue.end())?;
@@ -283,14 +284,4 @@ impl NativeEnvironment {
 )]
 pub(crate) fn to_number(number: u64) -> f64 {
     number as f64
-}
-
-/// Why there is no keeper, and what follows from it.
-fn no_keeper(reason: &str) -> Notice {
-    let consequence = "If this program is killed, processes of its sessions may live on";
-    let warning = Warning {
-        code: "CLEARCTX_NO_KEEPER",
-        message: format!("The keeper could not be started ({reason}). {consequence}"),
-    };
-    Notice::Warning { warning }
 }

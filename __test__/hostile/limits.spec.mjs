@@ -7,6 +7,7 @@ import { test } from 'node:test'
 
 import { hostWorld } from '../support/hosts.mjs'
 import { isAlive, until } from '../support/sessions.mjs'
+import { AS_NOBODY, NEEDS_NOBODY } from '../support/users.mjs'
 
 const limit = (pid, what, soft, wrapper = []) => {
   const [command, ...args] = [...wrapper, 'prlimit', '--pid', String(pid), `--${what}=${soft}:`]
@@ -107,19 +108,7 @@ test('a kill without file descriptors still ends the CLI', { skip }, async (t) =
 })
 
 // Root is exempt from this limit: the program runs as somebody else who may read the checkout all the same.
-const AS_NOBODY = [
-  '--reuid',
-  '54321',
-  '--regid',
-  '54321',
-  '--clear-groups',
-  '--inh-caps',
-  '+dac_override',
-  '--ambient-caps',
-  '+dac_override',
-]
-const nobody = spawnSync('setpriv', [...AS_NOBODY, process.execPath, '-e', '']).status === 0
-const skipProcesses = skip || (process.getuid() === 0 && !nobody ? 'needs setpriv' : false)
+const skipProcesses = skip || (process.getuid() === 0 && NEEDS_NOBODY)
 
 test(
   'no processes and threads: a clear error, a kill that works, and the next start when there are some',

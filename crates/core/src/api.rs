@@ -11,6 +11,7 @@ pub use crate::manager::fork::ForkRequest;
 pub use crate::manager::recovery::{Lost, LostMessage};
 pub use crate::manager::{Defaults, Given};
 pub use crate::session::event::{Event, Turn};
+pub use crate::warnings::Warning;
 
 use crate::error::Error;
 use serde::Serialize;
@@ -53,15 +54,6 @@ pub enum Notice {
         /// What.
         warning: Warning,
     },
-}
-
-/// A warning, for people.
-#[derive(Debug, Serialize)]
-pub struct Warning {
-    /// Stable code: `CLEARCTX_...`.
-    pub code: &'static str,
-    /// What is wrong and what follows from it.
-    pub message: String,
 }
 
 impl Notice {

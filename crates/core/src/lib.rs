@@ -3,6 +3,7 @@
 //! # Layout, bottom up
 //! - [`error`], [`limits`], [`clock`], [`ids`], [`options`]: errors with stable codes, bounds, time, ids, what a caller
 //!   chose
+//! - [`warnings`]: what a program should know of that is no error
 //! - [`runtime`]: the one I/O thread of the process, its wakes, its deferred work
 //! - [`fs`]: locks and private files, and the lock on a conversation
 //! - [`protocol`]: the lines that travel over the CLI's pipes
@@ -35,3 +36,4 @@ pub mod runtime;
 pub mod session;
 pub mod store;
 mod sys;
+pub mod warnings;

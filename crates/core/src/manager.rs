@@ -16,7 +16,7 @@ pub mod starting;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::options::{self, RunOptions, SavedTotals, SessionOptions};
-use crate::process::left_over;
+use crate::process::{kill_tree, left_over};
 use crate::runtime;
 use crate::session::handle::Session;
 use crate::session::registry;
@@ -341,7 +341,7 @@ fn end_process_elsewhere(owned: &Ownership) -> Result<()> {
         OwnerState::OtherAlive | OwnerState::Dead => {
             if let (Some(_), Some(instance)) = (owned.cli_pid, owned.instance.clone()) {
                 // Takes a few ms; the caller need not wait for it.
-                runtime::handle()?.spawn_blocking(move || terminate::kill(&instance));
+                runtime::handle()?.spawn_blocking(move || kill_tree::kill_instance(&instance));
             }
         }
         OwnerState::None => {}

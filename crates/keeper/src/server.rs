@@ -98,7 +98,8 @@ fn keep(host: &str) -> io::Result<()> {
         listen(&link, handle.as_ref())?
     };
     let interrupted = sessions.interrupted.clone();
-    terminate::end_abandoned(sessions.all(), &interrupted);
+    // There is nobody left to tell of those that are left.
+    let _ = terminate::end_abandoned(sessions.all(), &interrupted);
     Ok(())
 }
 

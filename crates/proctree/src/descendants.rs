@@ -1,9 +1,10 @@
 //! The processes that belong to one or more sessions: the CLI and all its descendants.
 
-use crate::table::{Seen, Table, signal_if_same};
+use crate::table::{Seen, Signalled, Table, signal_if_same};
 use crate::{InstanceId, limits};
 use rustix::process::Signal;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Instant;
 
 /// A process and the session that it belongs to.
 struct Member {
@@ -112,19 +113,25 @@ impl Descendants {
         }
     }
 
-    /// SIGKILL to all members and to what they started meanwhile, again and again until none is found.
-    pub fn kill(&mut self) {
-        for _ in 0..limits::KILL_ROUNDS {
+    /// SIGKILL to all members and to what they started meanwhile, again and again until none is found. Returns the pids of
+    /// those that are left: the system does not let us signal them, or they do not go.
+    pub fn kill(&mut self) -> Vec<u32> {
+        let deadline = Instant::now() + limits::KILL_TIME;
+        let mut pause = limits::KILL_PAUSE;
+        loop {
             self.grow();
             let others = self.members.iter().filter(|(pid, _)| Some(**pid) != self.spared);
-            let killed = others
-                .filter(|(pid, member)| signal_if_same(**pid, member.seen.start, Signal::KILL))
-                .count();
-            if killed == 0 {
-                return;
+            let outcomes: Vec<(u32, Signalled)> = others
+                .map(|(pid, member)| (*pid, signal_if_same(*pid, member.seen.start, Signal::KILL)))
+                .collect();
+            let are_all_refused = outcomes.iter().all(|(_, outcome)| *outcome == Signalled::Refused);
+            if are_all_refused || Instant::now() >= deadline {
+                let left = outcomes.iter().filter(|(_, outcome)| *outcome != Signalled::Gone);
+                return left.map(|(pid, _)| *pid).collect();
             }
-            // What it started meanwhile is found in the next round.
-            std::thread::sleep(limits::KILL_PAUSE);
+            // What they started meanwhile is found in the next round.
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(limits::KILL_PAUSE_MOST);
         }
     }
 

@@ -6,10 +6,12 @@
 //!
 //! - [`InstanceId`]: names one run of one session on this machine.
 //! - [`Descendants`]: the processes of one or more sessions; `table`: the processes of the system.
+//! - [`check()`]: whether the system allows it.
 //! - [`terminate`]: ends sessions whose host does not watch them.
 //!
 //! Used by the engine and by its watchdog. Everything here blocks for a few ms: not for a thread that must not.
 
+mod check;
 #[cfg(unix)]
 mod descendants;
 mod instance_id;
@@ -20,6 +22,7 @@ mod signals;
 mod table;
 pub mod terminate;
 
+pub use check::check;
 #[cfg(unix)]
 pub use descendants::Descendants;
 pub use instance_id::{INSTANCE_VARIABLE, InstanceId};

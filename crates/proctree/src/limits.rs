@@ -12,8 +12,12 @@ pub(crate) const ABANDONED_KILL: Duration = Duration::from_millis(1300);
 /// Pause between two looks at whether such processes have ended.
 pub(crate) const ABANDONED_POLL: Duration = Duration::from_millis(20);
 
-/// Rounds of listing and killing until a process tree counts as ended.
-pub(crate) const KILL_ROUNDS: usize = 20;
+/// Longest time of listing and killing until what is left counts as not to be ended: in an uninterruptible wait, for
+/// instance.
+pub(crate) const KILL_TIME: Duration = Duration::from_secs(1);
 
-/// Pause between two rounds: a killed process needs a moment to go.
+/// First pause between two rounds of it: a killed process needs a moment to go. Each pause is twice the one before.
 pub(crate) const KILL_PAUSE: Duration = Duration::from_millis(1);
+
+/// Longest pause between two rounds: listing all processes takes some ms.
+pub(crate) const KILL_PAUSE_MOST: Duration = Duration::from_millis(50);

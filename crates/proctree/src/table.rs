@@ -6,7 +6,7 @@ use crate::{INSTANCE_VARIABLE, InstanceId};
 use rustix::process::Signal;
 use std::collections::HashMap;
 
-pub(crate) use platform::{Table, signal_if_same};
+pub(crate) use platform::{SOURCE, Table, signal_if_same};
 
 /// What is known of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,27 @@ pub(crate) struct Seen {
     pub(crate) group: u32,
     /// Tells the process from an earlier or later one of the same pid; the unit is the system's.
     pub(crate) start: u64,
+}
+
+/// What came of a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signalled {
+    /// It was sent.
+    Sent,
+    /// The process has ended.
+    Gone,
+    /// The system does not allow it: the process belongs to another user, or a sandbox forbids the call.
+    Refused,
+}
+
+impl From<rustix::io::Result<()>> for Signalled {
+    fn from(sent: rustix::io::Result<()>) -> Self {
+        match sent {
+            Ok(()) => Self::Sent,
+            Err(rustix::io::Errno::SRCH) => Self::Gone,
+            Err(_) => Self::Refused,
+        }
+    }
 }
 
 /// The value of an entry of an environment, if it is an instance id.
@@ -27,9 +48,13 @@ fn instance_in(entry: &[u8]) -> Option<&str> {
 
 #[cfg(target_os = "linux")]
 mod platform {
-    use super::{HashMap, InstanceId, Seen, Signal, instance_in};
+    use super::{HashMap, InstanceId, Seen, Signal, Signalled, instance_in};
     use rustix::fd::OwnedFd;
+    use rustix::io::Errno;
     use rustix::process::{Pid, PidfdFlags, kill_process, pidfd_open, pidfd_send_signal};
+
+    /// Where processes are listed.
+    pub(crate) const SOURCE: &str = "/proc cannot be read";
 
     /// Processes that are there and no zombies.
     pub(crate) struct Table(HashMap<u32, Seen>);
@@ -59,35 +84,25 @@ mod platform {
         }
     }
 
-    /// Sends a signal if the pid still belongs to the process that started at `start`. Whether it was sent.
-    pub(crate) fn signal_if_same(pid: u32, start: u64, signal: Signal) -> bool {
-        // The handle is opened first: whatever has the pid then keeps it while its start time is compared.
-        let target = Target::find(pid).filter(|_| look_at(pid).is_some_and(|seen| seen.start == start));
-        target.is_some_and(|target| target.signal(signal))
-    }
-
-    /// A process that keeps its identity: the pid of a handle is not given to another one.
-    enum Target {
-        Handle(OwnedFd),
-        /// Kernels before 5.3.
-        Number(Pid),
-    }
-
-    impl Target {
-        fn find(pid: u32) -> Option<Self> {
-            let number = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
-            match pidfd_open(number, PidfdFlags::empty()) {
-                Ok(handle) => Some(Self::Handle(handle)),
-                Err(rustix::io::Errno::NOSYS) => Some(Self::Number(number)),
-                Err(_) => None,
-            }
+    /// Sends a signal if the pid still belongs to the process that started at `start`.
+    ///
+    /// Through a handle where there are any: it is opened before the start time is compared, and never leads to another
+    /// process. Kernels before 5.3 have none, and sandboxes may forbid the two calls with whatever error they like; then
+    /// the pid is signalled right after the comparison.
+    pub(crate) fn signal_if_same(pid: u32, start: u64, signal: Signal) -> Signalled {
+        let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+            return Signalled::Gone;
+        };
+        let handle = pidfd_open(number, PidfdFlags::empty());
+        let is_same = || look_at(pid).is_some_and(|seen| seen.start == start);
+        if matches!(handle, Err(Errno::SRCH)) || !is_same() {
+            return Signalled::Gone;
         }
-
-        fn signal(&self, signal: Signal) -> bool {
-            match self {
-                Self::Handle(handle) => pidfd_send_signal(handle, signal).is_ok(),
-                Self::Number(number) => kill_process(*number, signal).is_ok(),
-            }
+        match handle.and_then(|handle: OwnedFd| pidfd_send_signal(handle, signal)) {
+            Ok(()) => Signalled::Sent,
+            Err(Errno::SRCH) => Signalled::Gone,
+            Err(_) if is_same() => kill_process(number, signal).into(),
+            Err(_) => Signalled::Gone,
         }
     }
 
@@ -109,10 +124,13 @@ mod platform {
 
 #[cfg(all(unix, not(target_os = "linux")))]
 mod platform {
-    use super::{HashMap, InstanceId, Seen, Signal, instance_in};
+    use super::{HashMap, InstanceId, Seen, Signal, Signalled, instance_in};
     use rustix::process::{Pid, kill_process};
     use std::hash::{DefaultHasher, Hash, Hasher};
     use std::process::Command;
+
+    /// Where processes are listed.
+    pub(crate) const SOURCE: &str = "/bin/ps cannot be run";
 
     /// Processes that are there and no zombies. `ps` is the one stable way to them, and to their environments.
     pub(crate) struct Table {
@@ -161,9 +179,9 @@ mod platform {
 
     /// Sends a signal. There are no handles here: the table that named this process was read a moment ago, and
     /// pids are given out in turn.
-    pub(crate) fn signal_if_same(pid: u32, _start: u64, signal: Signal) -> bool {
+    pub(crate) fn signal_if_same(pid: u32, _start: u64, signal: Signal) -> Signalled {
         let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        number.is_some_and(|number| kill_process(number, signal).is_ok())
+        number.map_or(Signalled::Gone, |number| kill_process(number, signal).into())
     }
 
     /// `pid ppid pgid stat WEEKDAY MONTH DAY TIME YEAR command and environment`

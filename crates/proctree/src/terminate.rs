@@ -12,16 +12,17 @@ mod platform {
     use std::time::Instant;
 
     /// Kills what carries `instance`: what outlived its CLI, whose end reparents its tools, so that the tree is gone; or
-    /// all of a session that another host started.
-    pub fn kill(instance: &InstanceId) {
-        Descendants::of(BTreeSet::from([instance.clone()])).kill();
+    /// all of a session that another host started. Returns the pids of those that are left.
+    pub fn kill(instance: &InstanceId) -> Vec<u32> {
+        Descendants::of(BTreeSet::from([instance.clone()])).kill()
     }
 
-    /// Ends these sessions, whose host has ended, and waits for that: 1.3 s at most.
+    /// Ends these sessions, whose host has ended, and waits for that: 1.3 s and the time of a kill at most. Returns the
+    /// pids of those that are left.
     ///
     /// The end of the host has ended their input, on which an idle CLI leaves by itself. Then SIGINT, on which it saves
     /// the conversation and ends its tools (not to those in `interrupted`, which have had theirs), then SIGKILL to all.
-    pub fn end_abandoned(instances: BTreeSet<InstanceId>, interrupted: &BTreeSet<InstanceId>) {
+    pub fn end_abandoned(instances: BTreeSet<InstanceId>, interrupted: &BTreeSet<InstanceId>) -> Vec<u32> {
         let begun = Instant::now();
         let mut processes = Descendants::of(instances);
         // At once: those that dropped their environment are known by their parents alone, while these live.
@@ -31,7 +32,7 @@ mod platform {
             if !processes.live() {
                 processes.grow();
                 if processes.is_empty() {
-                    return;
+                    return Vec::new();
                 }
             }
             if !is_interrupted && begun.elapsed() >= limits::ABANDONED_INTERRUPT {
@@ -41,7 +42,7 @@ mod platform {
             }
             std::thread::sleep(limits::ABANDONED_POLL);
         }
-        processes.kill();
+        processes.kill()
     }
 
     /// Those of the instances that a process carries.
@@ -67,10 +68,14 @@ mod platform {
     use super::{BTreeSet, InstanceId};
 
     /// The job has ended them with the process.
-    pub fn kill(_instance: &InstanceId) {}
+    pub fn kill(_instance: &InstanceId) -> Vec<u32> {
+        Vec::new()
+    }
 
     /// The system closed the jobs of the host with its end, and so ended all that was in them.
-    pub fn end_abandoned(_instances: BTreeSet<InstanceId>, _interrupted: &BTreeSet<InstanceId>) {}
+    pub fn end_abandoned(_instances: BTreeSet<InstanceId>, _interrupted: &BTreeSet<InstanceId>) -> Vec<u32> {
+        Vec::new()
+    }
 
     /// None that can be seen from here.
     #[must_use]

@@ -116,6 +116,7 @@ impl Launch {
         std::os::windows::process::CommandExt::creation_flags(&mut command, NO_WINDOW);
         // Before the process is there: this host may end right after it has started it.
         let guard = Guard::new(&self.instance);
+        kill_tree::check_once();
         let child = command.spawn().map_err(|error| self.describe(error))?;
         Ok(Arc::new(Process::new(child, self.instance.clone(), guard)))
     }

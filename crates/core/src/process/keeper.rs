@@ -5,7 +5,7 @@
 //! that one's process is started, and that the session is over. The end of the stream is the end of the host.
 //!
 //! Started with the first process, off the calling thread, and again if somebody ends it. Without one, sessions work
-//! on, and the binding warns once.
+//! on, and there is a warning.
 
 use clearctx_proctree::InstanceId;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,7 +53,7 @@ impl Drop for Guard {
 
 #[cfg(unix)]
 mod platform {
-    use crate::limits;
+    use crate::{limits, warnings};
     use clearctx_keeper::Word;
     use clearctx_proctree::InstanceId;
     use parking_lot::{Mutex, MutexGuard};
@@ -218,6 +218,9 @@ mod platform {
             self.has_failed = true;
             self.stuck.extend(self.link.take());
             STATE.send_replace(State::Failed(reason.to_owned()));
+            let consequence = "If this program is killed, processes of its sessions may live on";
+            let message = format!("The keeper could not be started ({reason}). {consequence}");
+            warnings::warn("CLEARCTX_NO_KEEPER", message);
         }
     }
 

@@ -1,25 +1,72 @@
-//! Kills a process of ours and all its descendants.
+//! Kills processes and all their descendants, and warns of what cannot be killed.
 
 use super::child::Process;
+use crate::warnings;
+use clearctx_proctree::{InstanceId, terminate};
 #[cfg(windows)]
 pub use platform::job_for;
-pub use platform::kill;
+use std::sync::Once;
+
+/// Of processes that outlive a kill, or would.
+const WARNING: &str = "CLEARCTX_TREE_KILL";
+
+/// Kills the tree of `process`, from any thread. Takes a few ms: not for the JavaScript thread.
+pub fn kill(process: &Process) {
+    warn_of(&platform::kill(process));
+}
+
+/// Kills what carries `instance`: see [`terminate::kill`].
+pub fn kill_instance(instance: &InstanceId) {
+    warn_of(&terminate::kill(instance));
+}
+
+/// Warns of these pids, which a kill has left.
+pub(super) fn warn_of(left: &[u32]) {
+    if left.is_empty() {
+        return;
+    }
+    let pids: Vec<String> = left.iter().map(u32::to_string).collect();
+    let reason = "they belong to another user, or do not end";
+    let message = format!(
+        "Processes of a session live on after it was ended ({reason}): {}",
+        pids.join(", ")
+    );
+    warnings::warn(WARNING, message);
+}
+
+/// Looks, once and off this thread, whether the system lets processes be found and ended. Needs the runtime's context.
+pub(super) fn check_once() {
+    static CHECK: Once = Once::new();
+    CHECK.call_once(|| {
+        // Nobody waits for it.
+        drop(tokio::task::spawn_blocking(|| {
+            if let Err(reason) = platform::check() {
+                let consequence = "When a session ends, processes that its tools have started may live on";
+                warnings::warn(
+                    WARNING,
+                    format!("Process trees cannot be ended here ({reason}). {consequence}"),
+                );
+            }
+        }));
+    });
+}
 
 #[cfg(unix)]
 mod platform {
     use super::Process;
     use clearctx_proctree::Descendants;
+    pub(super) use clearctx_proctree::check;
     use rustix::process::Signal;
 
-    /// Kills the tree of `process`, from any thread. Takes a few ms: not for the JavaScript thread.
-    pub fn kill(process: &Process) {
+    /// The pids that are left.
+    pub(super) fn kill(process: &Process) -> Vec<u32> {
         // Stopped first: a process that is being listed must not start another one.
         process.signal(Signal::STOP);
         let cli = Some(process.pid()).filter(|_| !process.is_reaped());
         let mut descendants = Descendants::around(cli, process.instance());
         descendants.grow();
         process.kill();
-        descendants.kill();
+        descendants.kill()
     }
 }
 
@@ -28,20 +75,32 @@ mod platform {
     use super::Process;
     use std::os::windows::io::AsRawHandle;
     use std::process::Child;
-    use win32job::{ExtendedLimitInfo, Job};
+    use win32job::{ExtendedLimitInfo, Job, JobError};
+
+    fn job() -> Result<Job, JobError> {
+        let mut limits = ExtendedLimitInfo::new();
+        limits.limit_kill_on_job_close();
+        Job::create_with_limit_info(&limits)
+    }
 
     /// A job that holds the process and all it starts, and ends them when it is closed: also when this host
     /// ends in any way. `None` where the system refuses; then only the process itself can be ended.
     pub fn job_for(child: &Child) -> Option<Job> {
-        let mut limits = ExtendedLimitInfo::new();
-        limits.limit_kill_on_job_close();
-        let job = Job::create_with_limit_info(&limits).ok()?;
+        let job = job().ok()?;
         job.assign_process(child.as_raw_handle() as isize).ok()?;
         Some(job)
     }
 
     /// Kills the process, which closes its job.
-    pub fn kill(process: &Process) {
+    pub(super) fn kill(process: &Process) -> Vec<u32> {
         process.kill();
+        Vec::new()
+    }
+
+    /// Whether there are jobs.
+    pub(super) fn check() -> Result<(), String> {
+        job()
+            .map(drop)
+            .map_err(|error| format!("cannot make a job: {error}"))
     }
 }

@@ -1,6 +1,7 @@
 //! Ends in peace the sessions that nobody owns any more: what a host left behind that ended without a keeper, for
 //! whoever wants to go on with the conversation and for the sweep at the start of a manager; what a worker thread left.
 
+use super::kill_tree;
 use clearctx_proctree::{InstanceId, terminate};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeSet, HashMap};
@@ -37,7 +38,7 @@ fn begin(instances: BTreeSet<InstanceId>) -> Vec<watch::Receiver<()>> {
     waits.push(wait);
     let fresh: BTreeSet<InstanceId> = fresh.into_iter().collect();
     tokio::task::spawn_blocking(move || {
-        terminate::end_abandoned(fresh.clone(), &BTreeSet::new());
+        kill_tree::warn_of(&terminate::end_abandoned(fresh.clone(), &BTreeSet::new()));
         lock().retain(|instance, _| !fresh.contains(instance));
         drop(done);
     });

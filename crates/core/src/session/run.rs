@@ -17,7 +17,6 @@ use crate::process::off_thread;
 use crate::process::pipe::ReadPipe;
 use crate::protocol::framer::Framer;
 use crate::protocol::inbound;
-use clearctx_proctree::terminate;
 use lines::{on_framed, read_lines};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -198,7 +197,7 @@ impl Run {
     /// what they were told to leave running.
     async fn end_leftovers(&self) {
         let process = Arc::clone(&self.process);
-        off_thread::run(move || terminate::kill(process.instance())).await;
+        off_thread::run(move || kill_tree::kill_instance(process.instance())).await;
     }
 
     /// Reads what an ended process left in its pipes. A descendant may hold them open for ever.

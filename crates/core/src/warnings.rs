@@ -1,0 +1,94 @@
+//! What a program should know of, though no call has failed and no session is concerned. Each is given once in the
+//! process, to one listener; one that comes before there is any waits.
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use std::sync::{Arc, Weak};
+
+/// A warning, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// Stable code: `CLEARCTX_...`.
+    pub code: &'static str,
+    /// What is wrong and what follows from it.
+    pub message: String,
+}
+
+/// Hands warnings on to people.
+pub trait Listener: Send + Sync {
+    /// Takes a warning; `false` if it can hand on none any more. Called with locks held: must not block.
+    fn hear(self: Arc<Self>, warning: &Warning) -> bool;
+}
+
+struct Warnings {
+    /// Codes that were warned of.
+    known: Vec<&'static str>,
+    waiting: Vec<Warning>,
+    listeners: Vec<Weak<dyn Listener>>,
+}
+
+static WARNINGS: Mutex<Warnings> = Mutex::new(Warnings {
+    known: Vec::new(),
+    waiting: Vec::new(),
+    listeners: Vec::new(),
+});
+
+/// Warns, unless there was a warning of this code before.
+pub(crate) fn warn(code: &'static str, message: String) {
+    let mut warnings = WARNINGS.lock();
+    if !warnings.known.contains(&code) {
+        warnings.known.push(code);
+        warnings.waiting.push(Warning { code, message });
+        warnings.hand_on();
+    }
+}
+
+/// Has `listener` hear of warnings, as long as it lives.
+pub fn listen(listener: &Arc<impl Listener + 'static>) {
+    let shared: Arc<dyn Listener> = listener.clone();
+    let mut warnings = WARNINGS.lock();
+    warnings.listeners.retain(|known| known.strong_count() > 0);
+    warnings.listeners.push(Arc::downgrade(&shared));
+    warnings.hand_on();
+}
+
+impl Warnings {
+    fn hand_on(&mut self) {
+        let listeners: Vec<_> = self.listeners.iter().filter_map(Weak::upgrade).collect();
+        let is_heard = |warning: &Warning| {
+            listeners
+                .iter()
+                .any(|listener| Arc::clone(listener).hear(warning))
+        };
+        self.waiting.retain(|warning| !is_heard(warning));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Heard(Mutex<Vec<String>>, bool);
+
+    impl Listener for Heard {
+        fn hear(self: Arc<Self>, warning: &Warning) -> bool {
+            if self.1 {
+                self.0.lock().push(warning.message.clone());
+            }
+            self.1
+        }
+    }
+
+    #[test]
+    fn a_warning_waits_for_a_listener_and_is_given_once() {
+        let listener = |is_alive| Arc::new(Heard(Mutex::default(), is_alive));
+        warn("CLEARCTX_A_TEST", "first".to_owned());
+        warn("CLEARCTX_A_TEST", "again".to_owned());
+        let (over, first, second) = (listener(false), listener(true), listener(true));
+        for listener in [&over, &first, &second] {
+            listen(listener);
+        }
+        let heard = [&over, &first, &second].map(|listener| listener.0.lock().clone());
+        assert_eq!(heard, [vec![], vec!["first".to_owned()], vec![]]);
+    }
+}
