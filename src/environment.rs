@@ -277,11 +277,3 @@ impl NativeEnvironment {
         Arc::clone(&self.queue)
     }
 }
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counters of one process stay far below 2^53"
-)]
-pub(crate) fn to_number(number: u64) -> f64 {
-    number as f64
-}

@@ -12,6 +12,7 @@
     reason = "the signatures are what napi-derive can convert"
 )]
 
+mod convert;
 mod environment;
 mod error;
 mod manager;

@@ -1,11 +1,13 @@
 //! The manager, for JavaScript.
 
-use crate::environment::{EnvironmentQueue, NativeEnvironment, SessionSink, to_number};
+use crate::convert::{caller_env, to_number};
+use crate::environment::{EnvironmentQueue, NativeEnvironment, SessionSink};
 use crate::error::{read, throw};
-use crate::session::{NativeSession, caller_env};
+use crate::session::NativeSession;
 use crate::store::NativeStore;
 use clearctx_core::api::{Notice, to_raw};
 use clearctx_core::error::Error;
+use clearctx_core::ids::SessionName;
 use clearctx_core::manager::fork::ForkRequest;
 use clearctx_core::manager::starting::Starting;
 use clearctx_core::manager::{Defaults, Given, Manager};
@@ -43,21 +45,21 @@ impl NativeManager {
     pub fn spawn(&self, name: String, given: String, defaults: String) -> Result<NativeStarting> {
         let given = read::<Given>(&given, "options")?;
         let defaults = read::<Defaults>(&defaults, "options")?;
-        self.starting(self.manager.spawn(&name, given, defaults))
+        self.starting(SessionName::new(name).and_then(|name| self.manager.spawn(&name, given, defaults)))
     }
 
     /// Takes a name for a session that goes on with its record.
     #[napi(catch_unwind)]
     pub fn resume(&self, name: String, defaults: String) -> Result<NativeStarting> {
         let defaults = read::<Defaults>(&defaults, "options")?;
-        self.starting(self.manager.resume(&name, defaults))
+        self.starting(SessionName::new(name).and_then(|name| self.manager.resume(&name, defaults)))
     }
 
     /// The same for a session that `recover` has told of.
     #[napi(catch_unwind)]
     pub fn resume_lost(&self, name: String, defaults: String) -> Result<NativeStarting> {
         let defaults = read::<Defaults>(&defaults, "options")?;
-        self.starting(self.manager.resume_lost(&name, defaults))
+        self.starting(SessionName::new(name).and_then(|name| self.manager.resume_lost(&name, defaults)))
     }
 
     /// Looks at the sessions of hosts that have ended; the number of the outcome to come, which is a JSON array.
@@ -157,13 +159,4 @@ impl NativeStarting {
     pub fn cancel(&mut self) {
         self.starting = None;
     }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a number we gave out"
-)]
-pub(crate) fn from_number(number: f64) -> u64 {
-    number as u64
 }

@@ -1,11 +1,11 @@
 //! A session, for JavaScript.
 
-use crate::environment::{EnvironmentQueue, NativeEnvironment, SessionSink, to_number};
+use crate::convert::{caller_env, from_number, to_number};
+use crate::environment::{EnvironmentQueue, NativeEnvironment, SessionSink};
 use crate::error::{envelope, read, throw};
-use crate::manager::from_number;
 use clearctx_core::error::Error;
 use clearctx_core::manager::starting::{Managed, Resent};
-use clearctx_core::options::{CallerEnv, SessionOptions, milliseconds, variable_name};
+use clearctx_core::options::{SessionOptions, milliseconds};
 use clearctx_core::runtime;
 use clearctx_core::session::effect::{Message, Subscriptions};
 use clearctx_core::session::handle::Session;
@@ -15,7 +15,6 @@ use clearctx_core::session::status::Status;
 use clearctx_core::session::turn;
 use napi::Result;
 use napi_derive::napi;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A started session.
@@ -205,16 +204,6 @@ impl NativeSession {
             .persist(interactions.as_deref())
             .map_err(|error| throw(&error))
     }
-}
-
-/// The caller's environment from what JavaScript read.
-pub(crate) fn caller_env(env: Vec<String>, cwd: String) -> CallerEnv {
-    let mut names_and_values = env.into_iter();
-    let mut map = BTreeMap::new();
-    while let (Some(name), Some(value)) = (names_and_values.next(), names_and_values.next()) {
-        map.insert(variable_name(&name), value);
-    }
-    CallerEnv { env: map, cwd }
 }
 
 fn changed(result: std::result::Result<(Status, u64), Error>) -> Result<StatusChange> {

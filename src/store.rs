@@ -104,7 +104,7 @@ impl NativeStore {
         self.store.flush(Box::new(move |flushed| {
             queue.push(Notice::outcome(number, flushed.map(|()| to_raw(&()))));
         }));
-        crate::environment::to_number(number)
+        crate::convert::to_number(number)
     }
 
     /// Codes and messages, in turn, of what must be reported by `process.emitWarning`.

@@ -20,4 +20,4 @@ pub fn place(name: &str, options: &SessionOptions) {
 /// Nothing.
 #[cfg(not(feature = "faults"))]
 #[inline]
-pub fn place(_name: &str, _options: &SessionOptions) {}
+pub(crate) fn place(_name: &str, _options: &SessionOptions) {}

@@ -4,6 +4,6 @@
 //! - [`locked_file`]: the one way to lock a file that others may replace or remove
 //! - [`conversation_lock`]: one writer for each conversation, across programs
 
-pub mod conversation_lock;
+pub(crate) mod conversation_lock;
 pub(crate) mod locked_file;
 pub(crate) mod private;

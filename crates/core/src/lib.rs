@@ -20,10 +20,10 @@
 //! events wait in the session's outbox until what they report is written.
 
 pub mod api;
-pub mod clock;
+pub(crate) mod clock;
 pub mod error;
-pub mod faults;
-pub mod fs;
+pub(crate) mod faults;
+pub(crate) mod fs;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod ids;

@@ -3,18 +3,21 @@
 //!
 //! - `names`: names that are taken.
 //! - [`starting`]: from a taken name to a running session.
-//! - [`fork`]: the CLI's own fork, run once.
+//! - [`fork`]: a session that begins as a copy of another one.
+//! - `control`: send, stop, kill, delete, close.
 //! - [`recovery`]: what became of the sessions of a host that died.
 //! - [`record_writer`]: keeps a session's record.
 
+mod control;
 pub mod fork;
 mod names;
-pub mod record_writer;
+pub(crate) mod record_writer;
 pub mod recovery;
 pub mod starting;
 
 use crate::clock;
 use crate::error::{Error, Result};
+use crate::ids::SessionName;
 use crate::options::{self, RunOptions, SavedTotals, SessionOptions};
 use crate::process::{kill_tree, left_over};
 use crate::runtime;
@@ -105,18 +108,18 @@ impl Manager {
     /// The live session of a name.
     #[must_use]
     pub fn session(&self, name: &str) -> Option<Session> {
-        self.names.session(name)
+        self.names.get(name).map(|live| live.session)
     }
 
     /// A new session.
     ///
     /// # Errors
     /// `ERR_SESSION_EXISTS`, `ERR_STORE`.
-    pub fn spawn(&self, name: &str, given: Given, defaults: Defaults) -> Result<Starting> {
+    pub fn spawn(&self, name: &SessionName, given: Given, defaults: Defaults) -> Result<Starting> {
         let claim = self.names.claim(name)?;
         self.check_record(name)?;
         let options = SessionOptions {
-            name: name.to_owned(),
+            name: name.to_string(),
             model: given.model.unwrap_or(defaults.model),
             work_dir: given.work_dir.unwrap_or(defaults.cwd),
             permission_mode: given.permission_mode.unwrap_or(defaults.permission_mode),
@@ -142,7 +145,7 @@ impl Manager {
     /// # Errors
     /// `ERR_SESSION_EXISTS` if a session of this manager has the name, `ERR_SESSION_NOT_FOUND`, `ERR_NO_SESSION_ID`,
     /// `ERR_SESSION_HELD` if a live session elsewhere has the name, `ERR_STORE`.
-    pub fn resume(&self, name: &str, defaults: Defaults) -> Result<Starting> {
+    pub fn resume(&self, name: &SessionName, defaults: Defaults) -> Result<Starting> {
         self.go_on(name, None, defaults)
     }
 
@@ -151,22 +154,22 @@ impl Manager {
     ///
     /// # Errors
     /// As [`Manager::resume`].
-    pub fn resume_lost(&self, name: &str, defaults: Defaults) -> Result<Starting> {
-        let lost = self.lost.lock().remove(name);
+    pub fn resume_lost(&self, name: &SessionName, defaults: Defaults) -> Result<Starting> {
+        let lost = self.lost.lock().remove(&**name);
         self.go_on(name, lost, defaults)
     }
 
-    fn go_on(&self, name: &str, lost: Option<Lost>, defaults: Defaults) -> Result<Starting> {
+    fn go_on(&self, name: &SessionName, lost: Option<Lost>, defaults: Defaults) -> Result<Starting> {
         let claim = self.names.claim(name)?;
         let owned = self.store.owner_of(name)?.ok_or_else(|| Error::SessionNotFound {
-            name: name.to_owned(),
+            name: name.to_string(),
         })?;
         let record = self.store.get(name)?.unwrap_or_else(|| Arc::clone(&owned.record));
         let known = conversation(&record);
         let begun = lost.as_ref().and_then(Lost::begun).filter(|_| known.is_none());
         let id = known.or_else(|| begun.map(|begun| begun.id.clone()));
         let id = id.ok_or_else(|| Error::NoSessionId {
-            name: name.to_owned(),
+            name: name.to_string(),
         })?;
         // Another host may have gone on with it since it was looked at.
         let is_taken = lost
@@ -174,7 +177,7 @@ impl Manager {
             .is_some_and(|lost| !lost.is_of(owned.instance.as_ref()));
         if is_taken || lives_elsewhere(&owned) {
             return Err(Error::SessionHeld {
-                name: name.to_owned(),
+                name: name.to_string(),
                 session_id: id,
                 holder_pid: owned.host_pid,
             });

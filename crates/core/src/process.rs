@@ -11,14 +11,15 @@
 //! - [`transcript`]: what the CLI keeps of a conversation.
 
 pub mod child;
-pub mod command;
-pub mod diagnostics;
-pub mod input;
+pub(crate) mod command;
+pub(crate) mod diagnostics;
+pub(crate) mod input;
 pub mod keeper;
-pub mod kill_tree;
+pub(crate) mod kill_tree;
 pub mod left_over;
 pub mod locate;
-pub mod off_thread;
-pub mod pipe;
-pub mod script;
-pub mod transcript;
+pub(crate) mod off_thread;
+pub(crate) mod pipe;
+#[cfg(any(windows, test))]
+pub(crate) mod script;
+pub(crate) mod transcript;

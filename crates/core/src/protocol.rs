@@ -7,5 +7,5 @@
 
 pub mod framer;
 pub mod inbound;
-pub mod json_text;
-pub mod outbound;
+pub(crate) mod json_text;
+pub(crate) mod outbound;

@@ -13,16 +13,16 @@
 
 mod backlog;
 pub mod effect;
-pub mod escalation;
+pub(crate) mod escalation;
 pub mod event;
 mod guards;
 pub mod handle;
 pub(crate) mod launch;
-pub mod ledger;
+pub(crate) mod ledger;
 pub mod outbox;
-pub mod pending;
+pub(crate) mod pending;
 pub mod record;
-pub mod registry;
+pub(crate) mod registry;
 mod run;
 #[cfg(test)]
 pub(crate) mod simulation;

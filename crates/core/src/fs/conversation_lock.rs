@@ -59,7 +59,7 @@ struct Content {
 
 /// A CLI process, by its pid and the id in its environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CliProcess {
+pub(crate) struct CliProcess {
     /// Process id.
     pub pid: u32,
     /// What its environment carries.
@@ -90,14 +90,14 @@ impl fmt::Display for ConfigDirId {
 
 /// Another process writes to the conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Held {
+pub(crate) struct Held {
     /// That process. Unknown where a locked file cannot be read (Windows).
     pub pid: Option<u32>,
 }
 
 /// The right to write to a conversation, until dropped.
 #[derive(Debug)]
-pub struct ConversationLock {
+pub(crate) struct ConversationLock {
     conversation: String,
     config_dir: ConfigDirId,
     paths: Vec<PathBuf>,
@@ -112,7 +112,11 @@ impl ConversationLock {
     ///
     /// # Errors
     /// [`Held`], if another process has it.
-    pub fn take(conversation: &str, config_dir: ConfigDirId, hosts: Option<&Path>) -> Result<Self, Held> {
+    pub(crate) fn take(
+        conversation: &str,
+        config_dir: ConfigDirId,
+        hosts: Option<&Path>,
+    ) -> Result<Self, Held> {
         let id = uuid::Uuid::parse_str(conversation).map(uuid::Uuid::hyphenated);
         let paths = id.map(|id| {
             [
@@ -154,18 +158,18 @@ impl ConversationLock {
 
     /// The CLI's configuration directory that the conversation is in.
     #[must_use]
-    pub fn config_dir(&self) -> ConfigDirId {
+    pub(crate) fn config_dir(&self) -> ConfigDirId {
         self.config_dir
     }
 
     /// The conversation's id.
     #[must_use]
-    pub fn conversation(&self) -> &str {
+    pub(crate) fn conversation(&self) -> &str {
         &self.conversation
     }
 
     /// Notes the process that writes, for whoever finds the file after this host was killed.
-    pub fn note(&self, cli: CliProcess) {
+    pub(crate) fn note(&self, cli: CliProcess) {
         let content = Content {
             pid: process::id(),
             cli: Some(cli),
@@ -199,7 +203,7 @@ impl Drop for ConversationLock {
 
 /// Removes what hosts that have died left in `hosts`, and, when it is old, in the directory of the user: until then it
 /// may be the only thing that tells of a CLI that is left.
-pub fn remove_dead(hosts: &Path) {
+pub(crate) fn remove_dead(hosts: &Path) {
     remove_dead_in(hosts, Duration::ZERO);
     if let Some(dir) = user_dir() {
         remove_dead_in(&dir, limits::CONVERSATION_LOCK_AGE);

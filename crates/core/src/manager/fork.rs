@@ -4,14 +4,15 @@
 //! turn runs under the same rules as every later one. It has no record, and its name holds no place in the store, before
 //! that turn was answered; until then every failure is `ERR_FORK_FAILED` (see `session::state`).
 
-use super::starting::{Origin, Starting};
+use super::starting::{FirstTurn, Origin, Starting};
 use super::{Defaults, Given, Manager, conversation, from_record};
 use crate::clock;
 use crate::error::{Error, Result};
+use crate::ids::SessionName;
 use crate::limits;
 use crate::options::SessionOptions;
 use serde::Deserialize;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Message of a fork that was given none.
 const DEFAULT_MESSAGE: &str = "Continue from the forked conversation.";
@@ -30,17 +31,6 @@ pub struct ForkRequest {
     message: Option<String>,
 }
 
-/// The first turn of a fork.
-#[derive(Debug, Clone)]
-pub struct FirstTurn {
-    /// Text of its message.
-    pub message: String,
-    /// Time given to it.
-    pub timeout: Duration,
-    /// When the source's transcript is complete: its process is started no earlier.
-    pub(super) not_before: Option<Instant>,
-}
-
 impl Manager {
     /// A fork of a live session, or of a record. Once it is started, [`Starting::first_turn`] is to be sent.
     ///
@@ -55,7 +45,7 @@ impl Manager {
         } = request;
         let timeout = crate::options::milliseconds(given.timeout).unwrap_or(limits::TURN_TIMEOUT);
         let (base, not_before) = self.fork_base(&source, defaults)?;
-        let claim = self.names.claim(&new_name)?;
+        let claim = self.names.claim(&SessionName::new(new_name.as_str())?)?;
         self.check_record(&new_name)?;
         let first = FirstTurn {
             message: message.unwrap_or_else(|| DEFAULT_MESSAGE.to_owned()),

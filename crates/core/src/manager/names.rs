@@ -1,7 +1,11 @@
-//! Names that are taken in one manager: by a session that lives, or by one that is about to start.
+//! Names that are taken in one manager: by a session that lives, or by one that is about to start; and the sessions that
+//! still have a process, also those that gave up their name.
 
+use super::record_writer::RecordWriter;
 use crate::error::{Error, Result};
+use crate::ids::SessionName;
 use crate::session::handle::Session;
+use crate::session::state::State;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,20 +14,28 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The taken names.
 #[derive(Default)]
 pub(super) struct Names {
-    taken: Mutex<HashMap<String, Holder>>,
+    taken: Mutex<HashMap<SessionName, Holder>>,
     claims: AtomicU64,
+    running: Mutex<Vec<Session>>,
 }
 
 struct Holder {
     claim: u64,
     /// Not yet there while the session is about to start.
-    session: Option<Session>,
+    live: Option<Live>,
+}
+
+/// A session that lives under a name, and who writes its record.
+#[derive(Clone)]
+pub(super) struct Live {
+    pub(super) session: Session,
+    pub(super) writer: Arc<RecordWriter>,
 }
 
 /// A name that is taken until this is dropped.
 pub(super) struct Claim {
     names: Arc<Names>,
-    name: String,
+    name: SessionName,
     number: u64,
 }
 
@@ -32,37 +44,64 @@ impl Names {
     ///
     /// # Errors
     /// `ERR_SESSION_EXISTS`.
-    pub(super) fn claim(self: &Arc<Self>, name: &str) -> Result<Claim> {
+    pub(super) fn claim(self: &Arc<Self>, name: &SessionName) -> Result<Claim> {
         let mut taken = self.taken.lock();
         if taken.contains_key(name) {
             return Err(Error::SessionAlive {
-                name: name.to_owned(),
+                name: name.to_string(),
             });
         }
         let number = self.claims.fetch_add(1, Ordering::Relaxed);
         let holder = Holder {
             claim: number,
-            session: None,
+            live: None,
         };
-        taken.insert(name.to_owned(), holder);
+        taken.insert(name.clone(), holder);
         Ok(Claim {
             names: Arc::clone(self),
-            name: name.to_owned(),
+            name: name.clone(),
             number,
         })
     }
 
     /// The session that has the name.
-    pub(super) fn session(&self, name: &str) -> Option<Session> {
-        self.taken.lock().get(name)?.session.clone()
+    pub(super) fn get(&self, name: &str) -> Option<Live> {
+        self.taken.lock().get(name)?.live.clone()
+    }
+
+    /// Takes the name from its session.
+    pub(super) fn free(&self, name: &str) {
+        self.taken.lock().remove(name);
+    }
+
+    /// Names of the sessions that live.
+    pub(super) fn live(&self) -> Vec<SessionName> {
+        let taken = self.taken.lock();
+        let live = taken.iter().filter(|(_, holder)| holder.live.is_some());
+        live.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Sessions whose process has not ended.
+    pub(super) fn running(&self) -> Vec<Session> {
+        let mut sessions = self.running.lock().clone();
+        // A session's own lock comes before the list's.
+        sessions.retain(|session| !session.read(State::has_ended));
+        sessions
+    }
+
+    fn runs(&self, session: &Session) {
+        let mut sessions = self.running();
+        sessions.push(session.clone());
+        *self.running.lock() = sessions;
     }
 }
 
 impl Claim {
     /// The session of the name has started.
-    pub(super) fn fill(&self, session: &Session) {
+    pub(super) fn fill(&self, live: Live) {
+        self.names.runs(&live.session);
         if let Some(holder) = self.names.taken.lock().get_mut(&self.name) {
-            holder.session = Some(session.clone());
+            holder.live = Some(live);
         }
     }
 }
@@ -86,11 +125,12 @@ mod tests {
     #[test]
     fn a_name_is_taken_until_its_claim_is_dropped() {
         let names = Arc::new(Names::default());
-        let claim = names.claim("a").expect("it is free");
-        assert!(matches!(names.claim("a"), Err(Error::SessionAlive { name }) if name == "a"));
-        assert!(names.claim("b").is_ok());
-        assert!(names.session("a").is_none());
+        let [a, b] = ["a", "b"].map(|name| SessionName::new(name).expect("a name"));
+        let claim = names.claim(&a).expect("it is free");
+        assert!(matches!(names.claim(&a), Err(Error::SessionAlive { name }) if name == "a"));
+        assert!(names.claim(&b).is_ok());
+        assert!(names.get("a").is_none());
         drop(claim);
-        assert!(names.claim("a").is_ok());
+        assert!(names.claim(&a).is_ok());
     }
 }

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How a session comes by its record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Beginning {
+pub(crate) enum Beginning {
     /// The name was free: a new record.
     New,
     /// A fork: a new record with its first turn. Until then nothing is written.
@@ -33,7 +33,7 @@ pub enum Beginning {
 
 /// Keeps one session's record. After the session's name was given to another, the record has another owner and
 /// is left alone.
-pub struct RecordWriter {
+pub(crate) struct RecordWriter {
     store: Store,
     options: Arc<SessionOptions>,
     instance: InstanceId,
@@ -50,7 +50,7 @@ type Saved = Arc<Mutex<Option<u64>>>;
 
 impl RecordWriter {
     /// Makes a writer and hands it to the session.
-    pub fn attach(store: Store, session: &Session, beginning: Beginning) -> Arc<Self> {
+    pub(crate) fn attach(store: Store, session: &Session, beginning: Beginning) -> Arc<Self> {
         let writer = Arc::new(Self {
             store,
             options: Arc::clone(session.options()),
@@ -66,7 +66,7 @@ impl RecordWriter {
     }
 
     /// Whether the record is gone, so that the next [`RecordWriter::persist`] should bring the whole history.
-    pub fn is_lost(&self) -> bool {
+    pub(crate) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
     }
 
@@ -75,7 +75,7 @@ impl RecordWriter {
     ///
     /// # Errors
     /// `ERR_SESSION_EXISTS` if the name was taken meanwhile, `ERR_STORE`.
-    pub fn persist(&self, session: &Session, interactions: Option<&RawValue>) -> Result<()> {
+    pub(crate) fn persist(&self, session: &Session, interactions: Option<&RawValue>) -> Result<()> {
         if !self.has_begun() {
             return Ok(());
         }
@@ -107,7 +107,7 @@ impl RecordWriter {
     ///
     /// # Errors
     /// `ERR_STORE`.
-    pub fn adopt(&self, interactions: Vec<Box<RawValue>>) -> Result<()> {
+    pub(crate) fn adopt(&self, interactions: Vec<Box<RawValue>>) -> Result<()> {
         let turn = |interaction| Change::Turn {
             name: self.options.name.clone(),
             instance: Some(self.instance.clone()),

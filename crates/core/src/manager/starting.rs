@@ -3,8 +3,7 @@
 //! A start has two steps, since a program may want to add its listeners, or change an option, in between: a
 //! [`Starting`] holds the name and what the session will run with, a [`Managed`] is the session that has started.
 
-use super::fork::FirstTurn;
-use super::names::Claim;
+use super::names::{Claim, Live};
 use super::record_writer::{Beginning, RecordWriter};
 use super::recovery::LostMessage;
 use super::{Given, Predecessor};
@@ -19,6 +18,7 @@ use crate::store::Store;
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A session that may be started: its name is taken, its options are complete. Dropping it gives the name back.
 pub struct Starting {
@@ -43,6 +43,17 @@ pub(super) enum Origin {
         /// Messages that were lost with the record's host.
         lost: Vec<LostMessage>,
     },
+}
+
+/// The first turn of a fork.
+#[derive(Debug, Clone)]
+pub struct FirstTurn {
+    /// Text of its message.
+    pub message: String,
+    /// Time given to it.
+    pub timeout: Duration,
+    /// When the source's transcript is complete: its process is started no earlier.
+    pub(super) not_before: Option<Instant>,
 }
 
 /// A session under its name.
@@ -135,7 +146,10 @@ impl Starting {
         let goes_on = matches!(beginning, Beginning::TakeOver { .. });
         let writer = RecordWriter::attach(store.clone(), prepared.session(), beginning);
         let session = prepared.start(Some(&store.hosts_dir()))?;
-        claim.fill(&session);
+        claim.fill(Live {
+            session: session.clone(),
+            writer: Arc::clone(&writer),
+        });
         Ok(Managed {
             store,
             session,

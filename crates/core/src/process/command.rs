@@ -15,7 +15,11 @@ const REMOVED_VARIABLES: [&str; 4] = [
 
 /// The environment of a child: the caller's, less an outer session's marks, then the options' own.
 #[must_use]
-pub fn environment(run: &RunOptions, caller: &CallerEnv, instance: &InstanceId) -> BTreeMap<String, String> {
+pub(crate) fn environment(
+    run: &RunOptions,
+    caller: &CallerEnv,
+    instance: &InstanceId,
+) -> BTreeMap<String, String> {
     let mut env = caller.env.clone();
     for name in REMOVED_VARIABLES {
         env.remove(name);
@@ -32,13 +36,13 @@ pub fn environment(run: &RunOptions, caller: &CallerEnv, instance: &InstanceId) 
 
 /// Whether a text is too long for one argument and must go through a file.
 #[must_use]
-pub fn needs_file(text: &str) -> bool {
+pub(crate) fn needs_file(text: &str) -> bool {
     text.len() >= limits::ARGUMENT_BYTES
 }
 
 /// Arguments of a session's process. `prompt_file` holds the system prompt where it [`needs_file`].
 #[must_use]
-pub fn session_arguments(options: &SessionOptions, prompt_file: Option<&str>) -> Vec<String> {
+pub(crate) fn session_arguments(options: &SessionOptions, prompt_file: Option<&str>) -> Vec<String> {
     let mut arguments = strings(&[
         "-p",
         "--input-format",

@@ -4,7 +4,7 @@ use crate::limits;
 
 /// Collects standard error.
 #[derive(Debug, Default)]
-pub struct Diagnostics {
+pub(crate) struct Diagnostics {
     tail: Vec<u8>,
     /// Bytes of a character that is not complete yet.
     incomplete: Vec<u8>,
@@ -12,7 +12,7 @@ pub struct Diagnostics {
 
 impl Diagnostics {
     /// Takes the next bytes and returns the text that they complete.
-    pub fn push(&mut self, bytes: &[u8]) -> String {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> String {
         let kept = limits::STDERR_TAIL_BYTES;
         self.tail
             .extend_from_slice(&bytes[bytes.len().saturating_sub(kept)..]);
@@ -26,7 +26,7 @@ impl Diagnostics {
 
     /// The last bytes, bounded by [`limits::STDERR_TAIL_BYTES`].
     #[must_use]
-    pub fn tail(&self) -> String {
+    pub(crate) fn tail(&self) -> String {
         String::from_utf8_lossy(&self.tail).into_owned()
     }
 }

@@ -3,7 +3,7 @@
 //! JavaScript thread the system call, half of what a turn costs it.
 
 #[cfg(unix)]
-pub use unix::InputPipe;
+pub(crate) use unix::InputPipe;
 #[cfg(not(unix))]
 pub use windows::InputPipe;
 

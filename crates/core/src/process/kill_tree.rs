@@ -11,12 +11,12 @@ use std::sync::Once;
 const WARNING: &str = "CLEARCTX_TREE_KILL";
 
 /// Kills the tree of `process`, from any thread. Takes a few ms: not for the JavaScript thread.
-pub fn kill(process: &Process) {
+pub(crate) fn kill(process: &Process) {
     warn_of(&platform::kill(process));
 }
 
 /// Kills what carries `instance`: see [`terminate::kill`].
-pub fn kill_instance(instance: &InstanceId) {
+pub(crate) fn kill_instance(instance: &InstanceId) {
     warn_of(&terminate::kill(instance));
 }
 

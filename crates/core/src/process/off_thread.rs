@@ -4,7 +4,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// Runs `work` on a thread of its own; where the system gives none, here.
-pub async fn run(work: impl Fn() + Send + Sync + 'static) {
+pub(crate) async fn run(work: impl Fn() + Send + Sync + 'static) {
     let (done, over) = oneshot::channel();
     let work = Arc::new(work);
     let theirs = Arc::clone(&work);

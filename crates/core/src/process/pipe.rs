@@ -1,7 +1,7 @@
 //! The reading end of a child's pipe.
 
 #[cfg(unix)]
-pub use unix::ReadPipe;
+pub(crate) use unix::ReadPipe;
 #[cfg(not(unix))]
 pub use windows::ReadPipe;
 

@@ -13,7 +13,7 @@ const LOOKED_AT_BYTES: u64 = 16 * 1024;
 
 /// What a script runs: an interpreter with its options, by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interpreter {
+pub(crate) struct Interpreter {
     /// Name without folder, such as `node`.
     pub name: String,
     /// Arguments before the script's path.
@@ -22,7 +22,7 @@ pub struct Interpreter {
 
 /// What a shim of npm's runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shim {
+pub(crate) struct Shim {
     /// None for a program of its own.
     pub interpreter: Option<Interpreter>,
     /// The program or script, relative to the shim's folder, with `\` between its parts.
@@ -31,7 +31,7 @@ pub struct Shim {
 
 /// A program and the arguments that come before all others.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Direct {
+pub(crate) struct Direct {
     /// Absolute path.
     pub program: PathBuf,
     /// Options of an interpreter, and the script.
@@ -46,7 +46,7 @@ pub struct Direct {
 /// "%dp0%\node_modules\@anthropic-ai\claude-code\bin\claude.exe"   %*
 /// ```
 #[must_use]
-pub fn read_shim(text: &str) -> Option<Shim> {
+pub(crate) fn read_shim(text: &str) -> Option<Shim> {
     let line = text.lines().rev().find(|line| line.contains("%*"))?;
     let before_arguments = line.split("%*").next()?.trim_end();
     let (start, target) = last_quoted(before_arguments)?;
@@ -106,7 +106,7 @@ fn program_variable(text: &str) -> Option<&str> {
 
 /// Reads a `#!` line. The interpreter's folder is one of another system and left out.
 #[must_use]
-pub fn read_interpreter(text: &str) -> Option<Interpreter> {
+pub(crate) fn read_interpreter(text: &str) -> Option<Interpreter> {
     let mut words = text.lines().next()?.strip_prefix("#!")?.split_whitespace();
     let mut program = words.next()?;
     if program.ends_with("/env") {
@@ -121,7 +121,7 @@ pub fn read_interpreter(text: &str) -> Option<Interpreter> {
 /// What is run in the place of `program`, an existing file, with interpreters looked up in `path` (in the form of
 /// PATH) from `folder`. The program itself, if it can be run as it is or is not understood.
 #[must_use]
-pub fn direct(program: &Path, path: Option<&str>, folder: &Path) -> Direct {
+pub(crate) fn direct(program: &Path, path: Option<&str>, folder: &Path) -> Direct {
     let as_it_is = || Direct {
         program: program.to_owned(),
         arguments: Vec::new(),

@@ -22,7 +22,7 @@ const HOME: &str = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
 
 /// What became of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
+pub(crate) enum Fate {
     /// The conversation does not have it.
     Unsent,
     /// The conversation has it, and no whole answer to it.
@@ -33,7 +33,7 @@ pub enum Fate {
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// Its text.
     pub text: String,
     /// Whether it is the CLI's word about an error of the API.
@@ -44,7 +44,12 @@ pub struct Answer {
 
 /// The file of a conversation, if there is one. `run.env` goes over the caller's environment.
 #[must_use]
-pub fn find(conversation: &str, work_dir: &str, run: &RunOptions, caller: &CallerEnv) -> Option<PathBuf> {
+pub(crate) fn find(
+    conversation: &str,
+    work_dir: &str,
+    run: &RunOptions,
+    caller: &CallerEnv,
+) -> Option<PathBuf> {
     // It becomes part of a path.
     let id = uuid::Uuid::parse_str(conversation).ok()?;
     let name = format!("{}.jsonl", id.hyphenated());
@@ -62,7 +67,7 @@ pub fn find(conversation: &str, work_dir: &str, run: &RunOptions, caller: &Calle
 
 /// The CLI's configuration directory.
 #[must_use]
-pub fn config_dir_id(run: &RunOptions, caller: &CallerEnv) -> ConfigDirId {
+pub(crate) fn config_dir_id(run: &RunOptions, caller: &CallerEnv) -> ConfigDirId {
     ConfigDirId::of(&config_dir(run, caller).unwrap_or_default())
 }
 
@@ -97,7 +102,7 @@ fn folder(work_dir: &str) -> String {
 }
 
 /// What became of the messages with these uuids, in their order.
-pub fn fates(path: &Path, uuids: &[&str]) -> io::Result<Vec<Fate>> {
+pub(crate) fn fates(path: &Path, uuids: &[&str]) -> io::Result<Vec<Fate>> {
     let mut reading = Reading {
         uuids,
         fates: vec![Fate::Unsent; uuids.len()],

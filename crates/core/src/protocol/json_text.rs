@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 /// Decodes a raw JSON string; `None` if `raw` is no string. A lone surrogate becomes U+FFFD.
 #[must_use]
-pub fn decode(raw: &RawValue) -> Option<String> {
+pub(crate) fn decode(raw: &RawValue) -> Option<String> {
     let text = raw.get();
     if !text.starts_with('"') {
         return None;

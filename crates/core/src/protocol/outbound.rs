@@ -11,7 +11,7 @@
 /// assert!(line.starts_with(r#"{"type":"user","message":{"role":"user","content":"hello"}"#));
 /// ```
 #[must_use]
-pub fn user_message(content: &str, uuid: &str) -> String {
+pub(crate) fn user_message(content: &str, uuid: &str) -> String {
     format!(
         "{{\"type\":\"user\",\"message\":{{\"role\":\"user\",\"content\":{content}}},\
          \"parent_tool_use_id\":null,\"priority\":\"later\",\"uuid\":\"{uuid}\"}}\n"

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// Where the ending of a process stands.
 #[derive(Debug, Clone, Copy)]
-pub struct Escalation {
+pub(crate) struct Escalation {
     next: Step,
     at: Instant,
     kill_timeout: Duration,
@@ -15,7 +15,7 @@ pub struct Escalation {
 
 /// A step of the escalation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// SIGINT to the CLI's process.
     Interrupt,
     /// SIGKILL to the process and all its descendants.
@@ -25,7 +25,7 @@ pub enum Step {
 impl Escalation {
     /// The escalation after end of input was given at `now`.
     #[must_use]
-    pub fn start(now: Instant, stop_timeout: Duration, kill_timeout: Duration) -> Self {
+    pub(crate) fn start(now: Instant, stop_timeout: Duration, kill_timeout: Duration) -> Self {
         Self {
             next: Step::Interrupt,
             at: now + stop_timeout,
@@ -35,12 +35,12 @@ impl Escalation {
 
     /// When the next step is due.
     #[must_use]
-    pub fn deadline(&self) -> Instant {
+    pub(crate) fn deadline(&self) -> Instant {
         self.at
     }
 
     /// Takes the step that is due, if one is. A kill is repeated for as long as the process is there.
-    pub fn advance(&mut self, now: Instant) -> Option<Step> {
+    pub(crate) fn advance(&mut self, now: Instant) -> Option<Step> {
         if now < self.at {
             return None;
         }

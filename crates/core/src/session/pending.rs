@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 /// JSON of one message. `content` and `prompt` are JSON; the content is left out where it is the prompt, or too long.
 #[must_use]
-pub fn entry(uuid: &str, sent_at: &str, content: &str, prompt: &RawValue) -> String {
+pub(crate) fn entry(uuid: &str, sent_at: &str, content: &str, prompt: &RawValue) -> String {
     let prompt = prompt.get();
     if content.len() > limits::PENDING_CONTENT_BYTES {
         let beginning = cut(prompt, limits::PENDING_PROMPT_BYTES);
@@ -37,7 +37,7 @@ fn kept<'a>(entries: impl Iterator<Item = &'a str>) -> impl Iterator<Item = &'a 
 }
 
 /// Whether the last of these entries is kept: a message further back in the line is no news for the record.
-pub fn keeps_last<'a>(entries: impl Iterator<Item = &'a str> + Clone) -> bool {
+pub(crate) fn keeps_last<'a>(entries: impl Iterator<Item = &'a str> + Clone) -> bool {
     // No more of a long line is looked at than is kept.
     let shown = kept(entries.clone()).count();
     entries.take(shown + 1).count() == shown
@@ -45,7 +45,7 @@ pub fn keeps_last<'a>(entries: impl Iterator<Item = &'a str> + Clone) -> bool {
 
 /// JSON array of the first entries, as many as are kept.
 #[must_use]
-pub fn list<'a>(entries: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn list<'a>(entries: impl Iterator<Item = &'a str>) -> String {
     let mut out = String::from("[");
     for (index, entry) in kept(entries).enumerate() {
         if index > 0 {

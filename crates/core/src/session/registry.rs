@@ -33,7 +33,7 @@ pub(super) fn has(conversation: &str, config_dir: ConfigDirId) -> bool {
 }
 
 /// The session of this id, if it lives in this process.
-pub fn find(instance: &InstanceId) -> Option<Session> {
+pub(crate) fn find(instance: &InstanceId) -> Option<Session> {
     let live = LIVE.lock();
     live.values()
         .find(|session| session.instance() == instance)
