@@ -887,11 +887,15 @@ export interface PlainError extends Error {
     | 'ERR_SESSION_STOPPED'
     | 'ERR_SESSION_KILLED'
     | 'ERR_INTERNAL'
+  /** Of a rejected message: whether the CLI had got it. */
+  sent?: boolean
 }
 
 /** A session's process could not be started. */
 export interface StartError extends Error {
   code: 'ERR_CLI_NOT_FOUND' | 'ERR_WORKDIR' | 'ERR_START_FAILED'
+  /** Of a rejected message: whether the CLI had got it. */
+  sent?: boolean
   /** The system's error, if that is the cause: `EMFILE`, `EACCES`. */
   cause?: SystemError
 }
@@ -940,6 +944,8 @@ export interface ProcessExitedError extends Error {
   signal: string | null
   /** The last 8 KiB that the process wrote to standard error. */
   stderr: string
+  /** Of a rejected message: whether the CLI had got it. */
+  sent?: boolean
 }
 
 /** A message was not answered in time. */

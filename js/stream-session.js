@@ -181,7 +181,7 @@ class StreamSession extends EventEmitter {
       const send = (this.#sends += 1)
       this.#awaitInit(true)
       sent()
-      const code = call(() => native.send(send, content, prompt, ms))
+      const code = unsent(() => native.send(send, content, prompt, ms))
       this.#open.set(send, { resolve, reject })
       this.#changeStatusApart(statuses[code % statuses.length], Math.floor(code / statuses.length))
     })
@@ -268,7 +268,7 @@ class StreamSession extends EventEmitter {
       case 'turn':
         return this.#onTurn(event)
       case 'failed':
-        return this.#settle(event.send, 'reject', decodeError(event.error))
+        return event.sends.forEach((send) => this.#fail(send, event))
       case 'stderr':
         return this.emit('stderr', event.text)
       case 'status':
@@ -438,7 +438,7 @@ class StreamSession extends EventEmitter {
       this.emit('result', response, interaction)
     } finally {
       if (error === null) this.#settle(send, 'resolve', response)
-      else this.#settle(send, 'reject', error)
+      else this.#settle(send, 'reject', Object.assign(error, { sent: true }))
     }
   }
 
@@ -477,11 +477,25 @@ class StreamSession extends EventEmitter {
     }
   }
 
+  /** Many may fail for one reason: each gets an error of its own, whose texts they share. */
+  #fail(send, { error, sent }) {
+    this.#settle(send, 'reject', Object.assign(decodeError(error), { sent }))
+  }
+
   #settle(send, outcome, value) {
     if (send === null) return
     const open = this.#open.get(send)
     this.#open.delete(send)
     open?.[outcome](value)
+  }
+}
+
+/** A message that the engine does not take has not reached the CLI. */
+function unsent(native) {
+  try {
+    return call(native)
+  } catch (error) {
+    throw Object.assign(error, { sent: false })
   }
 }
 

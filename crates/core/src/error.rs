@@ -131,6 +131,12 @@ pub enum Error {
         /// Tail of its standard error, bounded by [`crate::limits::STDERR_TAIL_BYTES`].
         stderr: String,
     },
+    /// The CLI's process no longer reads its input, and lives on.
+    #[error("Session \"{name}\" ended before it answered: its process no longer reads its input")]
+    InputClosed {
+        /// Name of the session.
+        name: String,
+    },
     /// No result within the time the caller gave.
     #[error("Session \"{name}\" did not answer within {timeout_ms} ms")]
     TurnTimeout {
@@ -283,7 +289,7 @@ impl Error {
             Self::CliNotFound { .. } => "ERR_CLI_NOT_FOUND",
             Self::WorkDir { .. } => "ERR_WORKDIR",
             Self::StartFailed { .. } => "ERR_START_FAILED",
-            Self::ProcessExited { .. } => "ERR_PROCESS_EXITED",
+            Self::ProcessExited { .. } | Self::InputClosed { .. } => "ERR_PROCESS_EXITED",
             Self::TurnTimeout { .. } => "ERR_TURN_TIMEOUT",
             Self::PermissionMode { .. } => "ERR_PERMISSION_MODE",
             Self::SessionHeld { .. } => "ERR_SESSION_HELD",
@@ -325,6 +331,11 @@ impl Error {
                 data.insert("exitCode".into(), (*exit_code).into());
                 data.insert("signal".into(), signal.clone().into());
                 data.insert("stderr".into(), stderr.clone().into());
+            }
+            Self::InputClosed { .. } => {
+                data.insert("exitCode".into(), Value::Null);
+                data.insert("signal".into(), Value::Null);
+                data.insert("stderr".into(), "".into());
             }
             Self::TurnTimeout { sent, .. } => {
                 data.insert("sent".into(), (*sent).into());

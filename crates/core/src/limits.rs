@@ -71,6 +71,9 @@ pub const KNOWN_INIT_WAIT: Duration = Duration::from_secs(5);
 /// The same in a CLI that nothing is known of.
 pub const UNKNOWN_INIT_WAIT: Duration = Duration::from_secs(1);
 
+/// How often the output of a process is read before a deadline counts as missed: four pipes full.
+pub const READS_BEFORE_EXPIRY: usize = 4;
+
 /// Silence on the pipe of an ended process that counts as its end.
 pub const DRAIN_SILENCE: Duration = Duration::from_millis(100);
 

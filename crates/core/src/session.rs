@@ -2,6 +2,7 @@
 //!
 //! - [`state`]: the rules, without I/O: what a call, a line, an end, a deadline does.
 //! - [`effect`]: what goes into the rules and what they ask for.
+//! - [`delivery`]: what became of the message that was written last.
 //! - [`escalation`]: the steps by which a process is ended.
 //! - [`ledger`]: what a turn cost; [`turn`]: a finished turn as JSON; [`status`], [`event`]: what is emitted.
 //! - [`start`]: from options to a started session; [`handle`]: the session as the outside holds it.
@@ -12,6 +13,7 @@
 //! - [`outbox`]: events on their way out, held back until what they report is stored.
 
 mod backlog;
+pub mod delivery;
 pub mod effect;
 pub(crate) mod escalation;
 pub mod event;

@@ -79,14 +79,18 @@ fn options(dir: &Path, program: &Path, extra: &str) -> SessionOptions {
 
 impl Bench {
     fn send(&self, send: u64) {
+        self.send_within(send, PATIENCE);
+    }
+
+    fn send_within(&self, send: u64, timeout: Duration) {
         let prompt = turn::raw("\"p\"");
         self.session
             .send(Message {
                 send,
-                content: "\"hi\"".into(),
+                content: format!("\"m{send}\""),
                 prompt,
                 uuid: None,
-                timeout: PATIENCE,
+                timeout,
             })
             .unwrap();
     }
@@ -295,4 +299,33 @@ fn a_message_is_written_also_if_the_record_could_not_be_or_its_answer_got_lost()
         }));
     });
     send_with_note(drop);
+}
+
+#[test]
+fn a_message_that_its_timeout_withdraws_before_the_record_has_it_is_never_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let got = dir.path().join("got");
+    let writer = Arc::new(SlowWriter::default());
+    let script = format!(
+        "while read -r line; do echo \"$line\" >> '{}'; done",
+        got.display()
+    );
+    let bench = start_kept(&script, "", Some(writer.clone())).unwrap();
+    bench.send_within(1, Duration::from_millis(50));
+    bench.send(2);
+    let failed = bench.next(|event| match event {
+        Event::Failed { sends, error, sent } => Some((sends.clone(), error.code(), *sent)),
+        _ => None,
+    });
+    assert_eq!(failed, (vec![1], "ERR_TURN_TIMEOUT", false));
+    wait_until(|| {
+        for (_, stored) in std::mem::take(&mut *writer.notes.lock().unwrap()) {
+            stored(Ok(()));
+        }
+        std::fs::read_to_string(&got).is_ok_and(|lines| lines.ends_with('\n'))
+    });
+    let lines = std::fs::read_to_string(&got).unwrap();
+    assert!(lines.lines().count() == 1 && lines.contains("\"m2\""), "{lines}");
+    bench.session.kill();
+    bench.close();
 }

@@ -182,7 +182,7 @@ fn time_passes_for_the_messages_of_a_session_that_was_paused_and_suspended() {
     assert_eq!(bench.answer(), Some(2));
     bench.suspend();
     let failed = bench.next(|event| match event {
-        Event::Failed { send, error } => Some((*send, error.code())),
+        Event::Failed { sends, error, .. } => Some((sends[0], error.code())),
         _ => None,
     });
     assert_eq!(failed, (3, "ERR_TURN_TIMEOUT"));
@@ -198,7 +198,7 @@ fn a_next_process_that_cannot_be_started_ends_the_session_with_the_reason() {
     fs::remove_file(&bench.program).unwrap();
     bench.send(2);
     let failed = bench.next(|event| match event {
-        Event::Failed { send, error } => Some((*send, error.code())),
+        Event::Failed { sends, error, .. } => Some((sends[0], error.code())),
         _ => None,
     });
     assert_eq!(failed, (2, "ERR_CLI_NOT_FOUND"));

@@ -2,6 +2,9 @@
 //! far as the pipe takes it at once: that spares waking a thread. While it is awake anyway, it writes: that spares the
 //! JavaScript thread the system call, half of what a turn costs it.
 
+mod lines;
+
+pub use lines::Ticket;
 #[cfg(unix)]
 pub(crate) use unix::InputPipe;
 #[cfg(not(unix))]
@@ -10,9 +13,9 @@ pub use windows::InputPipe;
 #[cfg(unix)]
 mod unix {
     use super::super::keeper;
+    use super::lines::{Lines, Ticket};
     use crate::runtime::deferred::{self, Task};
     use parking_lot::{Mutex, MutexGuard};
-    use std::collections::VecDeque;
     use std::io;
     use std::process::ChildStdin;
     use std::sync::Arc;
@@ -20,22 +23,34 @@ mod unix {
     use tokio::sync::Notify;
 
     /// The writing end of a pipe.
+    #[derive(Debug)]
     pub struct InputPipe {
         queue: Mutex<Queue>,
         /// Something is left for [`InputPipe::run`].
         left: Notify,
+        /// The reader has closed its end.
+        broken: Notify,
     }
 
+    #[derive(Debug)]
     struct Queue {
         /// Gone once the input has ended.
         pipe: Option<Arc<Sender>>,
-        lines: VecDeque<String>,
-        /// Bytes of the first line that are written.
-        written: usize,
+        lines: Lines,
         /// Whether the input ends after these lines.
         last: bool,
         /// Whether nothing may be written yet.
         held: bool,
+    }
+
+    /// What came of an attempt to write.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Flushed {
+        All,
+        /// The pipe is full.
+        Part,
+        /// Nobody reads it any more.
+        Broken,
     }
 
     impl InputPipe {
@@ -44,28 +59,45 @@ mod unix {
             Ok(Self {
                 queue: Mutex::new(Queue {
                     pipe: Some(Arc::new(Sender::from_owned_fd(pipe.into())?)),
-                    lines: VecDeque::new(),
-                    written: 0,
+                    lines: Lines::default(),
                     last: false,
                     held: true,
                 }),
                 left: Notify::new(),
+                broken: Notify::new(),
             })
         }
 
-        /// Writes a line, now or later, in the order of the calls. Never blocks.
-        pub fn write(self: &Arc<Self>, line: String) {
+        /// Puts a line behind those that wait, to be written after [`InputPipe::release`].
+        pub fn push(&self, line: String) -> Ticket {
             let mut queue = self.lock();
+            let ticket = queue.lines.push(line);
             if queue.pipe.is_none() || queue.last {
-                return;
+                queue.lines.refuse();
             }
-            queue.lines.push_back(line);
+            ticket
+        }
+
+        /// Has a line written, now or later, in the order of the lines. Never blocks.
+        pub fn release(self: &Arc<Self>, ticket: Ticket) {
             // With lines before it somebody is at it already.
-            let is_first = queue.lines.len() == 1;
-            drop(queue);
-            if is_first {
+            let is_next = self.lock().lines.release(ticket);
+            if is_next {
                 deferred::defer(self);
             }
+        }
+
+        /// Takes the last line back, if the process has not got a byte of it. Whether that could be done.
+        pub fn withdraw(&self) -> bool {
+            let mut queue = self.lock();
+            let withdrawn = queue.lines.withdraw();
+            queue.end_if_written();
+            withdrawn
+        }
+
+        /// Whether the pipe has taken all lines whole.
+        pub fn has_taken_all(&self) -> bool {
+            self.lock().lines.are_taken()
         }
 
         /// Ends the input after what was written.
@@ -80,6 +112,14 @@ mod unix {
         pub fn close(&self) {
             self.lock().close();
             self.left.notify_one();
+        }
+
+        /// Waits until a write has shown that the process does not read its input any more.
+        ///
+        /// # Cancel safety
+        /// May be dropped at any time.
+        pub async fn broken(&self) {
+            self.broken.notified().await;
         }
 
         /// Writes what the calls could not, until the input has ended. Before it, nothing is written: a CLI that has
@@ -98,8 +138,17 @@ mod unix {
                 }
                 // After an error the next write tells.
                 let _ = pipe.writable().await;
-                self.lock().flush();
+                self.flush();
             }
+        }
+
+        /// Writes as much as the pipe takes; whether that was all.
+        fn flush(&self) -> bool {
+            let flushed = self.lock().flush();
+            if flushed == Flushed::Broken {
+                self.broken.notify_one();
+            }
+            flushed != Flushed::Part
         }
 
         fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -109,7 +158,7 @@ mod unix {
 
     impl Task for InputPipe {
         fn run(self: Arc<Self>) {
-            if !self.lock().flush() {
+            if !self.flush() {
                 self.left.notify_one();
             }
         }
@@ -119,28 +168,25 @@ mod unix {
         /// The pipe, and whether there is nothing to write. `None` once the input has ended.
         fn work(&self) -> Option<(Arc<Sender>, bool)> {
             let pipe = self.pipe.clone()?;
-            Some((pipe, self.lines.is_empty()))
+            Some((pipe, self.lines.next().is_none()))
         }
 
-        /// Writes as much as the pipe takes; whether that was all.
-        fn flush(&mut self) -> bool {
+        fn flush(&mut self) -> Flushed {
             if self.held {
-                return false;
+                return Flushed::Part;
             }
-            while let (Some(pipe), Some(line)) = (&self.pipe, self.lines.front()) {
-                match pipe.try_write(&line.as_bytes()[self.written..]) {
-                    Ok(length) => self.written += length,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                    // The reader is gone: the end of the process tells the rest.
-                    Err(_) => self.close(),
-                }
-                if self.lines.front().is_some_and(|line| line.len() == self.written) {
-                    self.lines.pop_front();
-                    self.written = 0;
+            while let (Some(pipe), Some(bytes)) = (&self.pipe, self.lines.next()) {
+                match pipe.try_write(bytes) {
+                    Ok(length) => self.lines.advance(length),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Flushed::Part,
+                    Err(_) => {
+                        self.close();
+                        return Flushed::Broken;
+                    }
                 }
             }
             self.end_if_written();
-            true
+            Flushed::All
         }
 
         fn end_if_written(&mut self) {
@@ -151,7 +197,7 @@ mod unix {
 
         fn close(&mut self) {
             self.pipe = None;
-            self.lines.clear();
+            self.lines.give_up();
         }
     }
 }
@@ -159,57 +205,132 @@ mod unix {
 #[cfg(not(unix))]
 mod windows {
     use super::super::keeper;
-    use parking_lot::Mutex;
+    use super::lines::{Lines, Ticket};
+    use parking_lot::{Mutex, MutexGuard};
     use std::io;
     use std::process;
+    use std::sync::Arc;
     use tokio::io::AsyncWriteExt;
     use tokio::process::ChildStdin;
-    use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-
-    /// What is to be written; `None` ends the input.
-    type Line = Option<String>;
+    use tokio::sync::Notify;
 
     /// The writing end of a pipe. There is no write that does not block: all lines go through the I/O thread.
+    #[derive(Debug)]
     pub struct InputPipe {
-        lines: UnboundedSender<Line>,
-        work: Mutex<Option<(ChildStdin, UnboundedReceiver<Line>)>>,
+        queue: Mutex<Queue>,
+        left: Notify,
+        broken: Notify,
+    }
+
+    #[derive(Debug)]
+    struct Queue {
+        /// With the task that writes while that is at it.
+        pipe: Option<ChildStdin>,
+        lines: Lines,
+        last: bool,
+        closed: bool,
     }
 
     impl InputPipe {
         /// Takes over a pipe; needs the runtime's context.
         pub fn new(pipe: process::ChildStdin) -> io::Result<Self> {
-            let (lines, receiver) = unbounded_channel();
-            let work = Mutex::new(Some((ChildStdin::from_std(pipe)?, receiver)));
-            Ok(Self { lines, work })
+            Ok(Self {
+                queue: Mutex::new(Queue {
+                    pipe: Some(ChildStdin::from_std(pipe)?),
+                    lines: Lines::default(),
+                    last: false,
+                    closed: false,
+                }),
+                left: Notify::new(),
+                broken: Notify::new(),
+            })
         }
 
-        /// Writes a line, later, in the order of the calls.
-        pub fn write(&self, line: String) {
-            // Fails only when the input has ended.
-            let _ = self.lines.send(Some(line));
+        /// Puts a line behind those that wait, to be written after [`InputPipe::release`].
+        pub fn push(&self, line: String) -> Ticket {
+            let mut queue = self.lock();
+            let ticket = queue.lines.push(line);
+            if queue.closed || queue.last {
+                queue.lines.refuse();
+            }
+            ticket
+        }
+
+        /// Has a line written, later, in the order of the lines.
+        pub fn release(self: &Arc<Self>, ticket: Ticket) {
+            self.lock().lines.release(ticket);
+            self.left.notify_one();
+        }
+
+        /// Takes the last line back, if the process has not got a byte of it. Whether that could be done.
+        pub fn withdraw(&self) -> bool {
+            let withdrawn = self.lock().lines.withdraw();
+            self.left.notify_one();
+            withdrawn
+        }
+
+        /// Whether the pipe has taken all lines whole.
+        pub fn has_taken_all(&self) -> bool {
+            self.lock().lines.are_taken()
         }
 
         /// Ends the input after what was written.
         pub fn end(&self) {
-            let _ = self.lines.send(None);
+            self.lock().last = true;
+            self.left.notify_one();
         }
 
         /// The task that writes has ended before this is called.
         pub fn close(&self) {
-            self.end();
+            let mut queue = self.lock();
+            queue.closed = true;
+            queue.lines.give_up();
+            queue.pipe = None;
+        }
+
+        /// Waits until a write has shown that the process does not read its input any more.
+        pub async fn broken(&self) {
+            self.broken.notified().await;
         }
 
         /// Writes what the calls bring, until the input has ended. To be called once.
         pub async fn run(&self) {
             keeper::ready().await;
-            let work = self.work.lock().ok().and_then(|mut work| work.take());
-            let Some((mut pipe, mut lines)) = work else { return };
-            while let Some(Some(line)) = lines.recv().await {
-                // The reader is gone: the end of the process tells the rest.
-                if pipe.write_all(line.as_bytes()).await.is_err() {
+            let Some(mut pipe) = self.lock().pipe.take() else {
+                return;
+            };
+            loop {
+                let Some(bytes) = self.next() else {
+                    if self.is_over() {
+                        return;
+                    }
+                    self.left.notified().await;
+                    continue;
+                };
+                if pipe.write_all(&bytes).await.is_err() {
+                    self.close();
+                    self.broken.notify_one();
                     return;
                 }
+                self.lock().lines.advance(bytes.len());
             }
+        }
+
+        /// What is to be written next. It counts as begun: it cannot be taken back any more.
+        fn next(&self) -> Option<Vec<u8>> {
+            let mut queue = self.lock();
+            let bytes = queue.lines.next()?.to_vec();
+            queue.lines.begin();
+            Some(bytes)
+        }
+
+        fn is_over(&self) -> bool {
+            let queue = self.lock();
+            queue.closed || (queue.last && queue.lines.is_empty())
+        }
+
+        fn lock(&self) -> MutexGuard<'_, Queue> {
+            self.queue.lock()
         }
     }
 }

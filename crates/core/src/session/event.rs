@@ -35,12 +35,14 @@ pub enum Event {
     },
     /// A turn ended with a result.
     Turn(Box<Turn>),
-    /// A send failed.
+    /// Sends failed, all for the same reason.
     Failed {
-        /// Number of the send.
-        send: u64,
+        /// Numbers of the sends.
+        sends: Vec<u64>,
         /// Why.
         error: Error,
+        /// Whether the process has got the messages.
+        sent: bool,
     },
     /// Text on standard error that somebody listens to.
     Stderr {

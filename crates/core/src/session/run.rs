@@ -81,6 +81,10 @@ enum Wake {
     Time,
     /// The process has closed its output and lives on.
     Silence,
+    /// The process does not read its input any more.
+    InputBroken,
+    /// And lives on.
+    Deaf,
     Exit(Exit),
 }
 
@@ -100,7 +104,7 @@ impl Run {
         };
         let input = started.stdin;
         let writer = tokio::spawn(feed(run.link.session().clone(), Arc::clone(&input)));
-        let exit = run.until_exit().await;
+        let exit = run.until_exit(&input).await;
         // Whatever is still to be written has no reader any more.
         writer.abort();
         input.close();
@@ -117,9 +121,9 @@ impl Run {
             .apply(|state| state.on_exit(exit.code, exit.signal, &stderr));
     }
 
-    async fn until_exit(&mut self) -> Exit {
+    async fn until_exit(&mut self, input: &InputPipe) -> Exit {
         let (mut output, mut diagnostics) = (true, true);
-        let mut silent_since = None;
+        let (mut silent_at, mut deaf_at) = (None, None);
         let process = Arc::clone(&self.process);
         let exited = process.exited();
         tokio::pin!(exited);
@@ -135,31 +139,54 @@ impl Run {
                 more = read_lines(&mut self.stdout, &mut self.framer, &self.link), if output && room => Wake::Output(more),
                 more = read_stderr(&mut self.stderr, &mut self.diagnostics, &self.link), if diagnostics => Wake::Diagnostics(more),
                 () = self.link.session().backlog().room(), if !room => Wake::Room,
-                () = sleep_until(silent_since.map(|since| since + limits::SILENT_LIFE)), if silent_since.is_some() => {
-                    silent_since = None;
-                    Wake::Silence
-                }
+                () = sleep_until(silent_at), if silent_at.is_some() => Wake::Silence,
+                () = input.broken() => Wake::InputBroken,
+                () = sleep_until(deaf_at), if deaf_at.is_some() => Wake::Deaf,
                 exit = &mut exited => Wake::Exit(exit),
             };
             match wake {
                 Wake::Order(order) => self.obey(order),
                 Wake::Output(more) => {
                     output = more;
-                    silent_since = (!more).then(Instant::now);
+                    silent_at = (!more).then(|| Instant::now() + limits::SILENT_LIFE);
                 }
                 Wake::Diagnostics(more) => diagnostics = more,
                 Wake::Room => {}
-                Wake::Time => {
-                    self.timer_at = None;
-                    self.link.timer_is_over();
-                    self.link.apply(|state| state.on_time(Instant::now()));
-                }
+                Wake::Time => self.on_time(output).await,
                 Wake::Silence => {
+                    silent_at = None;
                     self.link.apply(|state| state.on_silence(Instant::now()));
+                }
+                // Most such processes are about to end, which tells more.
+                Wake::InputBroken => deaf_at = Some(Instant::now() + limits::SILENT_LIFE),
+                Wake::Deaf => {
+                    deaf_at = None;
+                    self.link.apply(|state| state.on_input_closed(Instant::now()));
                 }
                 Wake::Exit(exit) => return exit,
             }
         }
+    }
+
+    /// A deadline may have passed. What the process has written by then comes first: this program may have been stopped
+    /// until now.
+    async fn on_time(&mut self, output: bool) {
+        self.timer_at = None;
+        self.link.timer_is_over();
+        for _ in 0..limits::READS_BEFORE_EXPIRY {
+            if !output || !self.link.session().backlog().has_room() {
+                break;
+            }
+            let more = tokio::select! {
+                biased;
+                more = read_lines(&mut self.stdout, &mut self.framer, &self.link) => more,
+                () = std::future::ready(()) => false,
+            };
+            if !more {
+                break;
+            }
+        }
+        self.link.apply(|state| state.on_time(Instant::now()));
     }
 
     /// Sets the timer to the next deadline, unless it is over earlier anyway.

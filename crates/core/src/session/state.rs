@@ -8,6 +8,7 @@ mod ending;
 mod forking;
 mod habits;
 mod incoming;
+mod line;
 mod permission;
 mod queue;
 mod suspending;
@@ -16,6 +17,7 @@ mod tests;
 mod timing;
 mod turns;
 
+use super::delivery::Delivery;
 use super::effect::{Effect, Message};
 use super::escalation::Escalation;
 use super::event::Event;
@@ -23,8 +25,8 @@ use super::ledger::Ledger;
 use super::status::Status;
 use crate::ids::ConversationId;
 use crate::options::{SavedTotals, SessionOptions};
+use line::WaitingLine;
 use serde_json::value::RawValue;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use turns::TurnTracker;
@@ -85,8 +87,10 @@ pub struct State {
     was_started: bool,
     /// The next process is wanted as soon as the present one has ended.
     wake_wanted: bool,
-    waiting: VecDeque<Waiting>,
+    waiting: WaitingLine,
     in_flight: Option<InFlight>,
+    /// Of the present process.
+    delivery: Option<Arc<dyn Delivery>>,
     /// Counts changes of the messages without an answer.
     pending_version: u64,
     turns: TurnTracker,
@@ -122,7 +126,8 @@ impl State {
             paused: false,
             was_started: false,
             wake_wanted: false,
-            waiting: VecDeque::new(),
+            waiting: WaitingLine::default(),
+            delivery: None,
             in_flight: None,
             pending_version: 0,
             turns: TurnTracker::new(options.turn_timeout()),

@@ -101,9 +101,13 @@ impl Bench {
     }
 
     pub(crate) fn send_within(&self, send: u64, timeout: Duration) {
+        self.send_content(send, format!("\"m{send}\""), timeout);
+    }
+
+    pub(crate) fn send_content(&self, send: u64, content: String, timeout: Duration) {
         let message = Message {
             send,
-            content: format!("\"m{send}\""),
+            content,
             prompt: turn::raw("\"p\""),
             uuid: None,
             timeout,
@@ -120,7 +124,7 @@ impl Bench {
     pub(crate) fn answer(&self) -> Option<u64> {
         self.next(|event| match event {
             Event::Turn(turn) => Some(turn.send),
-            Event::Failed { send, error } => panic!("send {send} failed: {error}"),
+            Event::Failed { sends, error, .. } => panic!("sends {sends:?} failed: {error}"),
             Event::Close { .. } => panic!("closed"),
             _ => None,
         })
@@ -133,6 +137,14 @@ impl Bench {
                 return found;
             }
         }
+    }
+
+    /// The sends that fail next, with the code, and whether the process had got them.
+    pub(crate) fn failure(&self) -> (Vec<u64>, &'static str, bool) {
+        self.next(|event| match event {
+            Event::Failed { sends, error, sent } => Some((sends.clone(), error.code(), *sent)),
+            _ => None,
+        })
     }
 
     pub(crate) fn close(&self) -> (Option<i32>, Option<String>) {

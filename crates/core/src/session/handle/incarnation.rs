@@ -202,7 +202,8 @@ impl Link {
             }
             None => return false,
         }
-        let Some(effects) = state.started() else {
+        let delivery: Arc<InputPipe> = Arc::clone(&started.stdin);
+        let Some(effects) = state.started(delivery) else {
             return false;
         };
         self.session.note_process();

@@ -72,22 +72,19 @@ impl Session {
 
     /// Writes a message once the record has it: a host that ends in between has lost nothing.
     pub(super) fn write(&self, line: String, state: &State) {
-        // A message belongs to the process that it was meant for, however late the record has it.
-        let incarnation = self.incarnation();
-        let Some(writer) = self.shared.writer.get() else {
-            self.write_to(incarnation, line);
+        let Some(input) = self.input(self.incarnation()) else {
             return;
         };
-        let session = self.clone();
-        let pending = PendingWrite::new(move || session.write_to(incarnation, line));
+        // In the pipe's own line at once: it may still be taken back.
+        let ticket = input.push(line);
+        let Some(writer) = self.shared.writer.get() else {
+            input.release(ticket);
+            return;
+        };
+        // However late the record has it, it belongs to the process that it was meant for.
+        let pending = PendingWrite::new(move || input.release(ticket));
         // A store that cannot be written stops no message: its turn will say so, with the answer.
         writer.note(self.news_of_pending(state), Box::new(move |_| pending.write()));
-    }
-
-    fn write_to(&self, incarnation: Option<u64>, line: String) {
-        if let Some(input) = self.input(incarnation) {
-            input.write(line);
-        }
     }
 
     /// Tells the record of messages that came or went without a line being written.

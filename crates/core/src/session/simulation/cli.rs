@@ -50,14 +50,16 @@ impl Cli {
         }
     }
 
+    /// The send that a line is of.
+    pub(super) fn send_of(line: &str) -> u64 {
+        let number = part(line, r#""content":"m"#);
+        number.parse().expect("a message is its number")
+    }
+
     /// Takes a line of its input; the send that it is of.
     pub(super) fn read(&mut self, line: &str) -> u64 {
-        let cut = |before: &str| {
-            let (_, rest) = line.split_once(before).expect("a message has this part");
-            rest.split('"').next().unwrap_or_default().to_owned()
-        };
-        let send = cut(r#""content":"m"#).parse().expect("a message is its number");
-        let uuid = cut(r#""uuid":""#);
+        let send = Self::send_of(line);
+        let uuid = part(line, r#""uuid":""#).to_owned();
         self.unread.push_back(Received { send, uuid });
         send
     }
@@ -166,4 +168,10 @@ impl Cli {
         let name = uuid.filter(|_| self.habit == Habit::Newer);
         name.map_or_else(String::new, |uuid| format!(r#","user_message_uuids":["{uuid}"]"#))
     }
+}
+
+/// What comes after `before`, up to the next quote.
+fn part<'a>(line: &'a str, before: &str) -> &'a str {
+    let (_, rest) = line.split_once(before).expect("a message has this part");
+    rest.split('"').next().unwrap_or_default()
 }

@@ -6,6 +6,7 @@ use super::once_in;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::protocol::inbound;
+use crate::session::delivery::Delivery;
 use crate::session::effect::{Effect, Message, Subscriptions};
 use crate::session::event::Event;
 use crate::session::handle::{Link, Mailbox, Order, Session, Supervisor};
@@ -18,6 +19,7 @@ use fastrand::Rng;
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,6 +30,8 @@ const STEPS_TO_A_KILL: usize = 10;
 #[derive(Default)]
 struct Recorded {
     outcomes: Vec<(u64, &'static str)>,
+    /// Sends that failed, and whether the process was said to have got them.
+    sent: Vec<(u64, bool)>,
     /// The status that a program shows, and the count of changes up to it.
     status: Option<(Status, u64)>,
     closed: bool,
@@ -40,6 +44,35 @@ struct Shared {
     unstored: Mutex<Vec<(Option<u64>, Stored)>>,
     /// The process that was asked for last.
     next: Mutex<Option<Mailbox>>,
+}
+
+/// The pipe to the process, which may be full.
+#[derive(Debug, Default)]
+struct Pipe(Mutex<Content>);
+
+#[derive(Debug, Default)]
+struct Content {
+    /// The last message, until the process has got all of it.
+    line: Option<String>,
+    /// Something of it is on its way.
+    begun: bool,
+    closed: bool,
+}
+
+impl Delivery for Pipe {
+    fn withdraw(&self) -> bool {
+        let mut content = self.0.lock();
+        let is_untouched = !content.begun;
+        is_untouched && content.line.take().is_some()
+    }
+
+    fn is_complete(&self) -> bool {
+        self.0.lock().line.is_none()
+    }
+
+    fn give_up(&self) {
+        self.0.lock().closed = true;
+    }
 }
 
 impl Supervisor for Shared {
@@ -71,8 +104,10 @@ impl EventSink for RecordingSink {
                 recorded.outcomes.extend(turn.send.map(|send| (send, outcome)));
                 Some((turn.status, turn.change))
             }
-            Event::Failed { send, error } => {
-                recorded.outcomes.push((send, error.code()));
+            Event::Failed { sends, error, sent } => {
+                let outcomes = sends.iter().map(|send| (*send, error.code()));
+                recorded.outcomes.extend(outcomes);
+                recorded.sent.extend(sends.into_iter().map(|send| (send, sent)));
                 None
             }
             Event::Status { status, change } => Some((status, change)),
@@ -142,8 +177,13 @@ pub(super) struct Harness {
     old_links: Vec<Link>,
     habit: Habit,
     process: Process,
-    /// Lines for the process that its model has not read yet.
+    /// Lines that were written since the last check.
     written: RefCell<Vec<String>>,
+    pipe: Arc<Pipe>,
+    /// The process reads nothing for a while.
+    deaf: bool,
+    /// Sends that a process has got.
+    got: BTreeSet<u64>,
     model: Model,
     cli: Cli,
     shared: Arc<Shared>,
@@ -176,6 +216,9 @@ impl Harness {
             habit,
             process: Process::default(),
             written: RefCell::default(),
+            pipe: Arc::default(),
+            deaf: false,
+            got: BTreeSet::new(),
             model: Model::new(),
             cli: Cli::new(habit),
             shared,
@@ -209,7 +252,14 @@ impl Harness {
     pub(super) fn check(&mut self) {
         for line in self.written.take() {
             (self.process.any_write, self.process.any_content) = (true, false);
-            self.model.written(self.cli.read(&line));
+            self.model.written(Cli::send_of(&line));
+            *self.pipe.0.lock() = Content {
+                line: Some(line),
+                ..Content::default()
+            };
+        }
+        if !self.deaf {
+            self.read();
         }
         let next = self.shared.next.lock().take();
         if let Some(mailbox) = next {
@@ -259,13 +309,48 @@ impl Harness {
             self.model.outcomes.len(),
             "not all settled"
         );
+        for (send, sent) in &recorded.sent {
+            assert!(*sent || !self.got.contains(send), "send {send} was not unsent");
+        }
         assert_eq!(recorded.status, Some(self.session.read(State::status)));
+    }
+
+    /// The process gets what is in its pipe.
+    fn read(&mut self) {
+        let mut content = self.pipe.0.lock();
+        if content.closed {
+            return;
+        }
+        if let Some(line) = content.line.take() {
+            self.got.insert(self.cli.read(&line));
+        }
+    }
+
+    /// The process reads no more for a while, and perhaps after the beginning of a message only.
+    fn change_hearing(&mut self, rng: &mut Rng) {
+        self.deaf = !self.deaf;
+        if self.deaf && once_in(rng, 2) {
+            self.pipe.0.lock().begun = true;
+        }
+    }
+
+    /// The process closes its input.
+    fn close_input(&mut self) {
+        let has_got_all = {
+            let mut content = self.pipe.0.lock();
+            content.closed = true;
+            // What it has not got it never gets.
+            content.begun = true;
+            content.line.is_none()
+        };
+        self.model.input_closed(has_got_all);
+        self.apply(|state| state.on_input_closed(self.now));
     }
 
     /// Each send is settled once, as the model says; answers in the order of the sends.
     fn check_outcomes(&self) {
         let recorded = self.shared.recorded.lock();
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         let mut last_answer = 0;
         for (send, outcome) in &recorded.outcomes {
             assert!(seen.insert(send), "send {send} was settled twice");
@@ -383,6 +468,8 @@ impl Harness {
         self.old_links.push(Link::new(self.session.clone(), before));
         self.cli = Cli::new(self.habit);
         self.process = Process::default();
+        self.pipe = Arc::default();
+        self.deaf = false;
         self.silent = false;
     }
 
@@ -410,7 +497,11 @@ impl Harness {
 
     fn pass(&mut self, time: Duration) {
         self.now += time;
-        self.model.time(self.now);
+        let is_untouched = {
+            let content = self.pipe.0.lock();
+            content.line.is_some() && !content.begun
+        };
+        self.model.time(self.now, is_untouched);
         self.apply(|state| state.on_time(self.now));
     }
 
@@ -453,7 +544,8 @@ impl Harness {
             self.apply(|state| state.failed_to_start(&Error::StartFailed { name, reason, source }));
         } else {
             self.model.phase = Phase::Running;
-            self.apply(|state| state.started().expect("nothing has ended it"));
+            let pipe: Arc<Pipe> = Arc::clone(&self.pipe);
+            self.apply(|state| state.started(pipe).expect("nothing has ended it"));
         }
     }
 
@@ -491,6 +583,8 @@ impl Harness {
                 }
             }
             10 if once_in(rng, 4) => self.close_output(),
+            11 if once_in(rng, 4) => self.change_hearing(rng),
+            11 if once_in(rng, 12) && self.deaf => self.close_input(),
             10 if once_in(rng, 4) => {
                 if let Some(line) = self
                     .cli

@@ -195,7 +195,9 @@ impl Model {
         self.phase = Phase::Over;
     }
 
-    pub(super) fn time(&mut self, now: Instant) {
+    /// Time has passed. `is_untouched`: the process has not got a byte of the message in flight. Whether that one was
+    /// withdrawn.
+    pub(super) fn time(&mut self, now: Instant, is_untouched: bool) -> bool {
         let is_late = matches!(self.flight, Some((_, Some(deadline))) if deadline <= now);
         if self.held.is_some_and(|at| at <= now || is_late) {
             self.settle_held();
@@ -209,8 +211,22 @@ impl Model {
         if let Some((send, Some(deadline))) = self.flight
             && deadline <= now
         {
-            self.flight = Some((send, None));
+            self.flight = Some((send, None)).filter(|_| !is_untouched);
             self.settle(send, "ERR_TURN_TIMEOUT");
+            return is_untouched;
+        }
+        false
+    }
+
+    /// The process does not read any more.
+    pub(super) fn input_closed(&mut self, has_got_all: bool) {
+        if self.phase == Phase::Running {
+            self.phase = Phase::Leaving;
+        }
+        if has_got_all {
+            self.settle_line("ERR_PROCESS_EXITED");
+        } else {
+            self.settle_all("ERR_PROCESS_EXITED");
         }
     }
 

@@ -4,19 +4,22 @@ use super::{Deadline, Effect, Effects, Message, Phase, State, Waiting};
 use crate::clock;
 use crate::error::Error;
 use crate::faults;
+use crate::session::delivery::Delivery;
 use crate::session::escalation::Escalation;
 use crate::session::event::Event;
 use crate::session::pending;
 use crate::session::status::Status;
+use std::sync::Arc;
 use std::time::Instant;
 
 impl State {
     /// The process runs. Nothing if the session was ended meanwhile: the caller then ends the process.
-    pub fn started(&mut self) -> Option<Effects> {
+    pub fn started(&mut self, delivery: Arc<dyn Delivery>) -> Option<Effects> {
         if self.phase != Phase::Starting {
             return None;
         }
         self.revision += 1;
+        self.delivery = Some(delivery);
         Some(self.transition(|state, effects| {
             state.phase = Phase::Running;
             state.was_started = true;
@@ -56,7 +59,7 @@ impl State {
             let uuid = message.uuid.clone();
             let uuid = uuid.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
             let entry = pending::entry(&uuid, &clock::timestamp(), &message.content, &message.prompt);
-            state.waiting.push_back(Waiting {
+            state.waiting.push(Waiting {
                 message,
                 uuid,
                 entry,

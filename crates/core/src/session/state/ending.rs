@@ -38,18 +38,49 @@ impl State {
     }
 
     /// The process has closed its output and does not end: no answer can come any more, while it may go on
-    /// working and spending.
+    /// working and spending. A stop that is under way stays as it is.
     pub fn on_silence(&mut self, now: Instant) -> Effects {
         self.transition(|state, effects| {
+            state.turns.wait_no_more();
+            if state.escalation.is_some() {
+                return;
+            }
+            let run = &state.options.run;
+            let is_asked = state.phase == Phase::Ending(Status::Stopped);
+            let patience = if is_asked {
+                run.stop_timeout()
+            } else {
+                run.kill_timeout()
+            };
+            state.escalation = Some(Escalation::start(now, patience, run.kill_timeout()));
             if state.phase == Phase::Running {
                 state.phase = Phase::Ending(Status::Failed);
                 effects.push(Effect::Save);
             }
-            state.turns.wait_no_more();
-            let patience = state.options.run.kill_timeout();
-            state.escalation = Some(Escalation::start(now, patience, patience));
             effects.push(Effect::EndInput);
-            effects.push(Effect::Interrupt);
+            if !is_asked {
+                effects.push(Effect::Interrupt);
+            }
+        })
+    }
+
+    /// The process does not read its input any more, and does not end: nothing that is sent can reach it. A message that
+    /// it got whole may still be answered.
+    pub fn on_input_closed(&mut self, now: Instant) -> Effects {
+        let error = Error::InputClosed {
+            name: self.options.name.clone(),
+        };
+        self.transition(|state, effects| {
+            if state.phase == Phase::Running {
+                state.phase = Phase::Ending(Status::Failed);
+                effects.push(Effect::Save);
+                effects.push(Effect::Emit(Event::Error { error: error.clone() }));
+            }
+            if !state.is_delivered() {
+                state.reject_in_flight(&error, effects);
+            }
+            state.reject_waiting(&error, effects);
+            state.end_input_if_idle(now, effects);
         })
     }
 

@@ -19,8 +19,11 @@ impl State {
             self.phase = Phase::Ending(Status::Failed);
         }
         if !first.abandoned {
-            let send = first.send;
-            effects.push(Effect::Emit(Event::Failed { send, error }));
+            effects.push(Effect::Emit(Event::Failed {
+                sends: vec![first.send],
+                error,
+                sent: true,
+            }));
         }
     }
 

@@ -110,9 +110,11 @@ impl State {
             let whose = state.turns.on_lost_result();
             let lost = state.in_flight.take_if(|_| whose == Whose::Ours);
             if let Some(turn) = lost.filter(|turn| !turn.abandoned) {
-                let send = turn.send;
-                let error = error.clone();
-                effects.push(Effect::Emit(Event::Failed { send, error }));
+                effects.push(Effect::Emit(Event::Failed {
+                    sends: vec![turn.send],
+                    error: error.clone(),
+                    sent: true,
+                }));
             }
             state.go_on(now, effects);
         })

@@ -5,7 +5,6 @@ use crate::error::Error;
 use crate::protocol::outbound;
 use crate::session::event::Event;
 use crate::session::pending;
-use std::collections::VecDeque;
 
 impl State {
     /// JSON of the messages that have no answer, and the count of changes up to it.
@@ -33,12 +32,8 @@ impl State {
             uuid,
             entry,
             deadline,
-        }) = self.waiting.pop_front()
+        }) = self.waiting.pop()
         {
-            if self.waiting.is_empty() {
-                // Most sessions never have two messages: no room is kept for four.
-                self.waiting = VecDeque::new();
-            }
             self.turns.on_write();
             effects.push(Effect::Write(outbound::user_message(&message.content, &uuid)));
             self.in_flight = Some(InFlight {
@@ -54,22 +49,40 @@ impl State {
 
     pub(super) fn reject_waiting(&mut self, error: &Error, effects: &mut Effects) {
         self.pending_version += 1;
-        for waiting in self.waiting.drain(..) {
-            effects.push(Effect::Emit(Event::Failed {
-                send: waiting.message.send,
-                error: error.clone(),
-            }));
+        let sends: Vec<u64> = self.waiting.take().map(|waiting| waiting.message.send).collect();
+        if !sends.is_empty() {
+            let error = error.clone();
+            let sent = false;
+            effects.push(Effect::Emit(Event::Failed { sends, error, sent }));
         }
+    }
+
+    /// Rejects the message in flight, and says whether the process has got it. What it has not got by now, it never gets.
+    pub(super) fn reject_in_flight(&mut self, error: &Error, effects: &mut Effects) {
+        let Some(turn) = self.in_flight.take().filter(|turn| !turn.abandoned) else {
+            return;
+        };
+        let sent = self.is_delivered();
+        if let Some(delivery) = self.delivery.as_ref().filter(|_| !sent) {
+            delivery.give_up();
+        }
+        effects.push(Effect::Emit(Event::Failed {
+            sends: vec![turn.send],
+            error: error.clone(),
+            sent,
+        }));
     }
 
     pub(super) fn reject_all(&mut self, error: &Error, effects: &mut Effects) {
         self.settle_held(effects);
-        if let Some(turn) = self.in_flight.take().filter(|turn| !turn.abandoned) {
-            effects.push(Effect::Emit(Event::Failed {
-                send: turn.send,
-                error: error.clone(),
-            }));
-        }
+        self.reject_in_flight(error, effects);
         self.reject_waiting(error, effects);
+    }
+
+    /// Whether the process has got all of the message that was written last.
+    pub(super) fn is_delivered(&self) -> bool {
+        self.delivery
+            .as_ref()
+            .is_some_and(|delivery| delivery.is_complete())
     }
 }

@@ -65,6 +65,7 @@ impl State {
         self.transition(|state, effects| {
             state.phase = Phase::Suspended;
             state.escalation = None;
+            state.delivery = None;
             state.settle_held(effects);
             state.turns = TurnTracker::new(state.options.turn_timeout());
             state.last_result_was_error = false;

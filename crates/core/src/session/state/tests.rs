@@ -6,10 +6,13 @@ use super::{Effect, Effects, Message, State};
 use crate::error::Error;
 use crate::ids::ConversationId;
 use crate::protocol::inbound;
+use crate::session::delivery::Delivery;
 use crate::session::event::Event;
 use crate::session::status::Status;
 use crate::session::turn;
+use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -17,6 +20,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// A session under test with the moment it believes in.
 struct Bench {
     state: State,
+    pipe: Arc<Pipe>,
     now: Instant,
 }
 
@@ -34,10 +38,16 @@ impl Bench {
         let options = serde_json::from_str(&json).expect("test options are complete");
         let mut bench = Self {
             state: State::new(Arc::new(options)),
+            pipe: Arc::default(),
             now: Instant::now(),
         };
-        assert!(bench.state.started().is_some());
+        bench.start();
         bench
+    }
+
+    fn start(&mut self) -> Effects {
+        let pipe: Arc<Pipe> = Arc::clone(&self.pipe);
+        self.state.started(pipe).expect("nothing has ended it")
     }
 
     fn send(&mut self, send: u64) -> Effects {
@@ -97,12 +107,53 @@ fn written(effects: &Effects) -> Vec<String> {
 
 /// Sends that were settled: answered, or failed with a code.
 fn settled(effects: &Effects) -> Vec<(u64, &'static str)> {
-    let outcomes = effects.iter().filter_map(|effect| match effect {
-        Effect::Record(turn) => turn.send.map(|send| (send, "answered")),
-        Effect::Emit(Event::Failed { send, error }) => Some((*send, error.code())),
-        _ => None,
+    let outcomes = effects.iter().flat_map(|effect| match effect {
+        Effect::Record(turn) => turn.send.map(|send| (send, "answered")).into_iter().collect(),
+        Effect::Emit(Event::Failed { sends, error, .. }) => {
+            sends.iter().map(|send| (*send, error.code())).collect()
+        }
+        _ => Vec::new(),
     });
     outcomes.collect()
+}
+
+/// Whether the process had got the sends that failed.
+fn sent(effects: &Effects) -> Vec<bool> {
+    let failed = effects.iter().filter_map(|effect| match effect {
+        Effect::Emit(Event::Failed { sent, .. }) => Some(*sent),
+        _ => None,
+    });
+    failed.collect()
+}
+
+/// What a pipe has taken of the last message.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    Nothing,
+    Part,
+    #[default]
+    All,
+}
+
+/// A pipe in memory.
+#[derive(Debug, Default)]
+struct Pipe {
+    taken: Mutex<Taken>,
+    given_up: AtomicBool,
+}
+
+impl Delivery for Pipe {
+    fn withdraw(&self) -> bool {
+        *self.taken.lock() == Taken::Nothing
+    }
+
+    fn is_complete(&self) -> bool {
+        *self.taken.lock() == Taken::All
+    }
+
+    fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
 }
 
 fn ends_input(effects: &Effects) -> bool {
@@ -521,7 +572,7 @@ fn a_session_that_was_ended_before_its_process_came_stays_ended() {
         } else {
             state.stop(now)
         };
-        assert!(state.started().is_none() && state.has_ended());
+        assert!(state.started(Arc::new(Pipe::default())).is_none() && state.has_ended());
         assert!(
             state
                 .failed_to_start(&Error::Internal {
@@ -552,6 +603,96 @@ fn a_clear_changes_the_conversations_id() {
     bench.send(2);
     bench.line(r#"{"type":"system","subtype":"init","session_id":"t"}"#);
     assert_eq!(bench.state.session_id().map(ConversationId::as_str), Some("t"));
+}
+
+#[test]
+fn every_rejection_says_what_the_process_has_got() {
+    for (taken, has_got) in [(Taken::Nothing, false), (Taken::Part, false), (Taken::All, true)] {
+        let bench = || {
+            let mut bench = Bench::new();
+            *bench.pipe.taken.lock() = taken;
+            bench.send(1);
+            bench.send(2);
+            bench
+        };
+        let mut killed = bench();
+        assert_eq!(sent(&killed.state.kill(killed.now)), [has_got, false]);
+        assert_eq!(killed.pipe.given_up.load(Ordering::Relaxed), !has_got);
+        let mut crashed = bench();
+        assert_eq!(sent(&crashed.state.on_exit(Some(3), None, "")), [has_got, false]);
+        let mut stopped = bench();
+        assert_eq!(sent(&stopped.state.stop(stopped.now)), [false]);
+    }
+}
+
+#[test]
+fn a_message_that_never_left_is_withdrawn_by_its_timeout_and_blocks_nobody() {
+    for (taken, has_left) in [(Taken::Nothing, false), (Taken::Part, true), (Taken::All, true)] {
+        let mut bench = Bench::new();
+        *bench.pipe.taken.lock() = taken;
+        bench.send(1);
+        bench.now += SECOND;
+        bench.send(2);
+        let effects = bench.after(9 * SECOND);
+        assert_eq!(
+            (settled(&effects), sent(&effects)),
+            (vec![(1, "ERR_TURN_TIMEOUT")], vec![has_left])
+        );
+        assert_eq!(written(&effects).is_empty(), has_left);
+    }
+}
+
+#[test]
+fn a_process_that_does_not_read_any_more_ends_the_session_with_the_reason() {
+    for taken in [Taken::Part, Taken::All] {
+        let mut bench = Bench::new();
+        *bench.pipe.taken.lock() = taken;
+        bench.send(1);
+        bench.send(2);
+        let effects = bench.state.on_input_closed(bench.now);
+        let reason = |effect: &Effect| {
+            matches!(
+                effect,
+                Effect::Emit(Event::Error {
+                    error: Error::InputClosed { .. }
+                })
+            )
+        };
+        assert!(effects.iter().any(reason));
+        assert_eq!(bench.status(), Status::Failed);
+        let lost = (1, "ERR_PROCESS_EXITED");
+        let waiting = (2, "ERR_PROCESS_EXITED");
+        if taken == Taken::Part {
+            assert_eq!(
+                (settled(&effects), ends_input(&effects)),
+                (vec![lost, waiting], true)
+            );
+            assert_eq!(sent(&effects), [false, false]);
+        } else {
+            assert_eq!((settled(&effects), ends_input(&effects)), (vec![waiting], false));
+            bench.init();
+            let effects = bench.result("");
+            assert_eq!(
+                (settled(&effects), ends_input(&effects)),
+                (vec![(1, "answered")], true)
+            );
+        }
+    }
+}
+
+#[test]
+fn a_stop_goes_on_as_it_is_when_the_process_closes_its_output() {
+    let mut bench = Bench::new();
+    bench.state.stop(bench.now);
+    bench.now += SECOND;
+    assert!(bench.state.on_silence(bench.now).is_empty());
+    assert!(bench.after(3 * SECOND).is_empty());
+    assert!(matches!(bench.after(SECOND)[..], [Effect::Interrupt]));
+    let mut bench = Bench::new();
+    bench.send(1);
+    bench.state.stop(bench.now);
+    let effects = bench.state.on_silence(bench.now);
+    assert!(ends_input(&effects) && !effects.iter().any(|effect| matches!(effect, Effect::Interrupt)));
 }
 
 #[test]
@@ -596,7 +737,7 @@ fn what_is_sent_to_a_suspended_session_goes_to_its_next_process() {
             bench.state.conversation_to_resume().map(ConversationId::as_str),
             Some("s")
         );
-        let effects = bench.state.started().expect("nothing has ended it");
+        let effects = bench.start();
         assert_eq!(written(&effects), ["2"]);
     }
 }
@@ -608,7 +749,7 @@ fn a_woken_session_starts_its_process_without_a_message() {
     bench.suspend().expect("it is idle");
     bench.state.wake().expect("is alive");
     assert!(starts(&bench.state.on_exit(Some(0), None, "")));
-    bench.state.started().expect("nothing has ended it");
+    bench.start();
     assert_eq!(
         bench.state.conversation_to_resume(),
         None,
@@ -648,7 +789,7 @@ fn each_process_of_a_session_has_its_own_running_total() {
     bench.suspend().expect("it is idle");
     bench.state.on_exit(Some(0), None, "");
     bench.send(2);
-    bench.state.started().expect("nothing has ended it");
+    bench.start();
     bench.init();
     bench.result(&format!(r#","total_cost_usd":0.25,{}"#, usage(20)));
     assert_eq!(bench.state.totals(), (0.75, 2));

@@ -12,14 +12,15 @@ impl State {
     /// The next moment at which [`State::on_time`] has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        let turns = self.waiting.iter().map(|waiting| waiting.deadline.at);
         let in_flight = self
             .in_flight
             .as_ref()
             .filter(|turn| !turn.abandoned)
             .map(|turn| turn.deadline.at);
         let escalation = self.escalation.as_ref().map(Escalation::deadline);
-        turns
+        self.waiting
+            .next_deadline()
+            .into_iter()
             .chain(in_flight)
             .chain(escalation)
             .chain(self.turns.deadline())
@@ -52,20 +53,15 @@ impl State {
     }
 
     fn expire_waiting(&mut self, now: Instant, effects: &mut Effects) {
-        let name = &self.options.name;
-        let before = self.waiting.len();
-        self.waiting.retain(|waiting| {
-            let expired = waiting.deadline.at <= now;
-            if expired {
-                let error = timeout_error(name, &waiting.deadline, false);
-                effects.push(Effect::Emit(Event::Failed {
-                    send: waiting.message.send,
-                    error,
-                }));
-            }
-            !expired
-        });
-        self.pending_version += u64::from(self.waiting.len() < before);
+        while let Some(waiting) = self.waiting.pop_expired(now) {
+            self.pending_version += 1;
+            effects.push(timed_out(
+                &self.options.name,
+                waiting.message.send,
+                &waiting.deadline,
+                false,
+            ));
+        }
     }
 
     fn expire_in_flight(&mut self, now: Instant, effects: &mut Effects) {
@@ -76,21 +72,33 @@ impl State {
         let Some(turn) = self.in_flight.as_mut().filter(|turn| is_late(turn)) else {
             return;
         };
+        // A message that the process has not got a byte of is in nobody's way: the next one takes its place.
+        let withdrawn = self.delivery.as_ref().is_some_and(|delivery| delivery.withdraw());
+        effects.push(timed_out(
+            &self.options.name,
+            turn.send,
+            &turn.deadline,
+            !withdrawn,
+        ));
         turn.abandoned = true;
-        let error = timeout_error(&self.options.name, &turn.deadline, true);
-        effects.push(Effect::Emit(Event::Failed {
-            send: turn.send,
-            error,
-        }));
-        self.end_input_if_idle(now, effects);
+        if withdrawn {
+            self.in_flight = None;
+            self.pending_version += 1;
+        }
+        self.go_on(now, effects);
     }
 }
 
-fn timeout_error(name: &str, deadline: &Deadline, sent: bool) -> Error {
+fn timed_out(name: &str, number: u64, deadline: &Deadline, sent: bool) -> Effect {
     let timeout_ms = u64::try_from(deadline.given.as_millis()).unwrap_or(u64::MAX);
-    Error::TurnTimeout {
+    let error = Error::TurnTimeout {
         name: name.to_owned(),
         timeout_ms,
         sent,
-    }
+    };
+    Effect::Emit(Event::Failed {
+        sends: vec![number],
+        error,
+        sent,
+    })
 }

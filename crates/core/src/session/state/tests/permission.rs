@@ -147,7 +147,7 @@ fn what_one_process_announced_does_not_hold_for_the_next_one() {
     bench.suspend().expect("it is idle");
     bench.state.on_exit(Some(0), None, "");
     bench.send(1);
-    bench.state.started().expect("nothing has ended it");
+    bench.start();
     assert_eq!(outcome(&bench.init_in("acceptEdits")), refused());
     assert_eq!(bench.status(), Status::Failed);
 }

@@ -1,0 +1,137 @@
+//! The lines that wait for a pipe, and what became of them.
+
+use std::collections::VecDeque;
+
+/// Names a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket(u64);
+
+#[derive(Debug)]
+struct Line {
+    ticket: Ticket,
+    text: String,
+    /// Whether it may be written.
+    is_ready: bool,
+}
+
+/// Lines in their order.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    queue: VecDeque<Line>,
+    tickets: u64,
+    /// Bytes of the first line that the pipe has taken.
+    written: usize,
+    /// Whether the first line is on its way, whatever the pipe has taken of it.
+    begun: bool,
+    /// Whether a line was given up that the pipe had not taken whole.
+    lost: bool,
+}
+
+impl Lines {
+    /// Puts a line behind the others. It is held until [`Lines::release`].
+    pub(super) fn push(&mut self, text: String) -> Ticket {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.queue.push_back(Line {
+            ticket,
+            text,
+            is_ready: false,
+        });
+        ticket
+    }
+
+    /// Lets a line be written. Whether it is the next one, so that somebody must see to it.
+    pub(super) fn release(&mut self, ticket: Ticket) -> bool {
+        let Some(at) = self.queue.iter().position(|line| line.ticket == ticket) else {
+            return false;
+        };
+        self.queue[at].is_ready = true;
+        at == 0
+    }
+
+    /// Takes the last line back, if the pipe has not taken a byte of it.
+    pub(super) fn withdraw(&mut self) -> bool {
+        let is_untouched = !self.begun || self.queue.len() > 1;
+        is_untouched && self.queue.pop_back().is_some()
+    }
+
+    /// What is to be written next.
+    pub(super) fn next(&self) -> Option<&[u8]> {
+        let line = self.queue.front().filter(|line| line.is_ready)?;
+        Some(&line.text.as_bytes()[self.written..])
+    }
+
+    /// The first line is about to be written: it cannot be taken back any more.
+    #[cfg_attr(unix, allow(dead_code, reason = "a pipe of Unix says at once what it takes"))]
+    pub(super) fn begin(&mut self) {
+        self.begun = true;
+    }
+
+    /// The pipe has taken so many bytes of it.
+    pub(super) fn advance(&mut self, bytes: usize) {
+        self.begun |= bytes > 0;
+        self.written += bytes;
+        if self
+            .queue
+            .front()
+            .is_some_and(|line| line.text.len() == self.written)
+        {
+            self.queue.pop_front();
+            (self.begun, self.written) = (false, 0);
+        }
+    }
+
+    /// Nothing more is written.
+    pub(super) fn give_up(&mut self) {
+        self.lost |= !self.queue.is_empty();
+        self.queue.clear();
+        (self.begun, self.written) = (false, 0);
+    }
+
+    /// The last line is not taken at all: the input has ended before it.
+    pub(super) fn refuse(&mut self) {
+        self.lost |= self.queue.pop_back().is_some();
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Whether the pipe has taken all that it was given.
+    pub(super) fn are_taken(&self) -> bool {
+        !self.lost && self.queue.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_can_be_taken_back_until_its_first_byte_is_written() {
+        let mut lines = Lines::default();
+        let ticket = lines.push("abc".to_owned());
+        assert!(lines.next().is_none(), "it is held");
+        assert!(lines.withdraw() && lines.are_taken());
+        assert!(!lines.release(ticket), "it is gone");
+        let ticket = lines.push("abc".to_owned());
+        assert!(lines.release(ticket));
+        lines.advance(1);
+        assert!(!lines.withdraw());
+        assert_eq!(lines.next(), Some(b"bc".as_slice()));
+        let second = lines.push("d".to_owned());
+        assert!(!lines.release(second) && lines.withdraw());
+        lines.advance(2);
+        assert!(lines.are_taken());
+    }
+
+    #[test]
+    fn what_is_given_up_is_not_taken() {
+        let mut lines = Lines::default();
+        lines.give_up();
+        assert!(lines.are_taken());
+        lines.push("abc".to_owned());
+        lines.give_up();
+        assert!(!lines.are_taken());
+    }
+}

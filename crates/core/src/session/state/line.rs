@@ -1,0 +1,55 @@
+//! The messages that wait for their turn, in their order and by their deadlines. Each step costs the same however many
+//! they are, or nearly so.
+
+use super::Waiting;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+/// The line.
+#[derive(Debug, Default)]
+pub(super) struct WaitingLine {
+    /// By the number under which they came.
+    messages: BTreeMap<u64, Waiting>,
+    deadlines: BTreeSet<(Instant, u64)>,
+    count: u64,
+}
+
+impl WaitingLine {
+    pub(super) fn push(&mut self, waiting: Waiting) {
+        self.count += 1;
+        self.deadlines.insert((waiting.deadline.at, self.count));
+        self.messages.insert(self.count, waiting);
+    }
+
+    /// Takes the next one out.
+    pub(super) fn pop(&mut self) -> Option<Waiting> {
+        let (number, waiting) = self.messages.pop_first()?;
+        self.deadlines.remove(&(waiting.deadline.at, number));
+        Some(waiting)
+    }
+
+    /// Takes out one whose deadline has passed.
+    pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Waiting> {
+        let (_, number) = self.deadlines.first().filter(|(at, _)| *at <= now).copied()?;
+        self.deadlines.pop_first();
+        self.messages.remove(&number)
+    }
+
+    /// Takes all of them out, in their order.
+    pub(super) fn take(&mut self) -> impl Iterator<Item = Waiting> + use<> {
+        self.deadlines.clear();
+        std::mem::take(&mut self.messages).into_values()
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Waiting> + Clone {
+        self.messages.values()
+    }
+}
