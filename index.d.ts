@@ -270,7 +270,7 @@ export interface StoreOptions {
    * is on the disk a moment later, or after `flush()`.
    */
   durability?: 'os' | 'disk' | null | undefined
-  /** How many of its newest interactions a record keeps. Default: all. */
+  /** How many of its newest interactions a record keeps, and its session while it lives. Default: all. */
   maxHistory?: number | null | undefined
 }
 

@@ -13,12 +13,14 @@ class SessionManager {
   #run
   /** Sessions whose process has not ended, also those that gave up their name. */
   #running = new Set()
+  #maxHistory
   /** Forks whose first turn has no answer yet, by name: they are not in {@link sessions}. */
   #forking = new Map()
 
   constructor(options) {
     const given = check.object(options)
     this.#run = check.runOptions(given)
+    this.#maxHistory = check.storeOptions(given).maxHistory
     this.defaultModel = check.text(given.defaultModel, 'options.defaultModel') ?? 'sonnet'
     this.defaultPermissionMode = check.text(given.defaultPermissionMode, 'options.defaultPermissionMode') ?? 'default'
     this.defaultTimeout = check.milliseconds(given.defaultTimeout, 'options.defaultTimeout') ?? DEFAULT_TIMEOUT_MS
@@ -277,6 +279,7 @@ class SessionManager {
 
   #newSession(starting) {
     const session = newSession(JSON.parse(starting.options), {
+      maxHistory: this.#maxHistory,
       start: (changed) => starting.start(changed, callerEnv(), process.cwd()),
       onError: () => this.#isCurrent(session) && this._persist(session.name),
       onEnd: () => this.#release(session),

@@ -28,6 +28,7 @@ const DEFAULT_TIMEOUT_MS = 600_000
 /**
  * A session's manager, as the session knows it: how it is started, and what must be done before listeners run.
  * @typedef {object} Manager
+ * @property {number | undefined} maxHistory
  * @property {(changed: string | undefined) => NativeSession} start
  * @property {() => void} onError
  * @property {() => void} onEnd
@@ -424,10 +425,17 @@ class StreamSession extends EventEmitter {
       this.#totalCostUsd = totalCostUsd
       this.#totalTurns = totalTurns
       if (response.sessionId !== null) this.id = response.sessionId
-      this.#interactions.push(interaction)
+      this.#remember(interaction)
     } finally {
       this.#concludeTurn({ send, response, interaction, status, change, error })
     }
+  }
+
+  /** As many as the record keeps: a session may live for long. */
+  #remember(interaction) {
+    this.#interactions.push(interaction)
+    const over = this.#interactions.length - (this.#manager?.maxHistory ?? Infinity)
+    if (over > 0) this.#interactions.splice(0, over)
   }
 
   // Whatever a listener does, the promise settles.
@@ -478,8 +486,8 @@ class StreamSession extends EventEmitter {
   }
 
   /** Many may fail for one reason: each gets an error of its own, whose texts they share. */
-  #fail(send, { error, sent }) {
-    this.#settle(send, 'reject', Object.assign(decodeError(error), { sent }))
+  #fail(send, event) {
+    this.#settle(send, 'reject', Object.assign(decodeError(event.error), { sent: event.sent }))
   }
 
   #settle(send, outcome, value) {

@@ -245,3 +245,19 @@ pub(crate) fn prompt_file(options: &SessionOptions) -> Result<Option<NamedTempFi
         .map(Some)
         .map_err(|error| Error::start_failed(&options.name, what, error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of a future that a function makes.
+    fn size<A, B, C, D, F>(_: impl FnOnce(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_task_of_a_process_is_small() {
+        // Each live session has one.
+        assert!(size(run::run) <= 2048, "{}", size(run::run));
+    }
+}
