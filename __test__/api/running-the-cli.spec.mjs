@@ -213,6 +213,39 @@ test('a program may be a shell script, with blanks in its path, and gets its arg
   assert.equal((await m.fork('a', 'b', { message: 'x $(echo no) `y`' })).response.text, 'echo(6): x $(echo no) `y`')
 })
 
+test('a text without a #! line is run by the shell, as Node and shells do', async (t) => {
+  const w = world(t)
+  const script = join(w.dir, 'shell text')
+  writeFileSync(script, `exec ${standInPath} "$@"\n`, { mode: 0o755 })
+  const m = w.manager({ claudePath: script })
+  await m.spawn('a', { prompt: 'hello' })
+  assert.equal((await m.fork('a', 'b', { message: 'x $(echo no)' })).response.text, 'echo(4): x $(echo no)')
+})
+
+/** `bin/claude.exe` of @anthropic-ai/claude-code 2.1.331 as npm unpacks it; its install script puts the CLI in its place. */
+const NOT_INSTALLED = `echo "Error: claude native binary not installed." >&2
+echo "" >&2
+echo "Either postinstall did not run (--ignore-scripts, some pnpm configs)" >&2
+echo "or the platform-native optional dependency was not downloaded" >&2
+echo "(--omit=optional)." >&2
+echo "" >&2
+echo "Run the postinstall manually (adjust path for local vs global install):" >&2
+echo "  node node_modules/@anthropic-ai/claude-code/install.cjs" >&2
+echo "" >&2
+echo "Or reinstall without --ignore-scripts / --omit=optional." >&2
+exit 1
+`
+
+test('a CLI that npm installed without its install script says so in its own words', async (t) => {
+  const w = world(t)
+  const claudePath = join(w.dir, 'claude.exe')
+  // It waits for the message, so that what it says belongs to that.
+  writeFileSync(claudePath, `read -r message\n${NOT_INSTALLED}`, { mode: 0o755 })
+  const error = await rejection(w.manager({ claudePath }).spawn('a', { prompt: 'x' }), 'ERR_PROCESS_EXITED')
+  assert.match(error.message, /code 1: Or reinstall without --ignore-scripts/)
+  assert.match(error.stderr, /^Error: claude native binary not installed/)
+})
+
 test('a relative claudePath is one of the directory of the host', async (t) => {
   const w = world(t)
   symlinkSync(standInPath, join(w.dir, 'cli'))
@@ -237,6 +270,7 @@ test('what cannot be run is ERR_CLI_NOT_FOUND at once, with the reason; nothing 
     w.dir,
     file('not executable', '#!/bin/sh\n', 0o644),
     file('no interpreter', '#!/no/such/interpreter\n', 0o755),
+    file('of another system', 'MZ\0\0\x01\0', 0o755),
   ]
   for (const claudePath of programs) {
     const m = w.manager({ claudePath })

@@ -2,7 +2,7 @@
 //!
 //! - [`locate`]: the program; [`command`]: its arguments and environment, pure.
 //! - [`script`]: what is run in the place of a script where the system cannot start one.
-//! - [`child`]: one process and its pipes; [`pipe`]: where its output is read; [`input`]: where it is fed;
+//! - [`launch`]: starts it; [`child`]: one process and its pipes; [`pipe`]: where its output is read; [`input`]: where it is fed;
 //!   [`diagnostics`]: what it writes to standard error.
 //! - [`off_thread`]: work that must not hold up the I/O thread.
 //! - [`kill_tree`]: ends a process and its descendants.
@@ -16,6 +16,7 @@ pub(crate) mod diagnostics;
 pub(crate) mod input;
 pub mod keeper;
 pub(crate) mod kill_tree;
+pub mod launch;
 pub mod left_over;
 pub mod locate;
 pub(crate) mod off_thread;

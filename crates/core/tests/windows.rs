@@ -4,7 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use clearctx_core::options::{CallerEnv, RunOptions};
-use clearctx_core::process::child::{Exit, Launch, Started};
+use clearctx_core::process::child::Exit;
+use clearctx_core::process::launch::{Launch, Started};
 use clearctx_core::process::locate;
 use clearctx_core::runtime;
 use std::collections::BTreeMap;
@@ -36,7 +37,7 @@ fn launch(program: &Path, arguments: &[&str], work_dir: &Path) -> Launch {
         arguments: arguments.iter().map(ToString::to_string).collect(),
         env: environment(),
         work_dir: work_dir.to_owned(),
-        mark: "mark".to_owned(),
+        instance: "instance".into(),
         name: "test".to_owned(),
     }
 }

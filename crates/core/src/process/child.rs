@@ -7,48 +7,12 @@ use super::input::InputPipe;
 use super::keeper::Guard;
 use super::kill_tree;
 use super::pipe::ReadPipe;
-use crate::error::{Error, Result};
 use clearctx_proctree::InstanceId;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// `CREATE_NO_WINDOW`: a program without a console must not get one for each session.
-#[cfg(windows)]
-const NO_WINDOW: u32 = 0x0800_0000;
-
-/// What to run.
-#[derive(Debug)]
-pub struct Launch {
-    /// Absolute path of the program.
-    pub program: PathBuf,
-    /// Its arguments.
-    pub arguments: Vec<String>,
-    /// Its whole environment.
-    pub env: BTreeMap<String, String>,
-    /// Its directory.
-    pub work_dir: PathBuf,
-    /// In its environment, which its descendants inherit.
-    pub instance: InstanceId,
-    /// Name of the session, for errors.
-    pub name: String,
-}
-
-/// A started process and its pipes.
-pub struct Started {
-    /// The process.
-    pub process: Arc<Process>,
-    /// Its standard input.
-    pub stdin: Arc<InputPipe>,
-    /// Its standard output.
-    pub stdout: ReadPipe,
-    /// Its standard error.
-    pub stderr: ReadPipe,
-}
 
 /// How a process ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,88 +46,14 @@ pub struct Process {
     job: Mutex<Option<win32job::Job>>,
 }
 
-impl Launch {
-    /// Starts the process. Needs the runtime's context, for the pipes.
-    ///
-    /// # Errors
-    /// `ERR_CLI_NOT_FOUND`, `ERR_START_FAILED`.
-    pub fn start(&self) -> Result<Started> {
-        // From here on the process is owned: an error below drops it, which ends it.
-        let process = self.spawn()?;
-        let (stdin, stdout, stderr) = process.pipes().map_err(|error| self.failed(error))?;
-        Ok(Started {
-            process,
-            stdin: Arc::new(stdin),
-            stdout,
-            stderr,
-        })
-    }
-
-    fn spawn(&self) -> Result<Arc<Process>> {
-        let mut command = self.command();
-        command
-            .args(&self.arguments)
-            .env_clear()
-            .envs(&self.env)
-            .current_dir(&self.work_dir);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        #[cfg(windows)]
-        std::os::windows::process::CommandExt::creation_flags(&mut command, NO_WINDOW);
-        // Before the process is there: this host may end right after it has started it.
-        let guard = Guard::new(&self.instance);
-        kill_tree::check_once();
-        let child = command.spawn().map_err(|error| self.describe(error))?;
-        Ok(Arc::new(Process::new(child, self.instance.clone(), guard)))
-    }
-
-    #[cfg(unix)]
-    fn command(&self) -> Command {
-        Command::new(&self.program)
-    }
-
-    /// The program, or what runs it.
-    #[cfg(windows)]
-    fn command(&self) -> Command {
-        let path = self.env.get("PATH").map(String::as_str);
-        let direct = super::script::direct(&self.program, path, &self.work_dir);
-        let mut command = Command::new(direct.program);
-        command.args(direct.arguments);
-        command
-    }
-
-    fn describe(&self, error: io::Error) -> Error {
-        let reason = match error.kind() {
-            io::ErrorKind::NotFound => {
-                "the file exists, but its interpreter or the C library it was built for does not"
-            }
-            io::ErrorKind::PermissionDenied => "permission denied",
-            _ => return self.failed(error),
-        };
-        Error::CliNotFound {
-            program: self.program.display().to_string(),
-            reason: reason.to_owned(),
-            source: Some(error.into()),
-        }
-    }
-
-    fn failed(&self, error: io::Error) -> Error {
-        Error::start_failed(&self.name, "", error)
-    }
-}
-
-type Pipes = (InputPipe, ReadPipe, ReadPipe);
+pub(super) type Pipes = (InputPipe, ReadPipe, ReadPipe);
 
 fn missing_pipe() -> io::Error {
     io::Error::other("a pipe of the process is missing")
 }
 
 impl Process {
-    fn new(child: Child, instance: InstanceId, guard: Guard) -> Self {
+    pub(super) fn new(child: Child, instance: InstanceId, guard: Guard) -> Self {
         Self {
             pid: child.id(),
             instance,
@@ -175,7 +65,7 @@ impl Process {
         }
     }
 
-    fn pipes(&self) -> io::Result<Pipes> {
+    pub(super) fn pipes(&self) -> io::Result<Pipes> {
         let mut child = self.lock();
         let child = child.as_mut().ok_or_else(missing_pipe)?;
         let stdin = child.stdin.take().ok_or_else(missing_pipe)?;

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::faults;
 use crate::limits;
 use crate::options::{CallerEnv, SessionOptions};
-use crate::process::child::{Launch, Started};
+use crate::process::launch::{Launch, Started};
 use crate::process::{command, left_over};
 use crate::runtime;
 use clearctx_proctree::InstanceId;

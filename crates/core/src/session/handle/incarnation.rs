@@ -1,8 +1,9 @@
 //! The processes of a session, one after the other. A session has at most one at a time, and none while it is suspended.
 
 use super::{MutexGuard, Session};
-use crate::process::child::{Process, Started};
+use crate::process::child::Process;
 use crate::process::input::InputPipe;
+use crate::process::launch::Started;
 use crate::session::effect::Effect;
 use crate::session::event::Event;
 use crate::session::guards::PanicGuard;
