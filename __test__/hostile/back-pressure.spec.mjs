@@ -64,6 +64,41 @@ test('a flood that nobody takes is held back in the CLI, and comes whole later',
   t.diagnostic(`${Math.round(most - before)} MiB held for a flood that waits`)
 })
 
+/** A program whose listener stands still while something that a CLI has left behind floods. */
+async function slowAfterTheEnd({ clearctx, dataDir, say, heard }, claudePath) {
+  const { SessionManager } = clearctx()
+  const m = new SessionManager({ dataDir, claudePath })
+  await m.spawn('a', { prompt: 'answer' })
+  const session = m.sessions.get('a')
+  session.on('message', () => {})
+  let ended = false
+  session.closed.then(() => (ended = true))
+  const left = m.send('a', 'leave-flood').catch(({ code }) => code)
+  say('begun')
+  const { ms } = await heard()
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+  say(ended)
+  say(await left)
+  await session.closed
+  await m.close()
+}
+
+test('what floods the output of a process that has ended is held back, too', async (t) => {
+  const w = hostWorld(t)
+  const host = w.host(slowAfterTheEnd, quickCli)
+  assert.equal(await host.said(), 'begun')
+  const before = residentOf(host.pid)
+  host.tell({ ms: 3000 })
+  let most = 0
+  const timer = setInterval(() => (most = Math.max(most, residentOf(host.pid))), 20)
+  assert.equal(await host.said(), false)
+  assert.equal(await host.said(), 'ERR_PROCESS_EXITED')
+  clearInterval(timer)
+  assert.ok(most - before < ROOM_MIB, `${most - before} MiB more`)
+  await host.finished()
+  t.diagnostic(`${Math.round(most - before)} MiB held`)
+})
+
 test('another session is answered while a slow listener lags behind a flood', async (t) => {
   const { manager: m } = quick(t)
   await m.spawn('flooded', { prompt: 'answer' })

@@ -34,6 +34,7 @@ while IFS= read -r line; do
     child) sleep 60 & children="$children $!" && init && result ;;
     silent) init ;;
     mute) ;;
+    leave-flood) init && { yes '{"type":"tick"}' & exit 0; } ;;
     flood) init && yes '{"type":"tick"}' | head -n "$2" && result ;;
     deaf) init && while :; do sleep 60; done ;;
     stubborn) trap '' INT TERM && init && while :; do sleep 1; done ;;

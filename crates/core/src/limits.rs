@@ -74,6 +74,10 @@ pub const UNKNOWN_INIT_WAIT: Duration = Duration::from_secs(1);
 /// How often the output of a process is read before a deadline counts as missed: four pipes full.
 pub const READS_BEFORE_EXPIRY: usize = 4;
 
+/// Reads of an ended process's pipe for which there need be no room: one takes all that the process itself has written, if
+/// none was under way.
+pub const DRAIN_FREE_READS: usize = 2;
+
 /// Silence on the pipe of an ended process that counts as its end.
 pub const DRAIN_SILENCE: Duration = Duration::from_millis(100);
 

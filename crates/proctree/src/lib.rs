@@ -15,6 +15,7 @@ mod check;
 #[cfg(unix)]
 mod descendants;
 mod instance_id;
+#[cfg(unix)]
 mod limits;
 #[cfg(unix)]
 mod signals;

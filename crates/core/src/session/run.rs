@@ -133,12 +133,13 @@ impl Run {
         loop {
             self.set_timer(timer.as_mut());
             let room = self.link.session().backlog().has_room();
+            let heard = self.link.session().subscriptions().stderr;
             let wake = tokio::select! {
                 biased;
                 Some(order) = self.orders.recv() => Wake::Order(order),
                 () = timer.as_mut(), if self.timer_at.is_some() => Wake::Time,
                 more = read_lines(&mut self.stdout, &mut self.framer, &self.link), if output && room => Wake::Output(more),
-                more = read_stderr(&mut self.stderr, &mut self.diagnostics, &self.link), if diagnostics => Wake::Diagnostics(more),
+                more = read_stderr(&mut self.stderr, &mut self.diagnostics, &self.link), if diagnostics && (room || !heard) => Wake::Diagnostics(more),
                 () = self.link.session().backlog().room(), if !room => Wake::Room,
                 () = sleep_until(silent_at), if silent_at.is_some() => Wake::Silence,
                 () = input.broken() => Wake::InputBroken,
@@ -228,11 +229,23 @@ impl Run {
         off_thread::run(move || kill_tree::kill_instance(process.instance())).await;
     }
 
-    /// Reads what an ended process left in its pipes. A descendant may hold them open for ever.
+    /// Reads what an ended process left in its pipes, whatever waits for JavaScript. A descendant may hold them open for
+    /// ever, and is held back as the process was.
     async fn drain(&mut self) {
+        let session = self.link.session().clone();
+        let room = || session.backlog().room();
         let everything = async {
-            while more(read_lines(&mut self.stdout, &mut self.framer, &self.link)).await {}
-            while more(read_stderr(&mut self.stderr, &mut self.diagnostics, &self.link)).await {}
+            for reads in 0.. {
+                if reads >= limits::DRAIN_FREE_READS {
+                    room().await;
+                }
+                if !more(read_lines(&mut self.stdout, &mut self.framer, &self.link)).await {
+                    break;
+                }
+            }
+            while more(read_stderr(&mut self.stderr, &mut self.diagnostics, &self.link)).await {
+                room().await;
+            }
         };
         // Out of time only if a descendant goes on writing.
         let _ = tokio::time::timeout(limits::DRAIN_WAIT, everything).await;
