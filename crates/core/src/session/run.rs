@@ -33,7 +33,7 @@ pub(super) async fn end_tree(process: &Arc<Process>) {
     off_thread::run(move || kill_tree::kill(&process)).await;
 }
 
-/// Runs a process to its end and tells its session. `prompt_file` is kept until then.
+/// Runs a process to its end and tells its session. `prompt_file` is removed once the CLI has read it.
 pub(super) async fn run(
     session: Session,
     mailbox: Mailbox,
@@ -71,6 +71,8 @@ struct Run {
     signalled: bool,
     /// What the timer is set to.
     timer_at: Option<Instant>,
+    /// The system prompt, until the CLI has read it.
+    prompt_file: Option<NamedTempFile>,
 }
 
 /// What woke the run.
@@ -102,6 +104,7 @@ impl Run {
             kills: Vec::new(),
             signalled: false,
             timer_at: None,
+            prompt_file,
         };
         let input = started.stdin;
         let writer = tokio::spawn(feed(run.link.session().clone(), Arc::clone(&input)));
@@ -115,7 +118,7 @@ impl Run {
             run.end_leftovers().await;
         }
         // Nothing is left of a process that is said to have ended.
-        drop(prompt_file);
+        run.prompt_file = None;
         run.process.release();
         let stderr = run.diagnostics.tail();
         run.link
@@ -150,6 +153,7 @@ impl Run {
                 Wake::Order(order) => self.obey(order),
                 Wake::Output(more) => {
                     output = more;
+                    self.remove_prompt_file();
                     silent_at = (!more).then(|| Instant::now() + limits::SILENT_LIFE);
                 }
                 Wake::Diagnostics(more) => diagnostics = more,
@@ -197,6 +201,13 @@ impl Run {
         if let Some(at) = at.filter(|_| at != self.timer_at) {
             timer.reset(at.into());
             self.timer_at = Some(at);
+        }
+    }
+
+    /// The CLI reads the system prompt at its start, so before its first init.
+    fn remove_prompt_file(&mut self) {
+        if self.prompt_file.is_some() && self.link.session().read(State::has_begun) {
+            self.prompt_file = None;
         }
     }
 

@@ -161,6 +161,12 @@ impl State {
         !matches!(self.phase, Phase::Ending(_) | Phase::Ended(_))
     }
 
+    /// Whether the present process has written an init.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.turns.has_begun()
+    }
+
     /// Whether its process has ended and everything was emitted.
     #[must_use]
     pub fn has_ended(&self) -> bool {
