@@ -4,7 +4,6 @@
 
 mod lines;
 
-pub use lines::Ticket;
 #[cfg(unix)]
 pub(crate) use unix::InputPipe;
 #[cfg(not(unix))]
