@@ -5,14 +5,16 @@
 //! it is small, in the background when it is not. Reads take no lock and are always current. A killed process loses
 //! nothing that was answered.
 //!
-//! Of a record all fields are in memory but its interactions; of those only where they are in the files. Who may
-//! use a name, and what a session's fields mean, is the manager's business.
+//! The fields of a record are in memory, except its interactions: of these, memory has only the place in the files. The
+//! manager decides who may use a name and what the fields of a session mean.
+//!
+//! A *fold* is a checkpoint: it writes `sessions.json` from memory and the journal.
 //!
 //! - `object`, `record`, `entries`: JSON in memory, values kept as text
 //! - `contents`, `source`: the records, and where their interactions are
-//! - `change`, `apply`, `view`, `age`, `owner`: what changes do, how records read, who owns them
+//! - `change`, `apply`, `view`, `age`, `owner`: the effect of changes, the read view of records, their owners
 //! - `file`, `draft`, `scan`, `print`, `journal`, `line`, `lock`, `files`: the files
-//! - `cache`, `load`: what is in memory, and which files it is from
+//! - `cache`, `load`: the contents in memory, and the files they come from
 //! - `shared`, `queue`, `worker`, `folding`, `fold`, `pace`: the commit, the group commit, and `sessions.json`
 
 mod age;
@@ -87,12 +89,12 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens a data directory, which is created with mode 0700 if it does not exist. Reads no file yet.
+    /// Opens a data directory; creates it with mode 0700 if it does not exist. Reads no file yet.
     pub fn open(data_dir: &Path) -> Result<Self> {
         Self::open_with(data_dir, &Options::default())
     }
 
-    /// The same, with options, which count for all handles of the process on that directory.
+    /// The same, with options. They apply to all handles of the process on that directory.
     pub fn open_with(data_dir: &Path, options: &Options) -> Result<Self> {
         Ok(Self {
             shared: Shared::open(data_dir, options)?,
@@ -111,7 +113,7 @@ impl Store {
         self.shared.file().path()
     }
 
-    /// Where hosts show that they live: `hosts` in the data directory.
+    /// The directory of the instance locks: `hosts` in the data directory.
     #[must_use]
     pub fn hosts_dir(&self) -> PathBuf {
         self.shared.dir().join("hosts")
@@ -119,23 +121,23 @@ impl Store {
 
     /// Applies changes in one commit, on the calling thread, after everything that is queued.
     ///
-    /// If one of them is refused, none of them is applied. Waits at most [`crate::limits::STORE_LOCK_WAIT`] for
-    /// others; `ERR_STORE` then names the process that holds the lock. Changes that do nothing write nothing.
-    /// Without changes it writes what is queued and brings `sessions.json` up to date: a clean exit.
+    /// If one change is refused, none is applied. Waits at most [`crate::limits::STORE_LOCK_WAIT`] for other processes;
+    /// `ERR_STORE` then names the process that holds the lock. Changes that do nothing write nothing. Without changes it
+    /// writes the queue and brings `sessions.json` up to date: a clean exit.
     pub fn apply(&self, changes: impl AsRef<[Change]>) -> Result<Vec<Applied>> {
         let changes = changes.as_ref();
         let mut applied = self.shared.commit_now(changes);
         if changes.is_empty() && applied.is_ok() {
             applied = self.shared.fold_all(u64::MAX).map(|()| Vec::new());
         }
-        // Answers to queued changes that were taken along are not for this thread to give, and neither are retries.
+        // This commit also wrote queued changes. Their answers, and retries, are not this thread's to give.
         worker::wake(&self.shared);
         worker::wake_folder(&self.shared);
         applied
     }
 
-    /// Brings `sessions.json` up to date on the calling thread, unless it is bigger than `most` bytes. What is
-    /// queued is written first.
+    /// Brings `sessions.json` up to date on the calling thread, unless it is bigger than `most` bytes. The queue is
+    /// written first.
     pub fn checkpoint_now(&self, most: u64) -> Result<()> {
         let written = self
             .shared
@@ -145,17 +147,16 @@ impl Store {
         written
     }
 
-    /// Queues a change. It is written with everything pending in one commit: by the I/O thread before it sleeps; if that
-    /// sleeps, here and now; by the store thread where it may take time.
+    /// Queues a change. One commit writes it together with everything pending: by the I/O thread before it sleeps; on this
+    /// thread if the I/O thread is asleep; by the store thread if the commit may take time.
     ///
     /// `done` is called on any thread, perhaps before this returns, in the order of queueing, with no lock of the store
-    /// held. A change
-    /// that its own condition refuses gets its own error, a failed write fails all of the commit. A `Turn` or
-    /// `Merge` that could not be written is kept nevertheless and tried again with each later commit, and by
-    /// itself after [`crate::limits::STORE_RETRY`].
+    /// held. A change that its own condition refuses gets its own error; a failed write fails the whole commit. A `Turn` or
+    /// `Merge` that could not be written is kept, and tried again with each later commit and after
+    /// [`crate::limits::STORE_RETRY`].
     ///
-    /// When [`crate::limits::STORE_QUEUE_CHANGES`] or [`crate::limits::STORE_QUEUE_BYTES`] are pending, the
-    /// caller does a commit itself before it queues.
+    /// If [`crate::limits::STORE_QUEUE_CHANGES`] or [`crate::limits::STORE_QUEUE_BYTES`] are pending, the caller commits
+    /// before it queues.
     pub fn apply_later(&self, change: Change, done: Done) {
         if self.shared.queue().is_full() {
             self.shared.commit_queued();
@@ -164,17 +165,17 @@ impl Store {
         worker::wake(&self.shared);
     }
 
-    /// Calls `done`, on the store thread or here, when everything queued before is written, `sessions.json` has it, and,
-    /// with [`Durability::Disk`], the disk. Changes kept from failed
-    /// commits count: `done` gets the error if they fail again.
+    /// Calls `done`, on the store thread or here, when everything queued before is written and in `sessions.json`, and, with
+    /// [`Durability::Disk`], on the disk. This includes changes kept from failed commits: if they fail again, `done` gets
+    /// the error.
     pub fn flush(&self, done: Flushed) {
         self.shared.queue().push_flush(done);
         worker::wake(&self.shared);
     }
 
-    /// What this process writes into `owner` of a session's record.
+    /// The value that this process writes into `owner` of a session's record.
     ///
-    /// The first call in a data directory creates the file whose lock proves that this process lives.
+    /// The first call in a data directory creates the instance lock, which proves that this process lives.
     pub fn owner(&self, instance: &InstanceId) -> Result<Owner> {
         let host = owner::this_host(self.shared.dir())?;
         Ok(Owner {
@@ -184,10 +185,10 @@ impl Store {
         })
     }
 
-    /// Removes records that were last saved (else created) more than `days` ago; returns how many.
+    /// Removes records that were last saved (or created, if never saved) more than `days` days ago; returns how many.
     ///
-    /// Never removes one of `keep`, one that a living host works with (its owner lives and its status is not
-    /// `stopped`, `killed` or `failed`), or one whose age cannot be told.
+    /// Never removes a record of `keep`, a record that a living host works with (its owner lives and its status is not
+    /// `stopped`, `killed` or `failed`), or a record of unknown age.
     pub fn cleanup(&self, days: f64, keep: &HashSet<String>) -> Result<usize> {
         let before_ms = age::now_ms() - days * 86_400_000.0;
         let applied = self.apply(&[Change::Prune {

@@ -1,4 +1,4 @@
-//! Decides what changes do, writes it as lines of the journal, and does it in memory. No I/O but the question
+//! Decides the effect of changes, writes it as lines of the journal, and applies it in memory. The only I/O is to ask
 //! whether an owner lives.
 
 use std::collections::HashSet;
@@ -30,11 +30,11 @@ pub(super) struct Run<'a> {
     seq: u64,
     lines: String,
     undo: Vec<Undo>,
-    /// The first step of the present line is not written yet.
+    /// Whether the first step of the present line is still to be written.
     first: bool,
 }
 
-/// What a commit has to write.
+/// The output of a commit.
 pub(super) struct Written {
     pub(super) lines: String,
     pub(super) seq: u64,
@@ -137,7 +137,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Writes a step, given its members, and does it.
+    /// Writes a step, given its members, and applies it.
     fn step(&mut self, members: &str) {
         if !std::mem::take(&mut self.first) {
             self.lines.push(',');
@@ -146,7 +146,7 @@ impl<'a> Run<'a> {
         self.lines.push('{');
         self.lines.push_str(members);
         self.lines.push('}');
-        // A line is one line: in a JSON value line breaks are nothing but white space.
+        // A journal line must be one line; in a JSON value line breaks are only white space.
         if members.contains(['\n', '\r']) {
             let text = self.lines[start..].replace(['\n', '\r'], " ");
             self.lines.replace_range(start.., &text);

@@ -1,4 +1,4 @@
-//! The contents in memory, and what they are from: which `sessions.json`, which lines of the journal.
+//! The contents in memory, and their source: which `sessions.json`, and which lines of the journal.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::source::{Place, Source};
 use crate::error::{Error, Result};
 use crate::limits;
 
-/// How often reading starts again because files were replaced meanwhile.
+/// How often reading starts again because files were replaced in between.
 const TRIES: usize = 20;
 
 /// The contents of a data directory.
@@ -27,22 +27,22 @@ pub(super) struct Cache {
     pub(super) journal: Option<Journal>,
     pub(super) loaded: bool,
     pub(super) stamp: Option<Stamp>,
-    /// The stamp alone tells whether the file has changed since. False as long as the file was so young when it
-    /// was read that a later change could have got the same time ("racy" in git).
+    /// Whether the stamp alone shows a later change of the file. False while the file was so young when it was read that a
+    /// later change could have the same time ("racy" in git).
     pub(super) settled: bool,
-    /// The fold that `sessions.json` is from, and the count of changed bytes at its line.
+    /// The fold that wrote `sessions.json`, and the number of changed bytes at its line.
     pub(super) fold: Fold,
-    /// Folds that were announced and not seen yet.
+    /// Folds that were announced but not seen yet.
     pub(super) announced: Vec<Fold>,
-    /// Journals read since the contents were read anew: those before may still hold histories, open.
+    /// Journals read since the contents were last loaded. Older ones may still hold histories and stay open.
     pub(super) followed: usize,
     /// Bytes of changes read so far.
     pub(super) changed_bytes: u64,
-    /// No fold is known that the file is from: another program wrote it. The next writer says so in the journal.
+    /// Whether another program wrote the file: no known fold matches it. The next writer notes this in the journal.
     pub(super) foreign: bool,
-    /// The contents of a foreign file were changed by what the journal and the living know better.
+    /// Whether newer data, from the journal or from live sessions, was applied to the contents of a foreign file.
     pub(super) altered: bool,
-    /// Lines that are none, to be kept aside by the next writer.
+    /// Unreadable lines, which the next writer keeps aside.
     pub(super) bad: Vec<u8>,
 }
 
@@ -65,21 +65,21 @@ impl Default for Fold {
     }
 }
 
-/// What [`Cache::refresh`] found.
+/// The result of [`Cache::refresh`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Freshness {
-    /// The contents are the files'.
+    /// The contents agree with the files.
     Current,
     /// `sessions.json` is not a JSON object. The contents are not valid.
     Corrupt,
 }
 
-/// Whether the journal could be followed.
+/// The result of following the journal.
 #[derive(PartialEq, Eq)]
 enum Followed {
-    /// To its end; whether there was anything new.
+    /// It was read to its end; whether there was anything new.
     Yes(bool),
-    /// It is another one, or says that the file holds more.
+    /// It was replaced, or it says that the file holds more.
     Lost,
 }
 
@@ -123,7 +123,7 @@ impl Cache {
         self.reload(dir, file)
     }
 
-    /// Whether an append is all that a change needs: no file to be read anew, made or taken over.
+    /// Whether a change needs only an append: no file has to be read again, made or taken over.
     pub(super) fn is_ready(&self) -> bool {
         self.loaded && self.journal.is_some() && !self.foreign && self.bad.is_empty()
     }
@@ -135,14 +135,14 @@ impl Cache {
 
     /// Bytes of changes that are not in `sessions.json`.
     pub(super) fn unfolded(&self) -> u64 {
-        // What a line says may be any number.
+        // A line may hold any number.
         self.fold
             .mark
             .left
             .saturating_add(self.changed_bytes.saturating_sub(self.fold.at))
     }
 
-    /// About how big `sessions.json` is when everything is folded.
+    /// The approximate size of `sessions.json` once everything is folded.
     pub(super) fn size(&self) -> u64 {
         let size = self.stamp.map_or(0, |stamp| stamp.size());
         size.saturating_add(self.unfolded())
@@ -153,12 +153,12 @@ impl Cache {
         self.journal.as_ref().map_or(0, |journal| journal.seq)
     }
 
-    /// The print of the file that the contents are from.
+    /// The fingerprint of the file that the contents come from.
     pub(super) fn print(&self) -> Option<Print> {
         self.fold.mark.print
     }
 
-    /// The file has been replaced by one of this fold.
+    /// Notes that the file of this fold has replaced the file.
     pub(super) fn installed(&mut self, mark: Mark, stamp: Stamp) {
         self.fold = Fold {
             mark,
@@ -170,7 +170,7 @@ impl Cache {
         (self.foreign, self.altered) = (false, false);
     }
 
-    /// The foreign file is announced as a fold.
+    /// Notes that the foreign file is announced as a fold.
     pub(super) fn adopted(&mut self, mark: Mark) {
         self.fold = Fold {
             mark,
@@ -184,7 +184,7 @@ impl Cache {
         self.settled && self.stamp == stamp
     }
 
-    /// Whether the file is now that of an announced fold, and if so, whether it must be read.
+    /// Whether the file is now the one of an announced fold, and if so, whether it must be read.
     fn take_announced(&mut self, stamp: Option<Stamp>) -> Option<bool> {
         let stamp = stamp?;
         let is_from = |fold: &&Fold| is_from(fold.mark.print, &stamp) && is_exact(fold.mark.print);
@@ -206,7 +206,7 @@ impl Cache {
 
     fn follow_io(&mut self, path: &Path) -> std::io::Result<Followed> {
         let Some(mut journal) = self.journal.take() else {
-            // One that was made since belongs to changes we do not know.
+            // A journal that was made since belongs to changes that are not known here.
             return Ok(if path.exists() {
                 Followed::Lost
             } else {
@@ -221,7 +221,7 @@ impl Cache {
             None => lost = true,
             Some(true) => {
                 let known = journal.seq;
-                // Written to its end before it was replaced: a writer reads everything before it writes.
+                // It was complete before it was replaced: a writer reads everything before it writes.
                 self.read_lines(&mut journal, &mut lost)?;
                 let Some(mut next) = Journal::open(path)? else {
                     return Ok(Followed::Lost);
@@ -284,7 +284,7 @@ impl Cache {
         read
     }
 
-    /// Applies the steps of a line that are wanted.
+    /// Applies the wanted steps of a line.
     pub(super) fn take_line(
         &mut self,
         line: &Line<'_>,
@@ -303,7 +303,7 @@ impl Cache {
         !undo.is_empty()
     }
 
-    /// Where the next line will be: its source, its position, the number before its own.
+    /// The place of the next line: its source, its position, the number before its own.
     pub(super) fn next_place(&self) -> (Arc<Source>, u64, u64) {
         match &self.journal {
             Some(journal) => (Arc::clone(journal.source()), journal.read, journal.seq),
@@ -311,7 +311,7 @@ impl Cache {
         }
     }
 
-    /// Appends lines whose changes are in the contents already, the last of them number `seq`.
+    /// Appends lines whose changes are in the contents already; the last line has the number `seq`.
     pub(super) fn append(&mut self, lines: &str, seq: u64, files: &dyn Files) -> std::io::Result<()> {
         let Some(journal) = &mut self.journal else {
             return Err(std::io::ErrorKind::NotFound.into());
@@ -322,7 +322,7 @@ impl Cache {
         Ok(())
     }
 
-    /// Announces a fold. Under the lock, everything read.
+    /// Announces a fold. The caller holds the lock and has read everything.
     pub(super) fn announce(&mut self, mark: &Mark, files: &dyn Files) -> std::io::Result<()> {
         let Some(journal) = &mut self.journal else {
             return Err(std::io::ErrorKind::NotFound.into());
@@ -332,7 +332,7 @@ impl Cache {
         journal.append(&text, files)
     }
 
-    /// Does again what the journal has between two positions, over contents that have all before.
+    /// Replays the journal between two positions, over contents that have everything before.
     pub(super) fn redo(&self, contents: Contents, from: u64, to: u64) -> std::io::Result<Contents> {
         let mut scratch = Self {
             contents,
@@ -359,7 +359,7 @@ impl Cache {
         Ok(scratch.contents)
     }
 
-    /// Takes changes back, the last one first.
+    /// Undoes changes, the last one first.
     pub(super) fn undo(&mut self, undo: Vec<Undo>) {
         for step in undo.into_iter().rev() {
             self.contents.undo(step);

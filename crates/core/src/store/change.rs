@@ -1,4 +1,4 @@
-//! What can be done to the store. Callers hand over changes, never whole states.
+//! The changes of the store. Callers hand over changes, never whole states.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 use super::entries::Entries;
 use super::record::Record;
 
-/// Fields of a record that only the engine writes. A record that a caller sets without them keeps them: it would lose
-/// its session otherwise.
+/// Fields of a record that only the engine writes. If a caller sets a record without them, the record keeps them, since
+/// it would lose its session otherwise.
 pub(super) const ENGINE_FIELDS: [&str; 5] = ["owner", "pid", "cliTotals", "pending", "newSessionId"];
 
 /// One change of the store. `Put`, `Set`, `Merge` and `Turn` stamp the record's `lastSaved`.
@@ -27,7 +27,7 @@ pub enum Change {
         /// `killed` or `failed`.
         only_if_free: bool,
     },
-    /// Replaces a record by what a caller gave: keeps the fields that only the engine writes, where `record` has none.
+    /// Replaces a record by one of a caller. Keeps the fields that only the engine writes, unless `record` has them.
     Set {
         /// Name of the session.
         name: String,
@@ -42,10 +42,10 @@ pub enum Change {
         fields: Record,
         /// Does nothing unless the record's `owner.token` is this one. An absent record has none.
         instance: Option<InstanceId>,
-        /// Creates an absent record. Otherwise nothing is done then.
+        /// Whether an absent record is created. If not, the change does nothing for an absent record.
         create: bool,
     },
-    /// Sets fields of a record that only the next host needs: `sessions.json` follows when it suits.
+    /// Sets fields of a record that only the next host needs, so `sessions.json` may follow later.
     Note {
         /// Name of the session.
         name: String,
@@ -83,7 +83,7 @@ pub enum Change {
     },
 }
 
-/// What a change did.
+/// The effect of a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Applied {
@@ -96,18 +96,18 @@ pub struct Applied {
 }
 
 impl Change {
-    /// Whether the change is kept for a later try if it was queued and could not be written. It records what
-    /// happened and cannot be refused later; of the others the caller decides again.
+    /// Whether the change is kept for a later try if it was queued and could not be written. Such a change records what
+    /// happened and cannot be refused later. For all others the caller decides again.
     pub(super) fn outlives_failure(&self) -> bool {
         matches!(self, Self::Turn { .. } | Self::Merge { .. } | Self::Note { .. })
     }
 
-    /// Whether a small `sessions.json` must have the change before the call returns.
+    /// Whether a small `sessions.json` must contain the change before the call returns.
     pub(super) fn is_for_others(&self) -> bool {
         !matches!(self, Self::Note { .. })
     }
 
-    /// About how many bytes the change occupies.
+    /// The approximate number of bytes that the change occupies.
     pub(super) fn weight(&self) -> usize {
         let data = match self {
             Self::Put { name, record, .. } | Self::Set { name, record } => name.len() + record.weight(),

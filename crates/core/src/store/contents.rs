@@ -1,4 +1,4 @@
-//! What the store holds, in memory: of each record all fields but its interactions, of those only where they are.
+//! The contents of the store in memory: the fields of each record, and of its interactions only the place in the files.
 
 use std::borrow::Cow;
 use std::io;
@@ -17,29 +17,29 @@ pub(super) const INTERACTIONS: &str = "interactions";
 /// Its name as JSON.
 pub(super) const INTERACTIONS_JSON: &str = "\"interactions\"";
 
-/// Names and what they hold, in the file's order.
+/// Names and their values, in the file's order.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Contents {
     members: IndexMap<Key, Entry>,
 }
 
-/// What a name holds.
+/// The value of a name.
 #[derive(Debug, Clone)]
 pub(super) enum Entry {
     Record(Stored),
-    /// A value that is no object is no record: it is kept as it is and skipped by all that looks for records.
+    /// A value that is not an object. It is preserved but not treated as a record.
     Other(Arc<str>),
 }
 
-/// A record. Cheap to clone unless it has many interactions that are not folded yet.
+/// A record. Cheap to clone, unless many of its interactions are not folded yet.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stored {
-    /// All fields. `interactions` is `[]` in its place if they are in `history`.
+    /// All fields. `interactions` is `[]` if `history` has them.
     pub(super) head: Arc<Record>,
     pub(super) history: History,
 }
 
-/// What takes a change back. Undone in the opposite order of the changes.
+/// Undoes a change. Changes are undone in reverse order.
 #[derive(Debug)]
 pub(super) enum Undo {
     Entry(Key, Option<Entry>),
@@ -78,7 +78,7 @@ impl Stored {
         Ok(Arc::new(record))
     }
 
-    /// Sets the fields of an object, which must be a part of `place`. False if it is none.
+    /// Sets the fields of an object, which must be a part of `place`. False if it is not an object.
     fn merge(&mut self, json: &str, place: &Place<'_>) -> bool {
         let Ok(Members(mut members)) = serde_json::from_str(json) else {
             return false;
@@ -103,11 +103,11 @@ impl Stored {
     }
 }
 
-/// Takes the interactions out of members; an empty list stays in their place. `None` if there is no such field.
+/// Takes the interactions out of members and leaves an empty list. `None` if there is no such field.
 fn take_history(members: &mut [(Cow<'_, str>, &str)], place: &Place<'_>) -> Option<History> {
     let mut history = None;
     for (_, value) in members.iter_mut().filter(|(name, _)| name == INTERACTIONS_JSON) {
-        // Of several the last one counts.
+        // If there are several, the last one counts.
         if value.starts_with('[') {
             history = Some(History::of_array(value, place));
             *value = "[]";
@@ -150,14 +150,14 @@ impl Contents {
         })
     }
 
-    /// Puts a record in its name's place, a new name at the end.
+    /// Puts a record under its name; a new name goes to the end.
     pub(super) fn put(&mut self, key: Key, record: &str, place: &Place<'_>) -> Option<Undo> {
         let stored = Stored::parse(record, place)?;
         let before = self.members.insert(key.clone(), Entry::Record(stored));
         Some(Undo::Entry(key, before))
     }
 
-    /// Sets fields of a record, which is made if it is not there.
+    /// Sets fields of a record, and creates the record if it does not exist.
     pub(super) fn merge(&mut self, key: Key, fields: &str, place: &Place<'_>) -> Option<Undo> {
         let Some(Entry::Record(stored)) = self.members.get_mut(&key) else {
             return self.put(key, fields, place);
@@ -172,7 +172,7 @@ impl Contents {
         })
     }
 
-    /// Adds an interaction to a record that is there, and sets fields.
+    /// Adds an interaction to an existing record, and sets fields.
     pub(super) fn turn(
         &mut self,
         key: Key,

@@ -13,7 +13,7 @@ use super::files::Files;
 use super::print::{Hash, Print};
 use crate::limits;
 
-/// How much of a new version is written at once.
+/// Bytes of a new version that are written at once.
 const WRITE_BYTES: usize = 1024 * 1024;
 
 /// A file that is being written beside the one it will replace. Removed if dropped early; readable by its owner
@@ -29,7 +29,7 @@ pub(super) struct Draft {
     text: Option<Vec<u8>>,
 }
 
-/// A file that is complete but for its name.
+/// A file that is complete except for its name.
 pub(super) struct Finished {
     temporary: NamedTempFile,
     target: PathBuf,
@@ -78,7 +78,7 @@ impl Draft {
     pub(super) fn finish(mut self, files: &dyn Files, durable: bool) -> io::Result<Finished> {
         self.write_buffer(files)?;
         let file = self.temporary.as_file();
-        // The kernel's own time stands still for up to 10 ms. With the exact time any later write shows.
+        // The kernel's own time stands still for up to 10 ms. The exact time makes any later write visible.
         file.set_modified(SystemTime::now())?;
         if durable {
             files.sync(file)?;
@@ -98,8 +98,8 @@ impl Draft {
 }
 
 impl Finished {
-    /// Takes the target's place: other processes see the old version or the new one, nothing between. Returns the
-    /// open file and its stamp.
+    /// Replaces the target: other processes see the old version or the new one, nothing in between. Returns the open file
+    /// and its stamp.
     pub(super) fn install(self, files: &dyn Files, durable: bool) -> io::Result<(File, Stamp)> {
         let (file, path) = self.temporary.keep().map_err(|error| error.error)?;
         if let Err(error) = retry_sharing(|| files.rename(&path, &self.target)) {

@@ -1,4 +1,4 @@
-//! Names and their records as a caller hands them over, to replace all that is there.
+//! Names and their records as a caller hands them over, to replace the whole contents.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::object::Key;
 use super::record::Record;
 
-/// All that `sessions.json` shall hold. A value that is not an object is no record, but it is kept.
+/// The new contents of `sessions.json`. Values that are not objects are preserved but not treated as records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Entries {
     members: IndexMap<Key, Entry>,
@@ -40,7 +40,7 @@ impl Entry {
 impl Entries {
     /// Parses the JSON text of an object.
     pub fn from_json(json: &str) -> Result<Self, serde_json::Error> {
-        // One pass for the usual file; a second one where a value is not an object.
+        // One pass suffices for the usual file; a second one is needed if a value is not an object.
         if let Ok(records) = serde_json::from_str::<IndexMap<Key, Record>>(json) {
             let wrap = |(key, record)| (key, Entry::Record(Arc::new(record)));
             return Ok(Self {
@@ -73,7 +73,7 @@ impl Entries {
         out.push('}');
     }
 
-    /// About the length of the JSON text.
+    /// The approximate length of the JSON text.
     pub(super) fn weight(&self) -> usize {
         let member = |(key, entry): (&Key, &Entry)| {
             let (Key::Text(name) | Key::Odd(name)) = key;

@@ -12,14 +12,14 @@ use super::scan::{self, Text};
 use crate::clock;
 use crate::error::{Error, Result};
 
-/// How often a read is repeated that met a file being written in place.
+/// How often a read is repeated because the file was being written in place.
 const TORN_READS: usize = 10;
 
-/// Tries and pause of a call that another process's short access may fail (Windows: virus scanners, readers).
+/// Tries and pause for a call that fails while another process briefly uses the file (Windows: virus scanners, readers).
 const SHARING_TRIES: usize = 10;
 const SHARING_PAUSE: Duration = Duration::from_millis(5);
 
-/// What tells one version of the file from another without reading it.
+/// Distinguishes one version of the file from another without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     identity: (u64, u64),
@@ -122,7 +122,7 @@ impl SessionsFile {
         Ok(version.1)
     }
 
-    /// The stamp after reading, and what was read with the stamp before.
+    /// The stamp after reading, and the version that was read, with the stamp before.
     fn read_once(&self) -> io::Result<(Stamp, Version)> {
         let file = retry_sharing(|| File::open(&self.path))?;
         let stamp = Stamp::of(&file.metadata()?)?;
@@ -135,12 +135,12 @@ impl SessionsFile {
         Ok((Stamp::of(&file.metadata()?)?, Version { stamp, text, print }))
     }
 
-    /// A new version, which takes the old one's place when it is installed.
+    /// A new version, which replaces the old one when it is installed.
     pub(super) fn draft(&self) -> io::Result<Draft> {
         Draft::new(self.target()?)
     }
 
-    /// Renames a file that cannot be parsed, and never over another one. Under the lock.
+    /// Renames a file that cannot be parsed, never over another one. The caller holds the lock.
     pub(super) fn move_aside(&self) -> Result<PathBuf> {
         let moved = self.target().and_then(|target| {
             let aside = free_name(&target);
@@ -160,7 +160,7 @@ impl SessionsFile {
         }
     }
 
-    /// Removes what writers left that died in the middle. Under the lock, so no file found is in use.
+    /// Removes the files of writers that died while writing. The caller holds the lock, so no such file is in use.
     pub(super) fn remove_leftovers(&self, journal: &Path) {
         if let Ok(target) = self.target() {
             remove_drafts(&target);
@@ -188,7 +188,7 @@ fn remove_drafts(target: &Path) {
     };
     for file in files.flatten() {
         if file.file_name().to_string_lossy().starts_with(&prefix) {
-            // Whatever stays does no harm but to take space.
+            // A file that stays only takes space.
             let _ = fs::remove_file(file.path());
         }
     }

@@ -1,6 +1,6 @@
 //! The file operations whose failure the store must survive.
 //!
-//! A trait, so that tests hand in operations that fail at a chosen point. The store itself only ever uses
+//! They are a trait, so that tests can pass operations that fail at a chosen point. The store itself only ever uses
 //! [`RealFiles`].
 
 use std::fmt::Debug;
@@ -8,12 +8,12 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// What the store does to its files.
+/// The operations of the store on its files.
 pub trait Files: Debug + Send + Sync {
     /// Writes all bytes at the file's end or position.
     fn write(&self, file: &File, bytes: &[u8]) -> io::Result<()>;
 
-    /// Cuts a file.
+    /// Truncates a file.
     fn truncate(&self, file: &File, len: u64) -> io::Result<()>;
 
     /// Makes a file's contents durable against a power loss.

@@ -65,7 +65,7 @@ fn write_record(
     Ok(range)
 }
 
-/// Lets the contents refer to the new file that was written from them.
+/// Makes the contents refer to the new file that was written from them.
 pub(super) fn refer(contents: &mut Contents, ranges: &Ranges, source: &Arc<Source>) {
     for (entry, (at, length)) in contents.entries_mut().zip(&ranges.0) {
         if let Entry::Record(stored) = entry {

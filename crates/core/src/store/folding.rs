@@ -1,7 +1,7 @@
-//! When and how `sessions.json` is brought up to date with the journal.
+//! When and how a fold brings `sessions.json` up to date with the journal.
 //!
-//! A small file within the commit, a medium one soon after it under the lock, a big one beside the lock: only its
-//! announcement and the rename need it.
+//! A small file is written within the commit, and a medium one soon after it, both under the lock. A big file is written
+//! without the lock: only its announcement and the rename need that.
 
 use std::io;
 use std::thread;
@@ -19,20 +19,20 @@ use super::warning::Warning;
 use crate::error::{Error, Result};
 use crate::limits;
 
-/// Pause before another look whether another process has folded.
+/// Pause between two checks whether another process has folded.
 const FOLD_POLL: Duration = Duration::from_millis(10);
 
-/// When the folding thread has to do what.
+/// The schedule of the folding thread.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub(super) due: Option<Instant>,
-    /// The folding thread knows of this store.
+    /// Whether the folding thread knows of this store.
     pub(super) known: bool,
     failed: bool,
     big: bool,
 }
 
-/// The contents at some moment.
+/// The contents at one moment.
 struct Snapshot {
     contents: Contents,
     epoch: String,
@@ -42,11 +42,11 @@ struct Snapshot {
     changed_bytes: u64,
 }
 
-/// What a try to fold has come to.
+/// The result of a try to fold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Folded {
     Done,
-    /// Another process did it, or does.
+    /// Another process has done it or is doing it.
     Elsewhere,
 }
 
@@ -55,7 +55,7 @@ impl Shared {
     pub(super) fn fold_small(&self, lock: &StoreLock<'_>, cache: &mut Cache, urgent: bool) {
         let rewrite = urgent && cache.size() < limits::STORE_SMALL_BYTES && self.pace.lock().take();
         if rewrite {
-            // The changes are in the journal, so the call has succeeded whatever becomes of this.
+            // The changes are in the journal, so the call has succeeded even if this fails.
             let folded = self.fold_locked(lock, cache, false);
             self.note(&folded);
         }
@@ -87,7 +87,7 @@ impl Shared {
         self.plan.lock()
     }
 
-    /// What the folding thread does when it is due.
+    /// Folds on the folding thread, if it is time.
     pub(super) fn fold_due(&self) {
         self.plan().due = None;
         let folded = self.fold_once();
@@ -98,7 +98,7 @@ impl Shared {
         }
     }
 
-    /// Brings `sessions.json` up to date with all that is in the journal now. Bigger ones than `most` are left.
+    /// Brings `sessions.json` up to date with the present journal, unless the file is bigger than `most`.
     pub(super) fn fold_all(&self, most: u64) -> Result<()> {
         let deadline = Instant::now() + limits::STORE_FOLD_WAIT;
         let goal = self.current()?.seq();
@@ -141,7 +141,7 @@ impl Shared {
         Ok(Folded::Done)
     }
 
-    /// Another program's file counts from now on.
+    /// Takes over the file of another program.
     pub(super) fn adopt(&self, lock: &StoreLock<'_>, cache: &mut Cache) -> Result<()> {
         if cache.altered || cache.print().is_none() {
             return self.fold_locked(lock, cache, true);
@@ -167,7 +167,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Replaces the file by the contents, once that is announced.
+    /// Announces the contents as the new file, then replaces the file.
     pub(super) fn install(
         &self,
         cache: &mut Cache,
@@ -231,7 +231,7 @@ impl Shared {
         fold::refer(&mut snapshot.contents, &ranges, &fold::source(file, stamp, text));
         match cache.redo(snapshot.contents, snapshot.read, to) {
             Ok(contents) => cache.contents = contents,
-            // What is in memory still holds; the next call reads the files.
+            // The contents in memory are still valid; the next call reads the files.
             Err(_) => cache.invalidate(),
         }
         self.rotate(&mut cache, Some(snapshot.read));
@@ -239,7 +239,7 @@ impl Shared {
         Ok(Folded::Done)
     }
 
-    /// Replaces a journal most of which is folded. `from` is where the lines that are not begin.
+    /// Replaces a journal that is mostly folded. The lines that are not folded begin at `from`.
     fn rotate(&self, cache: &mut Cache, from: Option<u64>) {
         let mark = cache.fold.mark;
         let Some(journal) = &cache.journal else { return };
@@ -248,13 +248,13 @@ impl Shared {
             return;
         }
         let from = from.unwrap_or(journal.read);
-        // A journal that cannot be replaced is longer than it need be, no more.
+        // A journal that cannot be replaced is only longer than necessary.
         if let Ok(next) = journal.rotate(mark.upto, mark.print, from, &*self.files, self.is_durable()) {
             cache.journal = Some(next);
         }
     }
 
-    /// Warns when folding begins to fail, not each time.
+    /// Warns when folding begins to fail, but not each time.
     fn note(&self, folded: &Result<()>) {
         let mut plan = self.plan();
         match folded {
@@ -291,7 +291,7 @@ impl Snapshot {
         })
     }
 
-    /// Whether the present contents are the snapshot's and changes since.
+    /// Whether the present contents are those of the snapshot plus later changes.
     fn is_base_of(&self, cache: &Cache) -> bool {
         let same_journal = |epoch: &str| epoch == self.epoch;
         !cache.foreign

@@ -1,4 +1,4 @@
-//! The two files of a data directory, fed with any bytes.
+//! Feeds any bytes to the readers of the two files of a data directory.
 
 use super::cache::Cache;
 use super::file::{SessionsFile, Stamp};
@@ -16,7 +16,7 @@ thread_local! {
     static DIR: TempDir = in_memory().expect("a temporary directory can be made");
 }
 
-/// Where the system has a file system in memory, it is ten times as fast.
+/// A file system in memory, if the system has one, is ten times as fast.
 fn in_memory() -> std::io::Result<TempDir> {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() {
@@ -49,7 +49,7 @@ pub(crate) fn sessions(data: &[u8]) {
     }
 }
 
-/// Reads the bytes as `sessions.journal`, in two parts: what is followed must come to what is read at once.
+/// Reads the bytes as `sessions.journal`, in two parts: following it must give the same contents as reading it at once.
 pub(crate) fn journal(data: &[u8]) {
     let Some((first, lines)) = data.split_first() else {
         return;
@@ -77,8 +77,8 @@ pub(crate) fn journal(data: &[u8]) {
     });
 }
 
-/// Whether a writer can have left these lines: each one whole and numbered after the one before, and no fold, of
-/// which the other file would have to know.
+/// Whether a writer could have left these lines: each is complete and numbered after the one before, and none announces
+/// a fold, since the other file would have to match it.
 fn is_sound(lines: &[u8]) -> bool {
     let Some((header, rest)) = std::str::from_utf8(lines)
         .ok()

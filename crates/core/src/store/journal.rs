@@ -1,4 +1,4 @@
-//! `sessions.journal`: reading what is new in it, appending to it, replacing it by a shorter one.
+//! `sessions.journal`: reading its new lines, appending to it, replacing it by a shorter one.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -29,11 +29,11 @@ pub(super) struct Journal {
     pub(super) read: u64,
     /// Number of the last line read.
     pub(super) seq: u64,
-    /// It has lines that are none, which are kept aside: to be replaced at the next fold, whatever its size.
+    /// Whether it has unreadable lines, which are kept aside. The next fold then replaces the journal, whatever its size.
     pub(super) damaged: bool,
 }
 
-/// Tells a journal from the one that takes its place.
+/// Distinguishes a journal from the one that replaces it.
 type Identity = (u64, u64);
 
 impl Journal {
@@ -64,7 +64,7 @@ impl Journal {
         Ok(Some(journal))
     }
 
-    // Without a first line of its own the journal's lines still count, over whatever file is there.
+    // If the journal has no first line of its own, its lines still apply, to whatever file there is.
     fn read_header(&mut self) -> io::Result<()> {
         let mut first = None;
         self.lines_from(
@@ -91,7 +91,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Makes a journal where there is none, for a file that holds everything up to now.
+    /// Creates a journal for a file that contains everything up to now.
     pub(super) fn create(path: &Path, base: Option<Print>, files: &dyn Files) -> io::Result<Self> {
         let header = Header {
             clearctx: line::VERSION,
@@ -102,7 +102,7 @@ impl Journal {
         Self::install(path, &header, &[], files, false)
     }
 
-    /// Puts a journal with these lines in place of what is there.
+    /// Replaces the journal by one with these lines.
     fn install(
         path: &Path,
         header: &Header,
@@ -119,7 +119,7 @@ impl Journal {
         journal.ok_or_else(|| ErrorKind::NotFound.into())
     }
 
-    /// Replaces the journal by one that has only the lines from `from` on, for a file that holds all before.
+    /// Replaces the journal by one that has only the lines from `from` on, for a file that contains everything before.
     pub(super) fn rotate(
         &self,
         after: u64,
@@ -158,7 +158,7 @@ impl Journal {
         &self.source
     }
 
-    /// Whether the journal at this path is another one by now. `None` if there is none.
+    /// Whether the journal at this path has been replaced. `None` if there is none.
     pub(super) fn is_replaced(&self) -> io::Result<Option<bool>> {
         let metadata = match fs::metadata(&self.path) {
             Ok(metadata) => metadata,
@@ -176,17 +176,17 @@ impl Journal {
         Ok(self.file.metadata()?.len())
     }
 
-    /// Reads the whole lines that are new.
+    /// Reads the new complete lines.
     pub(super) fn read_new(&mut self, each: &mut Each<'_>) -> io::Result<()> {
         self.read = self.lines_from(self.read, u64::MAX, each, false)?;
         Ok(())
     }
 
-    /// Reads lines from a position on, up to another; where the next line starts.
+    /// Reads the lines between two positions; returns where the next line starts.
     pub(super) fn lines_from(&self, from: u64, to: u64, each: &mut Each<'_>, one: bool) -> io::Result<u64> {
         let mut bytes = Vec::new();
         let (mut start, mut searched) = (from, 0);
-        // A buffer bigger than what is there would cost more than reading it.
+        // A buffer bigger than the file would cost more than reading it.
         let to = to.min(self.len()?);
         loop {
             let known = bytes.len();
@@ -222,7 +222,7 @@ impl Journal {
         }
     }
 
-    /// Cuts off what a writer left that died in the middle of a line. Under the lock, all lines read.
+    /// Cuts off the unfinished line of a writer that died. The caller holds the lock and has read all lines.
     pub(super) fn cut_torn_tail(&mut self, files: &dyn Files) -> io::Result<()> {
         if self.len()? > self.read {
             let read = self.read;
@@ -231,13 +231,13 @@ impl Journal {
         Ok(())
     }
 
-    /// Appends whole lines. Under the lock, all lines read. On failure nothing was appended.
+    /// Appends complete lines. The caller holds the lock and has read all lines. On failure nothing was appended.
     pub(super) fn append(&mut self, lines: &str, files: &dyn Files) -> io::Result<()> {
         let at = self.read;
         let writer = self.writer()?;
         if let Err(error) = files.write(writer, lines.as_bytes()) {
-            // Where even this fails, the next writer cuts off what is no whole line. Whole lines among it would
-            // count, though their caller was told they do not: better a change twice than one that is lost.
+            // If even this fails, the next writer cuts off an unfinished line. Complete lines before it would count,
+            // although their caller got an error: a change made twice is better than a lost one.
             let _ = files.truncate(writer, at);
             return Err(error);
         }
@@ -253,13 +253,13 @@ impl Journal {
         Ok(self.writer.insert(writer))
     }
 
-    /// A handle to make the lines durable with, while others append.
+    /// A handle with which to make the lines durable while others append.
     pub(super) fn handle(&self) -> io::Result<File> {
         self.writer.as_ref().unwrap_or(&self.file).try_clone()
     }
 }
 
-/// Takes a line, or bytes that are no text, and where they start.
+/// Takes a line, or bytes that are not text, and their position.
 pub(super) type Each<'a> = dyn FnMut(Result<&str, &[u8]>, u64) + 'a;
 
 #[cfg(unix)]
@@ -274,7 +274,7 @@ fn identity(_file: &File, metadata: &Metadata) -> io::Result<Identity> {
     Ok(inode(metadata))
 }
 
-/// The first line, which holds where the journal begins, says which one it is.
+/// Identifies the journal by its first line, which says where the journal begins.
 #[cfg(not(unix))]
 fn identity(file: &File, _metadata: &Metadata) -> io::Result<Identity> {
     let mut start = [0; 512];

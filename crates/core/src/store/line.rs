@@ -7,9 +7,9 @@
 //! {"seq":3,"fold":{"upto":2,"left":0,"print":{"size":321,"modified":1763791829001000000,"hash":77},"reload":false}}
 //! ```
 //!
-//! The first line says which version of `sessions.json` the journal begins with. A fold is announced by a line of
-//! its own before the new file takes its place, so a crash between the two is told by the file's print: changes up
-//! to `upto` are in the file with that print, and in no other.
+//! The first line names the version of `sessions.json` with which the journal begins. A line of its own announces a fold
+//! before the new file is renamed into place. After a crash between the two, the file's fingerprint decides: the file
+//! with the announced print contains the changes up to `upto`, any other file does not.
 
 use std::fmt::Write as _;
 
@@ -21,36 +21,36 @@ use super::object::Key;
 use super::print::Print;
 use super::source::Place;
 
-/// The version of the format. A journal of a later one is not touched.
+/// The version of the format. A journal of a later version is left alone.
 pub(super) const VERSION: u32 = 1;
 
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Header {
     pub(super) clearctx: u32,
-    /// Told anew when a journal is made from nothing.
+    /// A new one is drawn when a journal is created from nothing.
     pub(super) epoch: String,
-    /// All changes after this one are in here.
+    /// All changes after this one are in this journal.
     pub(super) after: u64,
-    /// The file that holds the changes up to there; none, if there was no file.
+    /// The file that contains the changes up to there; `None` if there was no file.
     pub(super) base: Option<Print>,
 }
 
 impl Header {
-    /// Whether a writer can have said this.
+    /// Whether a writer could have produced this.
     pub(super) fn is_sound(&self) -> bool {
         self.after < END_OF_SEQ
     }
 }
 
-/// A version of `sessions.json` holds the changes up to `upto`.
+/// Says that a version of `sessions.json` contains the changes up to `upto`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Mark {
     pub(super) upto: u64,
     /// Bytes of the lines before this one that are not in that file.
     pub(super) left: u64,
     pub(super) print: Option<Print>,
-    /// The file holds more than the changes: another program's version was taken over.
+    /// Whether the file contains more than the changes: another program's version was taken over.
     pub(super) reload: bool,
 }
 
@@ -64,11 +64,11 @@ pub(super) struct Line<'a> {
     pub(super) fold: Option<Mark>,
 }
 
-/// A number that no journal gets to: what is beyond it was not counted.
+/// A number that no journal reaches: a number beyond it was not counted by a writer.
 const END_OF_SEQ: u64 = 1 << 53;
 
 impl<'a> Line<'a> {
-    /// Reads a line. `None` if it is none, or says what no writer says.
+    /// Reads a line. `None` if it is malformed or no writer could have produced it.
     pub(super) fn parse(text: &'a str) -> Option<Self> {
         let line = serde_json::from_str::<Self>(text).ok()?;
         let sound = line.seq < END_OF_SEQ && line.fold.is_none_or(|mark| mark.upto <= line.seq);
@@ -96,7 +96,7 @@ pub(super) fn write_fold(seq: u64, mark: &Mark, out: &mut String) {
     let _ = writeln!(out, "{{\"seq\":{seq},\"fold\":{mark}}}");
 }
 
-/// One change within a line, as it was decided: nothing in it depends on when or where it is done again.
+/// One change within a line, as it was decided: replaying it gives the same result at any time and place.
 #[derive(Debug, Deserialize)]
 pub(super) struct Step<'a> {
     put: Option<Key>,
@@ -125,7 +125,7 @@ impl<'a> Step<'a> {
         self.delete.as_deref().unwrap_or_default()
     }
 
-    /// Does the step, whose text is a part of `place`. Steps that this version does not know are left out.
+    /// Applies the step, whose text is a part of `place`. Steps that this version does not know are skipped.
     pub(super) fn apply(self, contents: &mut Contents, place: &Place<'_>, undo: &mut Vec<Undo>) {
         let fields = self.fields.map(RawValue::get);
         let done = match self {

@@ -1,4 +1,4 @@
-//! Reads both files anew: which fold `sessions.json` is from, and what the journal has after it.
+//! Loads both files: finds the fold that wrote `sessions.json`, and replays the journal after it.
 
 use std::collections::HashMap;
 use std::fs;
@@ -23,11 +23,11 @@ use super::view;
 use crate::error::{Error, Result};
 use crate::limits;
 
-/// Pause before a file is read again that may be half written.
+/// Pause before a file that may be half written is read again.
 const SETTLE_PAUSE: Duration = Duration::from_millis(5);
 
 impl Cache {
-    /// Reads both files anew.
+    /// Loads both files.
     pub(super) fn reload(&mut self, dir: &Path, file: &SessionsFile) -> Result<Freshness> {
         let path = journal_path(dir);
         let cannot_read = |error: io::Error| Error::store(&path, "cannot read", error);
@@ -67,7 +67,7 @@ impl Cache {
         }
     }
 
-    /// The contents of these files. Of `self`, which was read before, what lives is kept.
+    /// The contents of these files. Live sessions of `self`, which was loaded before, are kept.
     fn load(
         &self,
         dir: &Path,
@@ -103,7 +103,7 @@ impl Cache {
         Ok(next)
     }
 
-    /// Finds the fold that the file is from.
+    /// Finds the fold that wrote the file.
     fn find_fold(&mut self, journal: &Journal, print: Option<Print>) -> io::Result<()> {
         let first = Mark {
             upto: journal.header.after,
@@ -141,9 +141,9 @@ impl Cache {
         Ok(())
     }
 
-    /// Does again what the journal has after the fold. Over a foreign file only what is newer than the record
-    /// there, and nothing to names that are not there: that program has deleted them. Where the file is gone, or
-    /// was moved aside, all of it: the journal is what is left.
+    /// Replays the journal after the fold. Over a foreign file it applies only changes that are newer than the record in the
+    /// file, and none to names that the file lacks, since that program has deleted them. If the file is gone or was moved
+    /// aside, it applies everything, since only the journal is left.
     fn replay(&mut self, journal: &mut Journal) -> io::Result<()> {
         let upto = self.fold.mark.upto;
         let foreign = self.foreign;
@@ -191,7 +191,7 @@ impl Cache {
         Ok(())
     }
 
-    /// Another program's file lacks these names, but their sessions live.
+    /// Keeps names that another program's file lacks but whose sessions live.
     fn keep_what_lives(&mut self, dir: &Path, before: &Contents) {
         let mut liveness = Liveness::new(dir);
         for (key, stored) in before.records() {

@@ -13,19 +13,19 @@ use crate::fs::locked_file::{self, Attempt, LockedFile};
 use crate::fs::private::{open_or_create, open_or_create_in};
 use crate::limits;
 
-/// How often it is looked who holds the lock, to name it.
+/// How often the lock's holder is looked up, for the error message.
 #[cfg(target_os = "linux")]
 const HOLDER_LOOKS: usize = 10;
 
 /// The lock between processes: `sessions.lock` in the data directory.
 ///
-/// On Linux the kernel tells who holds it; elsewhere the holder's process id is in the file, for the error message
-/// of those who wait in vain. Only this file is ever locked: where locks are mandatory (Windows), a locked
-/// `sessions.json` could not be read by others.
+/// On Linux the kernel knows the holder. Elsewhere the holder's process id is in the file, for the error message of a
+/// process that waits in vain. Only this file is ever locked: where locks are mandatory (Windows), other programs could
+/// not read a locked `sessions.json`.
 ///
-/// Those who wait poll, since a wait in the kernel has no deadline. So that a process which commits all the time does
-/// not keep them out, they put a file there, `hosts/waiting`, and who gives the lock back removes it and then leaves
-/// the lock alone for longer than they pause. Left over, the file costs one such moment.
+/// A waiting process polls, since a wait in the kernel has no deadline. A process that commits all the time would starve
+/// pollers. So each poll creates a file, `hosts/waiting`. A process that releases the lock removes this file and, if it
+/// existed, backs off for longer than the pollers pause. A leftover file costs one such back-off.
 pub(super) struct LockFile {
     path: PathBuf,
     waiting: PathBuf,
@@ -57,7 +57,7 @@ impl LockFile {
         }
     }
 
-    /// `None` if it is not to be had at once, whatever the reason.
+    /// `None` if the lock is not available at once, for whatever reason.
     pub(super) fn try_acquire(&self, files: &dyn Files) -> Option<StoreLock<'_>> {
         self.try_once(files).ok()?
     }
@@ -72,7 +72,7 @@ impl LockFile {
             if left.is_zero() {
                 return Ok(None);
             }
-            // A directory that takes no files is no reason to fail here.
+            // A directory in which no file can be created is no reason to fail here.
             let _ = open_or_create(&self.waiting);
             thread::sleep(pause.min(left));
             pause = (pause * 2).min(limits::STORE_LOCK_POLL);
@@ -80,7 +80,7 @@ impl LockFile {
     }
 
     fn try_once(&self, files: &dyn Files) -> io::Result<Option<StoreLock<'_>>> {
-        // The one that was kept may be of a directory that was deleted; others lock the one that is there now.
+        // The kept file may belong to a directory that was deleted; other processes lock the present one.
         let kept = self.kept().take();
         for file in [kept, None] {
             let file = file.map_or_else(|| open_or_create_in(&self.path), Ok)?;
@@ -107,7 +107,7 @@ impl LockFile {
         self.file.lock()
     }
 
-    /// Who holds the lock. Among many who want it there may be a moment between two of them.
+    /// The process that holds the lock. There may be none for a moment, between two of many processes that want it.
     #[cfg(target_os = "linux")]
     fn holder(&self) -> Option<u32> {
         (0..HOLDER_LOOKS).find_map(|look| {
@@ -144,8 +144,8 @@ impl LockFile {
 impl Drop for StoreLock<'_> {
     fn drop(&mut self) {
         let Some(file) = self.file.take() else { return };
-        // Not left to closing: a child between its fork and its exec holds a copy of the descriptor. An error
-        // here means that closing must do.
+        // Unlocked explicitly, since a child between its fork and its exec holds a copy of the descriptor. After
+        // an error here, closing has to suffice.
         if file.unlock().is_ok() {
             *self.at.kept() = Some(file);
         }
@@ -155,7 +155,7 @@ impl Drop for StoreLock<'_> {
     }
 }
 
-/// Only a message depends on it; a full disk must show where it matters.
+/// Errors are ignored: only a message depends on this, and a full disk must be reported where it matters.
 #[cfg(not(target_os = "linux"))]
 fn note_holder(mut file: &File) {
     use std::io::{Seek, Write};
@@ -165,14 +165,14 @@ fn note_holder(mut file: &File) {
         .and_then(|()| file.write_all(format!("{:<10}\n", process::id()).as_bytes()));
 }
 
-/// Lets one process at a time write a big `sessions.json`, which it does without the store's lock. `None` if
-/// another process does.
+/// Lets one process at a time write a big `sessions.json` without the store's lock. `None` if another process is
+/// writing one.
 pub(super) fn try_folding(dir: &Path) -> io::Result<Option<LockedFile>> {
     let path = dir.join("hosts").join("fold.lock");
     Ok(LockedFile::take(&path)?.ok())
 }
 
-/// Whether no process writes a big `sessions.json` at the moment.
+/// Whether no process is writing a big `sessions.json`.
 pub(super) fn nobody_folds(dir: &Path) -> bool {
     !dir.join("hosts").join("fold.lock").exists() || matches!(try_folding(dir), Ok(Some(_)))
 }

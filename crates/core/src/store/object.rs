@@ -1,8 +1,8 @@
 //! An ordered JSON object that stays text.
 //!
 //! Values are never decoded and come out byte for byte: numbers such as `1e400`, lone surrogate escapes and
-//! whatever a later version adds survive every rewrite. It is one text and the places of the members in it: a record
-//! has some 25 short ones, is copied at each change, and is searched from its beginning faster than by hashing.
+//! whatever a later version adds survive every rewrite. An object is one text and the positions of its members. A record
+//! has some 25 short members and is copied at each change; searching it from the beginning is faster than hashing.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,10 +12,10 @@ use indexmap::{Equivalent, IndexMap};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Room that an object may keep for later changes.
+/// Spare bytes that an object may keep for later changes.
 const SPARE_BYTES: usize = 128;
 
-/// From how many members on two with one name are looked for by hashing.
+/// From this number of members on, duplicate names are found by hashing.
 const MANY_MEMBERS: usize = 64;
 
 /// Name of a member.
@@ -23,7 +23,7 @@ const MANY_MEMBERS: usize = 64;
 pub(super) enum Key {
     /// The decoded name.
     Text(Box<str>),
-    /// A name no Rust string can hold (it has a lone surrogate escape): its JSON text, with the quotes.
+    /// A name that no Rust string can hold (it has a lone surrogate escape): its JSON text, with the quotes.
     Odd(Box<str>),
 }
 
@@ -54,7 +54,7 @@ impl From<&str> for Key {
     }
 }
 
-// Must hash like the `str` it is looked up by; `Equivalent` tells an odd name from a text that looks the same.
+// Must hash like the `str` that looks it up; `Equivalent` distinguishes an odd name from a text that looks the same.
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let (Self::Text(text) | Self::Odd(text)) = self;
@@ -82,7 +82,7 @@ pub(super) struct Object {
     members: Vec<Member>,
 }
 
-/// Where in the text a member is. It begins after the comma of the one before.
+/// The position of a member in the text. It begins after the comma of the member before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Member {
     name_end: usize,
@@ -137,7 +137,7 @@ impl Object {
             return false;
         };
         let (start, removed) = (self.start(index), self.members.remove(index));
-        // Its comma goes too: the one behind it, or, of the last one, the one before.
+        // Its comma goes too: the one after it or, for the last member, the one before it.
         let gap = if index == self.members.len() {
             start.saturating_sub(1)..removed.end
         } else {
@@ -163,7 +163,7 @@ impl Object {
         }
     }
 
-    /// Gives back room that changes have left or taken in advance, if it is much.
+    /// Releases spare memory that changes have left, if it is much.
     pub(super) fn compact(&mut self) {
         if self.text.capacity() - self.text.len() > SPARE_BYTES {
             self.text.shrink_to_fit();
@@ -218,7 +218,7 @@ impl fmt::Debug for Object {
     }
 }
 
-// Of two members with one name the last wins and keeps the first one's place, as in JavaScript.
+// If two members have one name, the last value wins and keeps the first one's position, as in JavaScript.
 impl<'a> FromIterator<(Cow<'a, str>, &'a str)> for Object {
     fn from_iter<I: IntoIterator<Item = (Cow<'a, str>, &'a str)>>(members: I) -> Self {
         let members: Vec<_> = members.into_iter().collect();
@@ -251,7 +251,7 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-/// The members of an object as they stand there: names as JSON, in the form in which an [`Object`] keeps them.
+/// The members of an object in order: names as JSON, in the form in which an [`Object`] keeps them.
 pub(super) struct Members<'a>(pub(super) Vec<(Cow<'a, str>, &'a str)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {

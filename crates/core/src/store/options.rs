@@ -1,4 +1,4 @@
-//! What the handles of a data directory choose together.
+//! The options that all handles of a data directory share.
 
 use std::sync::Arc;
 
@@ -7,21 +7,21 @@ use super::files::{Files, RealFiles};
 /// What stored changes survive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Durability {
-    /// A kill of the process at any moment. The system writes to the disk when it likes.
+    /// A kill of the process at any moment. The system decides when it writes to the disk.
     #[default]
     Os,
-    /// A power loss, too, as soon as a promise has settled: concurrent turns share one sync. What a synchronous
-    /// method has changed is synced right after it, or by [`super::Store::flush`].
+    /// A power loss, too, as soon as a promise has settled: concurrent turns share one sync. A change by a synchronous
+    /// method is synced right after it, or by [`super::Store::flush`].
     Disk,
 }
 
-/// How a data directory is used by this process. Counts for all its handles: the stronger durability, the
-/// `max_history` that was given last, the file operations that were given first.
+/// How this process uses a data directory. All handles share the stronger durability, the `max_history` given last, and
+/// the file operations given first.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// What stored changes survive.
     pub durability: Durability,
-    /// How many of its newest interactions a record keeps when a turn is added; all by default.
+    /// Number of newest interactions that a record keeps when a turn is added; all by default.
     pub max_history: Option<usize>,
     /// The file operations; for tests.
     pub files: Arc<dyn Files>,

@@ -27,12 +27,12 @@ pub struct Owner {
     pub host: String,
     /// Process id of the host.
     pub pid: u32,
-    /// Of the session object: tells a session from a later one of the same name.
+    /// The session object's; distinguishes a session from a later one of the same name.
     #[serde(rename = "token")]
     pub instance: InstanceId,
 }
 
-/// Whether a record's owner lives.
+/// The state of a record's owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OwnerState {
     /// The record names no owner: clearctx 3.0.0 wrote it, or a caller.
@@ -82,7 +82,7 @@ impl StoredOwner {
     }
 }
 
-/// Answers whether owners live. Asks once per host, so that a list sees one state of the world.
+/// Answers whether owners live. It asks once per host, so that a list is consistent.
 pub(super) struct Liveness<'a> {
     dir: &'a Path,
     known: HashMap<String, OwnerState>,
@@ -133,9 +133,10 @@ fn hosts() -> MutexGuard<'static, BTreeMap<PathBuf, Host>> {
     HOSTS.lock()
 }
 
-/// This process's identity in `dir`, created at first need.
+/// This process's identity in `dir`, created when it is first needed.
 ///
-/// An instance lock that somebody has deleted is made again, so that the records of this process do not read as lost.
+/// If another program has deleted the instance lock, it is created again, so that the records of this process do not read
+/// as lost.
 pub(super) fn this_host(dir: &Path) -> Result<String> {
     let mut hosts = hosts();
     let known = hosts.get(dir).map(|host| host.id.clone());
@@ -173,7 +174,7 @@ fn instance_lock(dir: &Path, id: &str) -> PathBuf {
     dir.join("hosts").join(format!("{id}.lock"))
 }
 
-/// Whether the host of this file has ended; its file is removed then.
+/// Whether the host of this file has ended. If so, its file is removed.
 fn is_dead(path: &Path) -> bool {
     let is_dead = !locked_file::is_locked(path);
     if is_dead {
@@ -182,7 +183,7 @@ fn is_dead(path: &Path) -> bool {
     is_dead
 }
 
-/// Removes what hosts left behind whose records nobody looks at any more.
+/// Removes the files of ended hosts whose records nobody reads any more.
 fn remove_dead_hosts(dir: &Path) {
     let Ok(files) = fs::read_dir(dir.join("hosts")) else {
         return;
@@ -203,7 +204,7 @@ fn remove_dead_hosts(dir: &Path) {
                     is_dead(&path);
                 }
             }
-            // A younger one may be about to be locked by its creator.
+            // The creator of a younger file may be about to lock it.
             Some("tmp") if is_host && is_older(&file, limits::INSTANCE_LOCK_UNFINISHED_AGE) => {
                 is_dead(&path);
             }

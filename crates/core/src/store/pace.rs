@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::limits;
 
-/// A bucket of rewrites: full at first, refilled at a steady rate.
+/// A token bucket of rewrites: full at first, refilled at a steady rate.
 #[derive(Debug)]
 pub(super) struct Pace {
     left: f64,

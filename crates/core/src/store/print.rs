@@ -1,4 +1,4 @@
-//! The fingerprint of a version of `sessions.json`: what the journal says about the file it belongs to.
+//! The fingerprint of a version of `sessions.json`, by which the journal names the file that it belongs to.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,7 +21,7 @@ pub(super) fn nanos(time: SystemTime) -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A hash that stays the same over versions and machines. It tells files apart that nobody made to look alike.
+/// A hash that is the same in all versions and on all machines. It is not made to resist forgery.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Hash {
     state: u64,

@@ -1,4 +1,4 @@
-//! Changes that wait for a commit, changes that wait for a disk that takes them, and answers to give.
+//! Changes that wait for a commit, changes that wait until the disk accepts them, and answers to give.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -28,36 +28,36 @@ pub(super) struct Queue {
     waiting_bytes: usize,
     unsaved: VecDeque<Change>,
     unsaved_bytes: usize,
-    /// Batches that were written or have failed, in order, whose answers are not prepared yet.
+    /// Batches that were written or have failed, in order, until their answers are prepared.
     over: VecDeque<Over>,
     answers: VecDeque<Answer>,
-    /// A thread gives answers: one does at a time, so that they are given in order.
+    /// Whether a thread is giving answers. Only one does at a time, so that they are given in order.
     gives: bool,
-    /// What was written last is not known to be durable, and shall be.
+    /// Whether the last write is to be made durable and is not known to be.
     pub(super) unsynced: bool,
-    /// The store thread has been told to look here and has not yet.
+    /// Whether the store thread was asked to process this queue and has not begun.
     scheduled: bool,
 }
 
-/// What became of a batch.
+/// The outcome of a batch.
 enum Over {
     Written(Batch, Vec<Result<Applied>>),
     Failed(Vec<Answer>),
 }
 
-/// Everything one commit takes along.
+/// Everything that one commit writes.
 pub(super) struct Batch {
     unsaved: VecDeque<Change>,
     waiting: Vec<Waiting>,
 }
 
 impl Batch {
-    /// The changes of earlier commits that failed; their callers have been told.
+    /// The changes of earlier commits that failed; their callers have had the error.
     pub(super) fn unsaved(&self) -> impl Iterator<Item = &Change> {
         self.unsaved.iter()
     }
 
-    /// Whether somebody waits for `sessions.json` to be up to date.
+    /// Whether a caller waits until `sessions.json` is up to date.
     pub(super) fn has_flush(&self) -> bool {
         let is_flush = |waiting: &Waiting| matches!(waiting, Waiting::Flush(_));
         self.waiting.iter().any(is_flush)
@@ -86,8 +86,8 @@ impl Queue {
         self.waiting.len() >= limits::STORE_QUEUE_CHANGES || self.waiting_bytes >= limits::STORE_QUEUE_BYTES
     }
 
-    /// Whether all that waits is changes that are appended soon: not many, and nobody waits for more than the append.
-    /// What could not be saved before, and batches whose answers are not given yet, are the store thread's.
+    /// Whether only changes wait that an append serves quickly: not many, and no caller waits for more than the append.
+    /// Changes that could not be saved before, and batches whose answers are not given yet, are the store thread's.
     pub(super) fn is_light(&self) -> bool {
         let is_change = |waiting: &Waiting| matches!(waiting, Waiting::Change(..));
         !self.waiting.is_empty()
@@ -139,14 +139,14 @@ impl Queue {
         }
     }
 
-    /// How many batches wait for [`Queue::answer`], and whether somebody waits for `sessions.json` itself.
+    /// How many batches wait for [`Queue::answer`], and whether a caller waits for `sessions.json` itself.
     pub(super) fn over(&self) -> (usize, bool) {
         let has_flush = |over: &Over| matches!(over, Over::Written(batch, _) if batch.has_flush());
         (self.over.len(), self.over.iter().any(has_flush))
     }
 
-    /// Prepares the answers of the first `count` batches. `synced` is how making them durable ended, `folded` how
-    /// bringing `sessions.json` up to date did.
+    /// Prepares the answers of the first `count` batches. `synced` is the result of making them durable, `folded` that of
+    /// bringing `sessions.json` up to date.
     pub(super) fn answer(&mut self, count: usize, synced: &Result<()>, folded: &Result<()>) {
         for over in self.over.drain(..count) {
             match over {
@@ -160,8 +160,8 @@ impl Queue {
         }
     }
 
-    /// Prepares the answers of a batch that could not be written, and keeps what must not be lost for the next
-    /// one. Returns how many changes had to be dropped because too many are kept.
+    /// Prepares the answers of a batch that could not be written, and keeps the changes that must not be lost for the next
+    /// batch. Returns how many changes were dropped because too many are kept.
     pub(super) fn fail(&mut self, batch: Batch, error: &Error) -> usize {
         // A change that makes the engine panic would do so again and again.
         let keep = !matches!(error, Error::Internal { .. });
@@ -192,7 +192,7 @@ impl Queue {
         self.unsaved_bytes += change.weight();
         self.unsaved.push_back(change);
         let mut dropped = 0;
-        // The oldest go first: the newest hold the totals and the status that are true.
+        // The oldest go first: the newest have the correct totals and status.
         while self.unsaved.len() > limits::STORE_QUEUE_CHANGES
             || self.unsaved_bytes > limits::STORE_QUEUE_BYTES
         {
@@ -210,14 +210,14 @@ impl Queue {
         !self.answers.is_empty() && !mem::replace(&mut self.gives, true)
     }
 
-    /// The next one for who gives them.
+    /// The next answer, for the thread that gives them.
     pub(super) fn next_answer(&mut self) -> Option<Answer> {
         let next = self.answers.pop_front();
         self.gives = next.is_some();
         next
     }
 
-    /// Whether the store thread must be told to look here: there is something to do, and it does not know.
+    /// Whether the store thread must be asked to process this queue: there is work that it does not know of.
     pub(super) fn schedule(&mut self) -> bool {
         let idle = self.answers.is_empty()
             && self.over.is_empty()
@@ -227,7 +227,7 @@ impl Queue {
         !idle && !mem::replace(&mut self.scheduled, true)
     }
 
-    /// The store thread looks here now. Whether anybody waits for a commit.
+    /// Notes that the store thread processes this queue now. Returns whether a caller waits for a commit.
     pub(super) fn unschedule(&mut self) -> bool {
         self.scheduled = false;
         !self.waiting.is_empty()

@@ -1,4 +1,4 @@
-//! What callers read. The files are read after the contents were looked up, so no lock is held meanwhile.
+//! Reading for callers. The files are read after the contents were looked up, so no lock is held while reading.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -15,7 +15,7 @@ use super::source::History;
 use super::{Store, view};
 use crate::error::{Error, Result};
 
-/// How often a read is repeated because another program wrote `sessions.json` in place meanwhile.
+/// How often a read is repeated because another program wrote `sessions.json` in place at the same time.
 const TRIES: usize = 5;
 
 /// Records without their interactions, and those to be read later.
@@ -28,8 +28,7 @@ pub struct Heads {
     pub histories: Histories,
 }
 
-/// The interactions of records as they were when they were listed, wherever they are now. Holds the files open that
-/// they are in.
+/// The interactions of records as they were when they were listed. Keeps the files that contain them open.
 #[derive(Debug)]
 pub struct Histories {
     store: Store,
@@ -80,7 +79,7 @@ impl Store {
         Ok(self.look_up(name)?.map(|(head, _)| head))
     }
 
-    /// JSON array of the interactions of a name. `None` if there is no record, or none in it.
+    /// JSON array of the interactions of a name. `None` if there is no record, or if it has no interactions.
     pub fn interactions_json(&self, name: &str) -> Result<Option<String>> {
         self.try_read(|| {
             let Some((head, stored)) = self.look_up(name)? else {
@@ -103,8 +102,8 @@ impl Store {
 
     /// All records, in read view and in the file's order, their interactions to be read later.
     ///
-    /// A record without a `name` field gets its name as first field here (and only here): nothing else would tell
-    /// whose it is. A `name` that differs from the record's key is left alone.
+    /// A record without a `name` field gets its name as first field here (and only here), since a list has no keys. A `name`
+    /// that differs from the record's key is left alone.
     pub fn list_later(&self) -> Result<Heads> {
         let listed = self.look_at_all()?;
         let json = list_text(listed.iter().map(|(name, head, _)| (name, head)));
@@ -142,7 +141,7 @@ impl Store {
         })
     }
 
-    /// Who owns the record of a name, and whether that host lives. `None` if there is no record. The record is
+    /// The owner of the record of a name, and whether that host lives. `None` if there is no record. The record is
     /// [`Store::head`].
     pub fn owner_of(&self, name: &str) -> Result<Option<Ownership>> {
         let stored = {
@@ -176,8 +175,8 @@ impl Store {
         Ok(lost.collect())
     }
 
-    /// The records of hosts that have ended whose sessions had not: neither by their status, nor, with a host that ended in
-    /// order, by a message without an answer.
+    /// The records of ended hosts whose sessions had not ended: by their status, or, if the host ended in order, by a message
+    /// without an answer.
     pub fn left_by_dead(&self) -> Result<Vec<(String, Ownership)>> {
         let cache = self.shared.current()?;
         let named = cache.contents.records().filter_map(|(key, stored)| match key {

@@ -8,8 +8,8 @@ use super::object::Object;
 
 /// A record of `sessions.json`.
 ///
-/// Only fields that are asked for are decoded, and a field of the wrong type reads as absent. All others,
-/// unknown ones too, come out as they came in.
+/// Only requested fields are decoded, and a field of the wrong type reads as absent. All other fields, including unknown
+/// ones, come out as they came in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record {
     fields: Object,
@@ -57,14 +57,14 @@ impl Record {
         self.get(field)
     }
 
-    /// Whether its status says that the session is over. Then its name is free.
+    /// Whether the status says that the session is over. If so, its name is free.
     #[must_use]
     pub fn is_over(&self) -> bool {
         let status = self.get_str("status");
         matches!(status.as_deref(), Some("stopped" | "killed" | "failed"))
     }
 
-    /// Sets a field, a new one at the end. What JSON cannot express becomes `null`, as with `JSON.stringify`.
+    /// Sets a field; a new one goes to the end. A value that JSON cannot express becomes `null`, as with `JSON.stringify`.
     pub fn set(&mut self, field: &str, value: impl Serialize) {
         let json = serde_json::to_string(&value).unwrap_or_else(|_| "null".to_owned());
         self.fields.set(field, &json);

@@ -1,4 +1,4 @@
-//! Reads `sessions.json` in one pass and keeps of it only what [`Contents`] keeps.
+//! Reads `sessions.json` in one pass and keeps only what [`Contents`] keeps.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -17,16 +17,16 @@ use crate::limits;
 
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// What a version of the file says.
+/// The text of a version of the file.
 pub(super) enum Text {
     Object(Contents),
     /// Nothing but white space.
     Blank,
-    /// No JSON object.
+    /// Not a JSON object.
     Broken,
 }
 
-/// Reads an open file, and tells the hash of all that was in it.
+/// Reads an open file; also returns the hash of its whole content.
 pub(super) fn scan(file: File, stamp: Stamp) -> io::Result<(Text, u64)> {
     let mut window = Window::new(file.try_clone()?);
     let source = if stamp.size() < limits::STORE_SMALL_BYTES {
@@ -47,7 +47,7 @@ pub(super) fn scan(file: File, stamp: Stamp) -> io::Result<(Text, u64)> {
         Err(Stop::Syntax) => Text::Broken,
         Err(Stop::Io(error)) => return Err(error),
     };
-    // The hash is of the whole file, whatever is wrong with it.
+    // The hash covers the whole file, even if the file is malformed.
     while scanner.window.fill()? {
         scanner.window.drop_before(usize::MAX);
     }
@@ -110,7 +110,7 @@ impl Window {
         Ok(!self.ended)
     }
 
-    /// Forgets what is not needed any more; how many bytes that were.
+    /// Drops the bytes that are no longer needed; returns how many.
     fn drop_before(&mut self, at: usize) -> usize {
         let count = at.min(self.bytes.len());
         self.bytes.drain(..count);
@@ -174,7 +174,7 @@ impl Scanner {
 
     /// The value from `start` to here.
     fn entry(&self, start: usize) -> Result<Entry, Stop> {
-        // As Node reads a file: what is not UTF-8 becomes U+FFFD, it does not cost the whole store.
+        // As Node reads a file: bytes that are not UTF-8 become U+FFFD and do not cost the whole store.
         let text = String::from_utf8_lossy(&self.window.bytes[start..self.at]);
         let entry = match &text {
             Cow::Borrowed(text) => {
@@ -219,7 +219,7 @@ impl Scanner {
         Ok(())
     }
 
-    /// The next byte that is no white space.
+    /// The next byte that is not white space.
     fn peek(&mut self) -> Result<u8, Stop> {
         loop {
             match self.byte()? {
@@ -240,7 +240,7 @@ impl Scanner {
         }
     }
 
-    /// Skips a string; the value it is in is checked as a whole.
+    /// Skips a string; the value that contains it is checked as a whole.
     fn string(&mut self) -> Result<(), Stop> {
         if self.byte()? != b'"' {
             return Err(Stop::Syntax);

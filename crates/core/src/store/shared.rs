@@ -1,6 +1,6 @@
 //! The state that all handles on one data directory share, and the commit.
 //!
-//! Locks are taken in this order: gate, lock file, cache, queue. None is held while an answer is given.
+//! Locks are taken in this order: gate, lock file, cache, queue. No lock is held while an answer is given.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::any::Any;
@@ -39,7 +39,7 @@ pub(super) struct Shared {
     pub(super) file: SessionsFile,
     pub(super) gate: Mutex<()>,
     pub(super) lock_file: LockFile,
-    /// Knows when a panic left it half changed.
+    /// The standard library's mutex, because its poison shows when a panic left the cache half changed.
     cache: std::sync::Mutex<Cache>,
     queue: Mutex<Queue>,
     pub(super) warnings: Warnings,
@@ -51,19 +51,19 @@ pub(super) struct Shared {
     pub(super) plan: Mutex<Plan>,
     /// Held by the thread that writes a big `sessions.json`.
     pub(super) folding: Mutex<()>,
-    /// Whether the last commit took less than [`limits::STORE_QUICK`]. A slow disk or a network holds up the store
-    /// thread only, but for the one commit that tells.
+    /// Whether the last commit took less than [`limits::STORE_QUICK`]. So a slow disk or network delays only the store
+    /// thread, except for the one commit that shows it.
     quick: AtomicBool,
 }
 
-/// What handles may change for all of them.
+/// Settings that a handle changes for all handles.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Settings {
     pub(super) durability: Durability,
     pub(super) max_history: Option<usize>,
 }
 
-/// What became of the changes of one commit.
+/// The outcomes of the changes of one commit.
 #[derive(Default)]
 struct Outcome {
     queued: Vec<Result<Applied>>,
@@ -74,7 +74,7 @@ struct Outcome {
 static OPEN: Mutex<BTreeMap<PathBuf, Weak<Shared>>> = Mutex::new(BTreeMap::new());
 
 impl Shared {
-    /// The one state of this directory, which is created if it does not exist.
+    /// The one state of this directory. Creates the directory if it does not exist.
     pub(super) fn open(dir: &Path, options: &Options) -> Result<Arc<Self>> {
         let canonical = create_dir(dir).and_then(|()| fs::canonicalize(dir));
         let dir = canonical.map_err(|error| Error::store(dir, "cannot create", error))?;
@@ -167,16 +167,16 @@ impl Shared {
         if own.is_empty() && !self.queue().has_changes() {
             return Ok(Vec::new());
         }
-        // What is queued stays so if the lock is not to be had: the store thread waits on for it.
+        // If the lock is not available, the changes stay queued, and the store thread waits for the lock.
         let lock = self.lock(deadline)?;
         let batch = self.queue().take();
         self.commit_locked(&lock, batch, own)
     }
 
-    /// Commits what is queued. Errors go to those who queued it.
+    /// Commits the queue. Errors go to the callers that queued the changes.
     pub(super) fn commit_queued(&self) {
         let _passage = self.gate.lock();
-        // One look and one take under one lock: a change queued in between would be answered unwritten.
+        // Checks and takes under one lock: a change queued in between would be answered unwritten.
         let mut queue = self.queue();
         if !queue.has_changes() {
             let batch = queue.take();
@@ -193,8 +193,8 @@ impl Shared {
         }
     }
 
-    /// Commits what is queued on the calling thread, if that is one append: nothing to wait for, no file to rewrite, and
-    /// a directory that was quick the last time. False if it is left to the store thread.
+    /// Commits the queue on the calling thread if that takes one append: there is nothing to wait for, no file to rewrite,
+    /// and the last commit was quick. False if the commit is left to the store thread.
     pub(super) fn commit_if_short(&self) -> bool {
         let Some(_passage) = self.gate.try_lock() else {
             return false;
@@ -205,7 +205,7 @@ impl Shared {
         let Some(lock) = self.lock_file.try_acquire(&*self.files) else {
             return false;
         };
-        // Again, and in one look with the take: a flush that came meanwhile wants more than this.
+        // Checked again, under one lock with the take: a flush may have come that needs more than an append.
         let Some(batch) = self.queue().take_if_light() else {
             return false;
         };
@@ -255,7 +255,7 @@ impl Shared {
         }
     }
 
-    /// Measures it, and survives a panic.
+    /// Measures the commit and survives a panic in it.
     fn write_all(&self, lock: &StoreLock<'_>, batch: &Batch, own: &[Change]) -> Result<Outcome> {
         let began = Instant::now();
         let written = catch_unwind(AssertUnwindSafe(|| self.write(lock, batch, own)));
@@ -270,7 +270,7 @@ impl Shared {
         let mut guard = self.current_locked(lock)?;
         let cache = &mut *guard;
         if cache.journal.is_none() {
-            // Nothing is made for changes that do nothing.
+            // Changes that do nothing create no file.
             let (outcome, written) = self.run(cache, batch, own);
             cache.undo(written.undo);
             if written.lines.is_empty() {
@@ -300,7 +300,7 @@ impl Shared {
         let keep = self.settings().max_history;
         let mut run = Run::new(&mut cache.contents, Liveness::new(&self.dir), keep, place);
         for change in batch.unsaved() {
-            // Its caller has had an answer; a refusal now means that the record has gone another way.
+            // The caller has had its answer; a refusal now means that the record has changed in another way.
             drop(run.one(change));
         }
         let mut outcome = Outcome {
@@ -314,7 +314,7 @@ impl Shared {
         (outcome, run.finish())
     }
 
-    /// Makes the journal ready to be appended to.
+    /// Prepares the journal for an append.
     fn prepare(&self, lock: &StoreLock<'_>, cache: &mut Cache) -> Result<()> {
         let path = journal_path(&self.dir);
         let cannot_write = |error: io::Error| Error::store(&path, "cannot write", error);
@@ -333,7 +333,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Makes a journal, and an empty file if there is none: a file that is missing later was removed by somebody.
+    /// Creates a journal, and an empty file if there is none: a file that is missing later was removed by another program.
     fn begin(&self, cache: &mut Cache) -> Result<Journal> {
         if cache.print().is_none() {
             self.install(cache, |_| Ok(()), false)?;
@@ -343,7 +343,7 @@ impl Shared {
             .map_err(|error| Error::store(&path, "cannot write", error))
     }
 
-    /// Copies lines that are none to a file of their own. They stay in the journal until it is replaced.
+    /// Copies unreadable lines to a file of their own. They stay in the journal until it is replaced.
     fn keep_bad_lines(&self, cache: &mut Cache) -> io::Result<()> {
         let path = journal_path(&self.dir);
         let aside = file::free_name(&path);
@@ -362,7 +362,7 @@ impl Shared {
         if cache.refresh(&self.dir, &self.file)? == Freshness::Corrupt {
             let aside = self.file.move_aside()?;
             self.warnings.push(Warning::corrupt(self.file.path(), &aside));
-            // A second broken file within a moment: it must not be overwritten by what was read of it, nothing.
+            // A second broken file at once: nothing was read of it, and that must not overwrite it.
             if cache.refresh(&self.dir, &self.file)? == Freshness::Corrupt {
                 return Err(self.file.broken());
             }
@@ -373,7 +373,7 @@ impl Shared {
     fn tidy(&self, _lock: &StoreLock<'_>) {
         let mut tidied = self.tidied.lock();
         if !*tidied {
-            // Another process may be writing a big file beside the lock.
+            // Another process may be writing a big file without the lock.
             if lock::nobody_folds(&self.dir) {
                 self.file.remove_leftovers(&journal_path(&self.dir));
             }
@@ -392,12 +392,12 @@ impl Shared {
         }
     }
 
-    /// Makes what was appended durable, if that is asked for.
+    /// Makes the appended lines durable, if the options ask for it.
     pub(super) fn sync(&self) -> Result<()> {
         if !std::mem::take(&mut self.queue().unsynced) {
             return Ok(());
         }
-        // Others append meanwhile; what they append waits for the next sync.
+        // Other threads may append at the same time; their lines wait for the next sync.
         let handle = self.cache().journal.as_ref().map(Journal::handle);
         let synced = match handle {
             Some(handle) => handle.and_then(|file| self.files.sync(&file)),
@@ -411,7 +411,7 @@ impl Shared {
 
     pub(super) fn cache(&self) -> CacheGuard<'_> {
         self.cache.lock().unwrap_or_else(|poisoned| {
-            // A panic may have left changes behind that are not in the file.
+            // A panic may have left changes in memory that are not in the file.
             self.cache.clear_poison();
             let mut cache = poisoned.into_inner();
             cache.invalidate();

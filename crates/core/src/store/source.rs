@@ -1,4 +1,4 @@
-//! Texts that stay where they are on disk until somebody asks for them, and the histories made of them.
+//! Texts that stay on disk until they are needed, and the histories made of them.
 
 use std::fs::File;
 use std::io;
@@ -11,15 +11,15 @@ use super::file::Stamp;
 /// Most bytes that are copied at once.
 const COPY_BYTES: usize = 64 * 1024;
 
-/// Something that holds texts.
+/// A holder of texts.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// A small file, in memory: needs no reading, and no program can change it under us.
+    /// A small file, in memory: it needs no reading, and no other program can change it.
     Text(Box<[u8]>),
-    /// A version of `sessions.json`. It is replaced by rename, so an open one keeps its contents; only a program
-    /// that writes in place (clearctx 3.0.0) can change it, which the stamp shows.
+    /// A version of `sessions.json`. The file is replaced by rename, so an open one keeps its contents. Only a program that
+    /// writes in place (clearctx 3.0.0) can change it, and the stamp shows that.
     Base(File, Stamp),
-    /// A journal: what was written stays.
+    /// A journal, whose lines never change.
     Journal(File),
 }
 
@@ -72,7 +72,7 @@ pub(super) fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usi
     std::os::windows::fs::FileExt::seek_read(file, buffer, at)
 }
 
-/// The elements of a JSON array, or one element, where they are.
+/// The place of the elements of a JSON array, or of one element.
 #[derive(Debug, Clone)]
 pub(super) struct Piece {
     source: Arc<Source>,
@@ -80,7 +80,7 @@ pub(super) struct Piece {
     len: usize,
 }
 
-/// The text of a place within a source, of which parts can be named.
+/// A text within a source. It can locate its parts in that source.
 pub(super) struct Place<'a> {
     pub(super) source: &'a Arc<Source>,
     pub(super) text: &'a str,
@@ -100,11 +100,11 @@ impl Place<'_> {
     }
 }
 
-/// The interactions of a record: only where they are.
+/// The interactions of a record, by their places.
 #[derive(Debug, Clone, Default)]
 pub(super) struct History {
     pieces: Vec<Piece>,
-    /// Only so many of the newest elements count, if set.
+    /// If set, only this number of newest elements counts.
     keep: Option<usize>,
 }
 
@@ -138,7 +138,7 @@ impl History {
         self.pieces.is_empty()
     }
 
-    /// Adds one element, and lets only the newest `keep` count.
+    /// Adds one element, and keeps only the newest `keep`.
     pub(super) fn push(&mut self, element: &str, place: &Place<'_>, keep: Option<usize>) {
         self.pieces.push(place.piece(element));
         let all = self.keep.map(|kept| kept.saturating_add(1));
@@ -147,7 +147,7 @@ impl History {
             (all, keep) => all.or(keep),
         };
         if let Some(keep) = self.keep {
-            // In lots, so that it costs little per element. Each piece holds one element at least.
+            // Dropped many at a time, so that it costs little per element. Each piece holds at least one element.
             if self.pieces.len() >= keep.max(1).saturating_mul(2) {
                 self.pieces.drain(..self.pieces.len() - keep);
             }
@@ -178,7 +178,7 @@ impl History {
         Ok(String::from_utf8_lossy(&out).into_owned())
     }
 
-    /// Hands the elements on, separated by commas; at most [`COPY_BYTES`] at once where that is possible.
+    /// Writes the elements, separated by commas, at most [`COPY_BYTES`] at once if that is possible.
     pub(super) fn write(&self, out: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         let Some(keep) = self.keep else {
             return write_pieces(&self.pieces, out);

@@ -1,4 +1,4 @@
-//! How a record reads: a session whose host has died is no longer what its record says.
+//! The read view of a record: a session whose host has died no longer has the status in its record.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use crate::clock;
 
 /// The record as callers see it.
 ///
-/// If its owner is dead and its status says otherwise, it reads as `stopped`, with `lostAt` (unless it has one)
-/// from `lastSaved`, else `created`, else now.
+/// If its owner is dead but its status is that of a live session, it reads as `stopped`, with `lostAt` (unless it has
+/// one) from `lastSaved`, else `created`, else now.
 pub(super) fn read_view(record: &Arc<Record>, liveness: &mut Liveness<'_>) -> Arc<Record> {
     if !is_lost(record, liveness) {
         return Arc::clone(record);
@@ -47,7 +47,7 @@ pub(super) fn is_in_use(record: &Record, liveness: &mut Liveness<'_>) -> bool {
     alive && !record.is_over()
 }
 
-/// When the record was last saved, else created, in ms since 1970. `None` if it does not say.
+/// When the record was last saved, or else created, in ms since 1970. `None` if the record does not say.
 pub(super) fn saved_ms(record: &Record) -> Option<f64> {
     ["lastSaved", "created"]
         .into_iter()
@@ -59,7 +59,7 @@ pub(super) fn blocking_status(record: &Arc<Record>, liveness: &mut Liveness<'_>)
     if record.is_over() || is_lost(record, liveness) {
         return None;
     }
-    // What JavaScript puts into a template for a status that is absent or no string.
+    // The text that JavaScript puts into a template for a status that is absent or not a string.
     let words = || record.get_raw("status").unwrap_or("undefined").to_owned();
     Some(record.get_str("status").unwrap_or_else(words))
 }

@@ -1,9 +1,10 @@
-//! Who commits what is queued. Usually the I/O thread, before it sleeps, or while that sleeps the thread that brings the
-//! change: an append costs less than waking another thread. What may take longer is the store thread's, and what failed
-//! it tries again. The folding thread brings `sessions.json` up to date, so that a big one holds no answer up.
+//! Which thread commits the queue. Usually the I/O thread commits before it sleeps; while it sleeps, the thread that
+//! queues the change commits, since an append costs less than waking another thread. The store thread does commits that
+//! may take longer, and retries those that failed. The folding thread brings `sessions.json` up to date, so that a big
+//! file delays no answer.
 //!
-//! Each of the two is started at first use and serves all data directories. They are not joined: the end of the process ends them,
-//! and who wants everything written before flushes.
+//! The store thread and the folding thread are started at first use and serve all data directories. They are not joined:
+//! they end with the process. Call `flush` first if everything must be on disk.
 
 use parking_lot::Mutex;
 use std::mem;
@@ -23,7 +24,7 @@ type Inbox = Mutex<Option<Sender<Arc<Shared>>>>;
 static THREAD: Inbox = Mutex::new(None);
 static FOLDER: Inbox = Mutex::new(None);
 
-/// Has somebody look at this store, if there is anything to do that nobody knows of.
+/// Makes a thread process this store, if it has work that no thread knows of.
 pub(super) fn wake(store: &Arc<Shared>) {
     if store.queue().schedule() {
         deferred::defer(store);
@@ -31,8 +32,8 @@ pub(super) fn wake(store: &Arc<Shared>) {
 }
 
 impl Task for Shared {
-    /// On the I/O thread with all else that comes before it sleeps. In the order of the wakes: JavaScript, woken for what
-    /// came before, is on its way while the commit is done.
+    /// Runs on the I/O thread, with the other work before it sleeps, in the order of the wakes: JavaScript, which was woken
+    /// for earlier events, is on its way while the commit runs.
     fn run(self: Arc<Self>) {
         wakes::wake(&self);
     }
@@ -44,7 +45,7 @@ impl Waker for Shared {
             self.queue().unschedule();
             give_answers(&self);
             wake_folder(&self);
-            // More may have been queued meanwhile; what could not be written is for the store thread to try again.
+            // More may have been queued by now; changes that could not be written are the store thread's to retry.
             if !self.queue().schedule() {
                 return;
             }
@@ -53,15 +54,15 @@ impl Waker for Shared {
     }
 }
 
-/// Has the store thread look at this store. Where no thread can be started, the caller does its work.
+/// Makes the store thread process this store. If no thread can be started, the caller does the work.
 fn hand_over(store: &Arc<Shared>) {
-    // Once is enough for everything that is queued: a second look would only repeat what has just failed.
+    // One run suffices for the whole queue: a second one would only repeat what has just failed.
     if !send(&THREAD, "clearctx-store", run, store) {
         serve(store);
     }
 }
 
-/// Has the folding thread look at this store, if something is planned that it does not know of.
+/// Makes the folding thread process this store, if a fold is planned that it does not know of.
 pub(super) fn wake_folder(store: &Arc<Shared>) {
     {
         let mut plan = store.plan();
@@ -69,13 +70,13 @@ pub(super) fn wake_folder(store: &Arc<Shared>) {
             return;
         }
     }
-    // Without a thread the next commit plans again; nothing is lost but time.
+    // Without a thread the next commit plans again; only time is lost.
     if !send(&FOLDER, "clearctx-fold", fold, store) {
         store.plan().known = false;
     }
 }
 
-/// Hands a store to a thread, which is started if it does not run.
+/// Hands a store to a thread; starts the thread if it does not run.
 fn send(inbox: &Inbox, name: &str, work: fn(&Receiver<Arc<Shared>>), store: &Arc<Shared>) -> bool {
     let mut sender = inbox.lock();
     if sender.is_none() {
@@ -122,7 +123,7 @@ fn next_fold(store: Arc<Shared>) -> Option<(Instant, Arc<Shared>)> {
 }
 
 fn run(receiver: &Receiver<Arc<Shared>>) {
-    // Kept alive here until they are saved, whether or not a handle is left.
+    // Kept alive here until their changes are saved, even if no handle is left.
     let mut unsaved: Vec<Arc<Shared>> = Vec::new();
     let mut retry_at = Instant::now();
     loop {
@@ -152,7 +153,7 @@ fn run(receiver: &Receiver<Arc<Shared>>) {
 }
 
 fn serve(store: &Arc<Shared>) {
-    // What could not be saved before goes along with a commit somebody waits for; else it has its own time.
+    // Changes that could not be saved before go along with a commit that a caller waits for; else they have their own time.
     let waited_for = store.queue().unschedule();
     if waited_for {
         store.commit_queued();
@@ -169,7 +170,7 @@ fn retry(store: &Arc<Shared>) {
 
 fn answer(store: &Shared) {
     let (count, has_flush) = store.queue().over();
-    // After the count was taken: what is written from here on is answered after the next sync.
+    // After the count was taken: changes written from here on are answered after the next sync.
     let synced = store.sync();
     let folded = if has_flush {
         store.fold_all(u64::MAX)
@@ -185,11 +186,11 @@ fn give_answers(store: &Shared) {
         return;
     }
     loop {
-        // The queue must not be locked while an answer is given: it may queue the next change.
+        // The queue must not be locked while an answer is given, since that may queue the next change.
         let Some(answer) = store.queue().next_answer() else {
             return;
         };
-        // The panic hook has reported it; the others still get their answers.
+        // The panic hook has reported the panic; other callers still get their answers.
         drop(catch_unwind(AssertUnwindSafe(answer)));
     }
 }
