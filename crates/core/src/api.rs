@@ -1,9 +1,9 @@
-//! The wire form: what crosses between the engine and a program that is not linked with it, as serde types. The JavaScript
-//! of the addon is one such program.
+//! The wire form: the serde types that cross between the engine and a program that is not linked with it. The JavaScript of
+//! the addon is one such program.
 //!
 //! - Commands, which are read: [`Given`], [`Defaults`], [`ForkRequest`].
 //! - [`Notice`], which is written: an event of a session, the outcome of a call that takes time, a warning.
-//! - [`Lost`]: the outcome of a look at the sessions of dead hosts.
+//! - [`Lost`]: a session of a dead host, as a recovery reports it.
 //!
 //! Errors are written as `{"code":"ERR_...","class":"TypeError","message":"...","data":{...}}`.
 
@@ -17,7 +17,7 @@ use crate::error::Error;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// Something that a program is told, in the order of each session.
+/// A notice to the program. The notices of each session are in order.
 ///
 /// ```json
 /// {"session":3,"event":{"type":"status","status":"ready","change":2}}
@@ -35,11 +35,11 @@ pub enum Notice {
         /// What happened.
         event: Event,
     },
-    /// A call has ended well.
+    /// A call has succeeded.
     Value {
         /// The call's number.
         call: u64,
-        /// What it gives.
+        /// Its result.
         value: Box<RawValue>,
     },
     /// A call has failed.
@@ -49,7 +49,7 @@ pub enum Notice {
         /// Why.
         error: Error,
     },
-    /// Something that the program should know of.
+    /// A warning for the program.
     Warning {
         /// What.
         warning: Warning,
@@ -66,7 +66,7 @@ impl Notice {
         }
     }
 
-    /// What it belongs to, among everything the process has numbered; numbers begin at 1.
+    /// The number of the session or call that it belongs to, unique in the process; 0 for a warning.
     #[must_use]
     pub fn number(&self) -> u64 {
         match self {
@@ -77,7 +77,7 @@ impl Notice {
         }
     }
 
-    /// Bytes that count against the bound of what may wait: see [`Event::backlog_bytes`].
+    /// Bytes that count against the bound of waiting events: see [`Event::backlog_bytes`].
     #[must_use]
     pub fn backlog_bytes(&self) -> usize {
         match self {
@@ -87,7 +87,7 @@ impl Notice {
     }
 }
 
-/// Raw JSON of what cannot fail to serialize: our own structs of numbers, strings and raw JSON.
+/// Raw JSON of a value that cannot fail to serialize: our own structs of numbers, strings and raw JSON.
 #[must_use]
 pub fn to_raw(value: &impl Serialize) -> Box<RawValue> {
     serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())

@@ -1,7 +1,7 @@
 //! The one error type of the engine, its stable codes, and the data each error carries.
 //!
 //! Messages that clearctx 3.0.0 had are kept letter for letter: callers match on them.
-//! `docs/errors.md` lists every code. Conversion to a JavaScript error happens in `node::error`.
+//! `docs/errors.md` lists every code. `src/error.rs` and `js/errors.js` convert them to JavaScript errors.
 
 mod system;
 
@@ -64,7 +64,7 @@ pub enum Error {
         /// Name of the source session.
         name: String,
     },
-    /// The record never got a CLI session id, so there is no conversation to go on with.
+    /// The record never got a CLI session id, so there is no conversation to continue.
     #[error("Session \"{name}\" has no session ID. Cannot restore.")]
     NoSessionId {
         /// Name of the session.
@@ -76,14 +76,14 @@ pub enum Error {
         /// Name of the source session.
         name: String,
     },
-    /// The one-shot CLI call of a fork did not give an answer.
+    /// The one-shot CLI call of a fork gave no answer.
     #[error("Fork failed: {reason}")]
     ForkFailed {
         /// The CLI's words, or what happened to its process.
         reason: String,
-        /// USD that the failed call cost, if the CLI said so.
+        /// USD that the failed call cost, if the CLI reported it.
         cost: Option<f64>,
-        /// Session id of the forked conversation, if the CLI said so.
+        /// Session id of the forked conversation, if the CLI reported it.
         session_id: Option<String>,
     },
     /// The program to run does not exist or cannot be executed.
@@ -159,17 +159,17 @@ pub enum Error {
         /// The mode that it reported.
         actual: String,
     },
-    /// Another session writes to the conversation.
+    /// Another session is writing to the conversation.
     #[error("Session \"{name}\" cannot continue conversation {session_id}: {} is writing to it. End that session, or fork it.", describe_holder(*holder_pid))]
     SessionHeld {
-        /// Name of the session that was to go on.
+        /// Name of the session that should continue the conversation.
         name: String,
         /// The conversation's id.
         session_id: String,
         /// Process that holds it.
         holder_pid: Option<u32>,
     },
-    /// A message that was lost with its host cannot be sent again.
+    /// A message whose host ended before its answer cannot be sent again.
     #[error("Session \"{name}\" cannot send this message again: {reason}")]
     NotResent {
         /// Name of the session.
@@ -222,7 +222,7 @@ pub enum Error {
         /// What came.
         received: String,
     },
-    /// A defect of the engine. One session fails, the host lives.
+    /// A defect of the engine. One session fails; the host lives on.
     #[error("Internal error: {reason}")]
     Internal {
         /// What was caught, and where.
@@ -254,7 +254,7 @@ impl Error {
         }
     }
 
-    /// A session whose process could not be started because the system refused something. `what` says what, and ends with
+    /// A session whose process could not be started because the system refused a call. `what` names the call and ends with
     /// `: `, or is empty.
     #[must_use]
     pub fn start_failed(name: &str, what: &str, error: io::Error) -> Self {

@@ -1,23 +1,23 @@
-//! Defects on demand, to show that one fails its session and nothing else. Compiled in with the feature `faults`
-//! alone, which no package has: then a session panics at the place that its own `env` names.
+//! Defects on demand, to show that a defect fails its session and nothing else. They are compiled in only with the feature
+//! `faults`, which no package has. A session then panics at the place that its own `env` names.
 
 use crate::options::SessionOptions;
 
-/// Names the place.
+/// The variable that names the place.
 #[cfg(feature = "faults")]
 pub const VARIABLE: &str = "CLEARCTX_FAULT";
 
-/// Does nothing, unless the session was told to fail here.
+/// Panics if the session's `env` names this place.
 ///
 /// # Panics
-/// Then.
+/// On request.
 #[cfg(feature = "faults")]
 pub fn place(name: &str, options: &SessionOptions) {
     let wanted = options.run.env.get(VARIABLE).and_then(Option::as_deref);
     assert!(wanted != Some(name), "a fault at \"{name}\" was asked for");
 }
 
-/// Nothing.
+/// Does nothing: the feature is off.
 #[cfg(not(feature = "faults"))]
 #[inline]
 pub(crate) fn place(_name: &str, _options: &SessionOptions) {}

@@ -1,5 +1,5 @@
-//! What takes bytes that others wrote, each as a function of any bytes that must not panic. Fed by the fuzzer
-//! (`fuzz/`), and by a test that mutates its corpus.
+//! The readers of foreign bytes, each as a function that takes any bytes and must not panic. The fuzzer (`fuzz/`) calls
+//! them, and a test that mutates its corpus.
 
 use crate::protocol::framer::{Framed, Framer};
 use crate::protocol::inbound::{self, Frame};
@@ -19,10 +19,10 @@ pub const TARGETS: [(&str, Target); 4] = [
     ("journal", crate::store::fuzzing::journal),
 ];
 
-/// Feeds one of them.
+/// Feeds bytes to one target.
 ///
 /// # Panics
-/// If the bytes uncover a defect, or there is no such target.
+/// If the bytes uncover a defect, or if there is no such target.
 pub fn run(name: &str, data: &[u8]) {
     let (_, target) = TARGETS
         .iter()
@@ -31,7 +31,7 @@ pub fn run(name: &str, data: &[u8]) {
     target(data);
 }
 
-/// Any chunks of a stream make the same lines, and none is longer than the bound.
+/// Checks that any chunks of a stream give the same lines, and that no line is longer than the bound.
 ///
 /// # Panics
 /// If not.
@@ -70,7 +70,8 @@ pub fn framer(data: &[u8]) {
     assert_eq!(told.sum::<usize>() + ends, stream.len(), "bytes were lost");
 }
 
-/// A line is understood without a panic; what JSON calls a result is one, and what is told of it is JSON.
+/// Checks that a line is read without a panic, that it is read as a result exactly if it is one in JSON, and that
+/// everything reported about it is JSON.
 ///
 /// # Panics
 /// If not.
@@ -104,7 +105,7 @@ mod tests {
     use std::panic::catch_unwind;
     use std::path::{Path, PathBuf};
 
-    /// Mutations of a target in a run that does not ask for a number: fewer where files are written.
+    /// Default number of mutations of a target: fewer for targets that write files.
     const MUTATIONS: u64 = 3_000;
     const MUTATIONS_OF_FILES: u64 = 1_000;
 
@@ -135,7 +136,7 @@ mod tests {
         paths
     }
 
-    /// The seeds of a target; lines of recorded conversations too, where lines are read.
+    /// The seeds of a target. Targets that read lines also get those of recorded conversations.
     fn seeds(name: &str) -> Vec<Vec<u8>> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let corpus = files(&root.join("fuzz/corpus").join(name));

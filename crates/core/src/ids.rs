@@ -1,4 +1,4 @@
-//! Ids that are not just any text.
+//! Ids with types of their own.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,7 @@ impl fmt::Display for SessionName {
 pub struct ConversationId(String);
 
 impl ConversationId {
-    /// The id of this text; an empty one names nothing.
+    /// The id with this text; `None` if the text is empty.
     #[must_use]
     pub fn new(id: impl Into<String>) -> Option<Self> {
         let id = id.into();

@@ -8,22 +8,22 @@ pub const STORE_LOCK_WAIT: Duration = Duration::from_secs(1);
 /// How much of the end of a process's standard error is kept for error messages.
 pub const STDERR_TAIL_BYTES: usize = 8 * 1024;
 
-/// Longest line of the CLI that is read. A JavaScript string ends at about 512 MiB; the real CLI was seen to
-/// write 5 MB lines and knows no bound of its own.
+/// Longest line of the CLI that is read. A JavaScript string has at most about 512 MiB; the real CLI was seen to write
+/// lines of 5 MB and has no bound of its own.
 pub const LINE_BYTES: usize = 256 * 1024 * 1024;
 
 /// A line from this size on is read only if there is memory for [`LINE_COPIES`] of it.
 pub const BIG_LINE_BYTES: usize = 1024 * 1024;
 
-/// How often a line is in memory at most while it becomes a turn: raw JSON, response, interaction, journal line, and
+/// Most copies of a line that are in memory while it becomes a turn: raw JSON, response, interaction, journal line, and
 /// the strings of JavaScript.
 pub const LINE_COPIES: usize = 8;
 
 /// Bytes of messages that may wait for JavaScript per session; beyond that its output is not read.
 pub const BACKLOG_BYTES: usize = 8 * 1024 * 1024;
 
-/// What an event that waits for JavaScript counts beside its text: without it, a flood of tiny lines would take many
-/// times the bound.
+/// Bytes that an event counts, besides its text, while it waits for JavaScript. Without them a flood of tiny lines would
+/// take many times the bound.
 pub const EVENT_BYTES: usize = 256;
 
 /// Read size of a pipe: the capacity of a Linux pipe.
@@ -32,29 +32,29 @@ pub const READ_BYTES: usize = 64 * 1024;
 /// Events that JavaScript takes at once. They are one JSON text, so a call for each would cost more.
 pub const TAKEN_ITEMS: usize = 256;
 
-/// Bytes of messages after which JavaScript takes no more at once: making a string of them holds the event loop.
+/// Bytes of messages that JavaScript takes at once at most: making a string of them holds the event loop.
 pub const TAKEN_BYTES: usize = 256 * 1024;
 
-/// How long a wake may wait for others to go along with. Enough to take along what many pipes bring at once, and not
-/// felt beside a turn.
+/// How long a wake may wait to be combined with others. Long enough for everything that many pipes bring at once, and
+/// short beside a turn.
 pub const WAKE_DELAY: Duration = Duration::from_micros(500);
 
-/// Time given to a turn, unless told otherwise.
+/// Default time for a turn.
 pub const TURN_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// From end of input to SIGINT, unless told otherwise. 2.1.197 ends a background command after 5 s.
+/// Default time from end of input to SIGINT. 2.1.197 ends a background command after 5 s.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// From SIGINT to SIGKILL, unless told otherwise. The CLI ends its tools within 1.5 s of a SIGINT.
+/// Default time from SIGINT to SIGKILL. The CLI ends its tools within 1.5 s of a SIGINT.
 pub const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Longest time that is waited for anything; a timer further away would overflow on some platforms.
+/// Longest wait for anything; a later timer would overflow on some platforms.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// How long a pipe is read after its process has ended: a descendant may hold the other end for ever.
 pub const DRAIN_WAIT: Duration = Duration::from_secs(2);
 
-/// How long a process may live on after it has closed its output, which nobody can hear any more.
+/// How long a process may live on after it has closed its output. No answer can come from it any more.
 pub const SILENT_LIFE: Duration = Duration::from_secs(1);
 
 /// How long a turn that the CLI started by itself may be silent after its init and still hold back what waits. Most such
@@ -87,49 +87,49 @@ pub const TRANSCRIPT_DELAY: Duration = Duration::from_millis(100);
 /// A single argument of this many bytes, its end mark included, is refused by Linux (E2BIG).
 pub const ARGUMENT_BYTES: usize = 128 * 1024;
 
-/// Longest wait for room in the keeper's pipe. A keeper that does not read for so long is given up.
+/// Longest wait for room in the keeper's pipe. A keeper that does not read for this long is abandoned.
 pub const KEEPER_PATIENCE: Duration = Duration::from_millis(100);
 
-/// Longest wait for a keeper that was started. It answers within a few ms, on a machine that has time for it.
+/// Longest wait for a keeper that was started. On a machine that is not overloaded it answers within a few ms.
 pub const KEEPER_START: Duration = Duration::from_secs(10);
 
-/// Keepers that one host starts at most: whatever ends them all would end the next one too.
+/// Most keepers that one host starts: whatever ended all of these would end the next one too.
 pub const KEEPER_STARTS: u32 = 5;
 
-/// How often the end of a process is looked for where the system does not tell (Windows).
+/// How often the end of a process is polled if the system does not report it (Windows).
 pub const EXIT_POLL: Duration = Duration::from_millis(20);
 
 /// Longest pause between two tries to get the store's lock. The first pauses are shorter.
 pub const STORE_LOCK_POLL: Duration = Duration::from_millis(1);
 
-/// How often a record is written again at once because the session changed meanwhile.
+/// How often a record is written again at once because the session changed during the write.
 pub const STORE_CATCH_UPS: usize = 3;
 
-/// How long who gives back the store's lock leaves it to those who wait for it: more than [`STORE_LOCK_POLL`].
+/// How long a releasing process backs off when others are waiting for the store's lock: more than [`STORE_LOCK_POLL`].
 pub const STORE_LOCK_REST: Duration = Duration::from_micros(1500);
 
-/// A store file changed less than this before it was read may change again within the same time stamp, so its
+/// A store file that changed less than this before it was read may change again within the same time stamp, so its
 /// content is compared too. File systems count time in ticks of up to 10 ms; network mounts are coarser.
 pub const STORE_RACY_AGE: Duration = Duration::from_millis(50);
 
-/// A commit that takes less, and what [`STORE_QUICK_CHANGE`] allows, is quick: while the last one was, the next is done by
-/// the thread that brings it. More than an append to memory takes, less than what a disk or a network brings into it.
+/// Longest time, together with [`STORE_QUICK_CHANGE`], of a quick commit. If the last commit was quick, the thread that
+/// queues the next change commits it. More than an append to memory takes, less than a disk or a network adds.
 pub const STORE_QUICK: Duration = Duration::from_micros(150);
 
-/// What each change may add.
+/// Time that each change may add to a quick commit.
 pub const STORE_QUICK_CHANGE: Duration = Duration::from_micros(20);
 
-/// Most bytes of changes in a commit by the thread that brings it.
+/// Most bytes of changes in a commit by the thread that queues it.
 pub const STORE_QUICK_BYTES: usize = 1024 * 1024;
 
-/// How old an empty or unparsable store file must be to be believed. clearctx 3.0.0 writes in place, so a reader
-/// can meet a file that is only half written.
+/// Age from which an empty or unparsable store file is taken as it is. clearctx 3.0.0 writes in place, so a younger file
+/// may be half written.
 pub const STORE_SETTLE_AGE: Duration = Duration::from_millis(100);
 
-/// How long the store thread waits before it tries again to save what could not be saved.
+/// Pause before the store thread retries changes that could not be saved.
 pub const STORE_RETRY: Duration = Duration::from_secs(5);
 
-/// Most changes that wait for the store thread, or for a disk that takes them, per data directory.
+/// Most changes that wait for the store thread or for the disk, per data directory.
 pub const STORE_QUEUE_CHANGES: usize = 100_000;
 
 /// Most bytes of such changes, per data directory.
@@ -141,46 +141,46 @@ pub const STORE_WARNINGS: usize = 100;
 /// Age at which an unfinished instance lock belongs to a process that died while it created it.
 pub const INSTANCE_LOCK_UNFINISHED_AGE: Duration = Duration::from_secs(60);
 
-/// Threads for what blocks. Where the end of a process or a pipe can only be waited for, each session needs up to
-/// three; on Linux none.
+/// Threads for blocking calls. On systems that can only wait for the end of a process or for a pipe, each session needs
+/// up to three; on Linux none.
 pub const BLOCKING_THREADS: usize = 8192;
 
-/// Below this `sessions.json` is small: it is rewritten before a call returns, and held in memory.
+/// Below this size `sessions.json` is small: it is rewritten before a call returns, and held in memory.
 pub const STORE_SMALL_BYTES: u64 = 256 * 1024;
 
-/// Rewrites of the small file that may come at once.
+/// Rewrites of the small file that are allowed at once.
 pub const STORE_REWRITES_AT_ONCE: f64 = 50.0;
 
-/// Rewrites of the small file that are refilled per second.
+/// Further rewrites of the small file that are allowed per second.
 pub const STORE_REWRITES_PER_SECOND: f64 = 50.0;
 
 /// How far a small `sessions.json` may be behind the journal.
 pub const STORE_SMALL_DELAY: Duration = Duration::from_millis(20);
 
-/// Up to here `sessions.json` is at most [`STORE_MEDIUM_DELAY`] behind, and `stopAll` brings it up to date.
+/// Up to this size `sessions.json` is at most [`STORE_MEDIUM_DELAY`] behind, and `stopAll` brings it up to date.
 pub const STORE_MEDIUM_BYTES: u64 = 16 * 1024 * 1024;
 
 /// How far a `sessions.json` up to [`STORE_MEDIUM_BYTES`] may be behind the journal, writing it included.
 pub const STORE_MEDIUM_DELAY: Duration = Duration::from_millis(800);
 
-/// A bigger file is rewritten when the changes are this part of it: each byte appended then costs at most three
-/// written, and the journal stays smaller than the file.
+/// A bigger file is rewritten when the changes are this part of it (2: one half). Each appended byte then costs at most
+/// three written ones, and the journal stays smaller than the file.
 pub const STORE_FOLD_PART: u64 = 2;
 
-/// A file up to this size is written under the store's lock, within a ms; a bigger one beside it, so that others
-/// who write do not wait for it.
+/// A file up to this size is written under the store's lock, within a ms. A bigger one is written without the lock, so
+/// that other writers do not wait.
 pub const STORE_FOLD_LOCKED_BYTES: u64 = STORE_SMALL_BYTES;
 
-/// Bytes of folded lines that a journal may have before it is replaced by a shorter one.
+/// Bytes of folded lines that a journal may have before a shorter one replaces it.
 pub const STORE_JOURNAL_BYTES: u64 = 1024 * 1024;
 
-/// Journals of other processes that are followed until the files are read anew, to let go of the old ones.
+/// Journals of other processes that are followed before the files are loaded again, to let go of the old ones.
 pub const STORE_KEPT_JOURNALS: usize = 8;
 
-/// Size of `sessions.json` from which on a warning is given; Node reads texts up to 512 MiB.
+/// Size of `sessions.json` from which on clearctx warns; Node reads texts up to 512 MiB.
 pub const STORE_BIG_BYTES: u64 = 448 * 1024 * 1024;
 
-/// Longest wait of a flush for another process that writes `sessions.json`.
+/// Longest wait of a flush for another process that is writing `sessions.json`.
 pub const STORE_FOLD_WAIT: Duration = Duration::from_secs(30);
 
 /// Age at which the conversation lock of a host that died is removed from the user's directory.
@@ -192,8 +192,8 @@ pub const PENDING_MESSAGES: usize = 32;
 /// Longest message (JSON) that a record keeps whole while it has no answer.
 pub const PENDING_CONTENT_BYTES: usize = 64 * 1024;
 
-/// Of a longer one this much is kept, to be told by.
+/// Bytes of the beginning of a longer message that a record keeps, to recognize it by.
 pub const PENDING_PROMPT_BYTES: usize = 1024;
 
-/// Bytes of all messages without an answer that a record keeps; each change of them writes them anew.
+/// Bytes of all messages without an answer that a record keeps. Each change of them writes all of them again.
 pub const PENDING_BYTES: usize = 64 * 1024;

@@ -1,18 +1,18 @@
-//! What a session is started with. Types and bounds of a caller's arguments are checked in `js/arguments.js`;
-//! what arrives here is complete.
+//! The options of a session. `js/arguments.js` checks the types and bounds of a caller's arguments; the options here are
+//! complete.
 
 use crate::limits;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The permission mode of who wants the one that the CLI's settings name.
+/// The permission mode that leaves the choice to the CLI's settings.
 const INHERIT: &str = "inherit";
 
-/// The permission mode of a session that names none.
+/// The permission mode of a session that was given none.
 const DEFAULT_MODE: &str = "default";
 
-/// Everything that decides how a session's process is run.
+/// Everything that decides how a session's process runs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionOptions {
@@ -39,16 +39,16 @@ pub struct SessionOptions {
     /// Agent to run as.
     #[serde(default)]
     pub agent: Option<String>,
-    /// Time given to a turn, in ms.
+    /// Time for a turn, in ms.
     #[serde(default)]
     pub timeout: Option<f64>,
-    /// Conversation to go on with.
+    /// Conversation to continue.
     #[serde(default)]
     pub session_id: Option<String>,
     /// Conversation that a new one begins as a copy of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fork_of: Option<String>,
-    /// Id of a conversation that is new; told by [`crate::session::start::Prepared`] if nobody else did.
+    /// Id of a new conversation; [`crate::session::start::Prepared`] chooses it if it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_session_id: Option<String>,
     /// The caller's labels.
@@ -60,15 +60,15 @@ pub struct SessionOptions {
     /// The CLI's raw totals when the conversation was last seen.
     #[serde(default)]
     pub cli_totals: Option<SavedTotals>,
-    /// When the session was first made, ISO 8601.
+    /// When the session was first created, ISO 8601.
     #[serde(default)]
     pub created: Option<String>,
-    /// Program, variables and patience.
+    /// Program, environment variables and timeouts.
     #[serde(flatten)]
     pub run: RunOptions,
 }
 
-/// How the CLI's program is found, what it inherits, how it is ended.
+/// How the CLI's program is found, which environment it inherits, and how it is ended.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunOptions {
@@ -106,7 +106,7 @@ pub struct CliTotals {
     pub tokens: u64,
 }
 
-/// What is kept to tell a total that went on from one that started again.
+/// The totals by which a running total that continued is distinguished from one that started again.
 ///
 /// ```json
 /// {"costUsd":0.0125,"tokens":4200,"onDisk":{"costUsd":0.006,"tokens":2100}}
@@ -128,7 +128,7 @@ pub fn default_model() -> String {
     "sonnet".to_owned()
 }
 
-/// The name under which a variable is kept: Windows does not tell `Path` from `PATH`.
+/// The name under which a variable is kept: to Windows `Path` and `PATH` are the same.
 #[must_use]
 pub fn variable_name(name: &str) -> String {
     if cfg!(windows) {
@@ -139,7 +139,7 @@ pub fn variable_name(name: &str) -> String {
 }
 
 impl SessionOptions {
-    /// The conversation that the session goes on with, or begins.
+    /// The conversation that the session continues or begins.
     #[must_use]
     pub fn conversation(&self) -> Option<&str> {
         let given = |id: &&str| !id.is_empty();
@@ -158,7 +158,7 @@ impl SessionOptions {
         }
     }
 
-    /// Time given to a turn unless the call says otherwise.
+    /// Time for a turn, unless the call gives another.
     #[must_use]
     pub fn turn_timeout(&self) -> Duration {
         milliseconds(self.timeout).unwrap_or(limits::TURN_TIMEOUT)
@@ -179,7 +179,7 @@ impl RunOptions {
     }
 }
 
-/// A duration given in ms; `None` for what is not given (absent, zero, not a number).
+/// A duration given in ms; `None` if it is absent, zero or not a number.
 #[must_use]
 pub fn milliseconds(ms: Option<f64>) -> Option<Duration> {
     let ms = ms.filter(|ms| *ms > 0.0)?;

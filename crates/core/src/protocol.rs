@@ -1,9 +1,9 @@
-//! What travels over the pipes of the `claude` CLI: one JSON object a line, both ways. No I/O here.
+//! The lines that travel over the pipes of the `claude` CLI: one JSON object a line, both ways. No I/O here.
 //!
 //! - [`framer`]: bytes in, whole lines out.
 //! - [`inbound`]: one line of the CLI to a typed [`inbound::Frame`].
 //! - [`outbound`]: one message of ours to a line.
-//! - [`json_text`]: JSON strings that a strict decoder refuses.
+//! - [`json_text`]: JSON strings that a strict decoder rejects.
 
 pub mod framer;
 pub mod inbound;

@@ -1,6 +1,6 @@
-//! What the whole process shares: one I/O thread for all pipes, timers and process ends. It knows no session.
+//! One I/O thread for the whole process, with all pipes, timers and process ends. It knows no session.
 //!
-//! - [`wakes`]: puts the wakes of one round of that thread together
+//! - [`wakes`]: combines the wakes of one round of that thread
 //! - [`deferred`]: short work that the thread does while it is awake, and its caller does while it sleeps
 //!
 //! Started at first use and kept: an idle thread costs nothing and holds nothing open. State that belongs to
@@ -49,7 +49,7 @@ fn start() -> io::Result<Handle> {
     Ok(handle)
 }
 
-/// A number that nothing else in this process has: sessions and outcomes to come are told apart by it. Begins at 1.
+/// A number that is unique in this process, for sessions and for calls whose outcome comes later. Begins at 1.
 pub fn next_number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)

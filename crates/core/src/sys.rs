@@ -10,7 +10,7 @@ mod linux {
     use tokio::io::Interest;
     use tokio::io::unix::AsyncFd;
 
-    /// Makes the runtime tell when `fd` becomes readable. Needs the runtime's context.
+    /// Makes the runtime report when `fd` becomes readable. Needs the runtime's context.
     pub(crate) fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
         // SAFETY: the descriptor must stay open and the same as long as it is registered: an `OwnedFd` is owned
         // by the `AsyncFd`, closes only when dropped, and always names the same descriptor. Tokio has no safe

@@ -1,11 +1,11 @@
-//! What the system said, kept as the source of an error of ours.
+//! An error of the operating system, kept as the source of an error of ours.
 
 use serde_json::{Map, Value};
 use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::sync::Arc;
 
-/// An error of the system: tells a full disk from a missing permission.
+/// An error of the system. It distinguishes a full disk from a missing permission.
 #[derive(Debug, Clone)]
 pub struct SystemError(Arc<io::Error>);
 
@@ -16,7 +16,7 @@ impl SystemError {
         self.0.kind()
     }
 
-    /// Its number. Unix only: Windows has others, which nobody expects in Node.
+    /// Its number. Unix only: the numbers of Windows are not those that Node uses.
     #[must_use]
     pub fn errno(&self) -> Option<i32> {
         self.0.raw_os_error().filter(|_| cfg!(unix))
@@ -73,7 +73,7 @@ impl std::error::Error for SystemError {
     }
 }
 
-/// The names of what Windows reports with numbers of its own.
+/// The names of errors that Windows reports with numbers of its own.
 fn code_of(kind: io::ErrorKind) -> Option<&'static str> {
     use io::ErrorKind as Kind;
     Some(match kind {

@@ -1,16 +1,17 @@
-//! One writer per conversation: a file that is locked for as long as a process of ours may write to it.
+//! One writer per conversation: a file that is locked for as long as a process of ours may write to the conversation.
 //!
-//! Two CLI processes on one conversation both append to its transcript, and the turns of one of them are lost at the
-//! next resume (measured); the CLI itself locks nothing. So a session locks the file of its conversation before its
-//! process is started and gives it back when that has ended. The kernel frees the lock at any kind of death, so neither
-//! a pid that was given to a stranger nor a reboot makes a holder of one who is gone.
+//! If two CLI processes run on one conversation, both append to its transcript, and the turns of one are lost at the next
+//! resume (measured). The CLI itself locks nothing. So a session locks the file of its conversation before it starts its
+//! process, and releases it when that process has ended. The kernel frees the lock at any kind of death, so neither a
+//! reused pid nor a reboot can make a dead process look like a holder.
 //!
-//! The file is there twice: in the data directory, for all who share that, in containers too, and in a directory of the
-//! user, for hosts with other data directories. It names the holder and its CLI: whoever
-//! comes after a host that was killed ends what that left in the conversation. Where a lock cannot be had at all (a directory that
-//! takes no files, a file system without locks), the other one has to do.
+//! There are two such files: one in the data directory, for all programs that share it, containers included, and one in a
+//! directory of the user, for hosts with other data directories. A file names the holder and its CLI. After a host was
+//! killed, the next holder ends the CLI that it left in the conversation. If one lock is impossible (the directory cannot be
+//! written, the file system has no locks), the other one has to suffice.
 //!
-//! `ID.conversation.lock` stands beside `ID.lock`, the file of a host: the id of a conversation must not be taken for one.
+//! The name is `ID.conversation.lock`, since `hosts` also has `ID.lock`, the instance lock of a host: the two kinds of id
+//! must not be confused.
 
 use super::locked_file::{self, LockedFile};
 #[cfg(unix)]
@@ -33,21 +34,21 @@ const SUFFIX: &str = ".conversation.lock";
 /// Most bytes of such a file that are read.
 const CONTENT_BYTES: u64 = 1024;
 
-/// How many low bits of a mode are those of others than the owner.
+/// Number of low bits of a mode that do not belong to the owner.
 #[cfg(unix)]
 const GROUP_AND_OTHERS: u32 = 6;
 
-/// The files that this process has locked. A session that waits for the end of another one on the same conversation
-/// shares its lock; that no two of them live at once is for the registry of sessions to see to.
+/// The files that this process has locked. A session that waits for the end of another session on the same conversation
+/// shares its lock. The registry of sessions makes sure that the two never live at once.
 static HELD: Mutex<BTreeMap<PathBuf, Locked>> = Mutex::new(BTreeMap::new());
 
 struct Locked {
     file: LockedFile,
-    /// How many [`ConversationLock`]s of this process are on it.
+    /// Number of [`ConversationLock`]s of this process that share it.
     locks: usize,
 }
 
-/// What is in the file.
+/// The content of the file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Content {
     /// The host.
@@ -66,12 +67,13 @@ pub(crate) struct CliProcess {
     pub instance: InstanceId,
 }
 
-/// One of the CLI's configuration directories, each of which has its own conversations. The same in each process.
+/// Identifies one of the CLI's configuration directories, each of which has conversations of its own. Equal in all
+/// processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConfigDirId(u64);
 
 impl ConfigDirId {
-    /// The id of the directory at this path, whatever links lead there.
+    /// The id of the directory at this path, with symbolic links resolved.
     #[must_use]
     pub fn of(path: &Path) -> Self {
         let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -88,30 +90,30 @@ impl fmt::Display for ConfigDirId {
     }
 }
 
-/// Another process writes to the conversation.
+/// Another process is writing to the conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Held {
     /// That process. Unknown where a locked file cannot be read (Windows).
     pub pid: Option<u32>,
 }
 
-/// The right to write to a conversation, until dropped.
+/// The lock on a conversation, held until dropped.
 #[derive(Debug)]
 pub(crate) struct ConversationLock {
     conversation: String,
     config_dir: ConfigDirId,
     paths: Vec<PathBuf>,
-    /// What a host that has died left behind in the conversation, if it is still there.
+    /// The CLI process that a dead host left behind in the conversation, if it still runs.
     pub left_over: Option<CliProcess>,
 }
 
 impl ConversationLock {
-    /// Takes the conversation with this id for this process. `hosts` is the directory `hosts` of a data directory.
+    /// Locks the conversation with this id for this process. `hosts` is the directory `hosts` of a data directory.
     ///
-    /// Ids that are not UUIDs are titles to the CLI, which tells the id in the first init: nothing is locked for them.
+    /// Ids that are not UUIDs are titles to the CLI, which reports the id in the first init. Nothing is locked for them.
     ///
     /// # Errors
-    /// [`Held`], if another process has it.
+    /// [`Held`], if another process has the lock.
     pub(crate) fn take(
         conversation: &str,
         config_dir: ConfigDirId,
@@ -146,7 +148,7 @@ impl ConversationLock {
                     taken.left_over = taken.left_over.take().or(before.cli);
                 }
                 Ok(Err(other)) => {
-                    // Giving back takes the same lock.
+                    // Releasing takes the same lock.
                     drop(held);
                     return Err(other);
                 }
@@ -156,7 +158,7 @@ impl ConversationLock {
         Ok(taken)
     }
 
-    /// The CLI's configuration directory that the conversation is in.
+    /// The CLI's configuration directory that contains the conversation.
     #[must_use]
     pub(crate) fn config_dir(&self) -> ConfigDirId {
         self.config_dir
@@ -168,7 +170,7 @@ impl ConversationLock {
         &self.conversation
     }
 
-    /// Notes the process that writes, for whoever finds the file after this host was killed.
+    /// Notes the process that writes, for a program that finds the file after this host was killed.
     pub(crate) fn note(&self, cli: CliProcess) {
         let content = Content {
             pid: process::id(),
@@ -201,8 +203,8 @@ impl Drop for ConversationLock {
     }
 }
 
-/// Removes what hosts that have died left in `hosts`, and, when it is old, in the directory of the user: until then it
-/// may be the only thing that tells of a CLI that is left.
+/// Removes the files of dead hosts in `hosts`, and the old ones in the directory of the user. A younger one there may be
+/// the only trace of a CLI that still runs.
 pub(crate) fn remove_dead(hosts: &Path) {
     remove_dead_in(hosts, Duration::ZERO);
     if let Some(dir) = user_dir() {
@@ -228,7 +230,7 @@ fn held() -> MutexGuard<'static, BTreeMap<PathBuf, Locked>> {
     HELD.lock()
 }
 
-/// Locks one file; what a dead holder wrote into it.
+/// Locks one file; returns what a dead holder wrote into it.
 fn lock(held: &mut BTreeMap<PathBuf, Locked>, path: &Path) -> io::Result<Result<Content, Held>> {
     if let Some(locked) = held.get_mut(path) {
         locked.locks += 1;
@@ -265,29 +267,29 @@ fn read(file: &mut File) -> Option<Content> {
     serde_json::from_str(text.trim_end()).ok()
 }
 
-/// In one piece, padded over what was there before: a reader has no lock.
+/// Writes in one piece, padded over the old content, since readers have no lock.
 fn write(file: &mut File, content: &Content) {
     let text = serde_json::to_string(content).unwrap_or_default();
-    // It only makes an error more telling, and a leftover easier to find.
+    // Errors are ignored: the content only makes an error message clearer and a leftover easier to find.
     let _ = file
         .rewind()
         .and_then(|()| file.write_all(format!("{text:<160}\n").as_bytes()));
 }
 
-/// A directory of this user alone that is the same for all processes of the user, whatever their environment.
+/// A private directory of this user that is the same for all processes of the user, whatever their environment.
 #[cfg(unix)]
 fn user_dir() -> Option<PathBuf> {
     use std::os::unix::fs::MetadataExt;
     let user = rustix::process::geteuid().as_raw();
     let dir = PathBuf::from(format!("/tmp/clearctx-{user}"));
     create_dir(&dir).ok()?;
-    // Anybody may make that name: a link, or a directory of another user, is not ours to write to.
+    // Any user can create that name: a link, or a directory of another user, must not be used.
     let found = fs::symlink_metadata(&dir).ok()?;
     (found.is_dir() && found.uid() == user && found.mode().trailing_zeros() >= GROUP_AND_OTHERS)
         .then_some(dir)
 }
 
-/// The directory for temporary files is the user's own here.
+/// On this system the directory for temporary files is the user's own.
 #[cfg(not(unix))]
 fn user_dir() -> Option<PathBuf> {
     Some(std::env::temp_dir().join("clearctx"))
@@ -327,7 +329,7 @@ mod tests {
         let mut other = open_or_create_in(&file(dir.path())).unwrap();
         other.try_lock().unwrap();
         write(&mut other, &Content { pid: 7, cli: None });
-        // The kernel knows better than the file, where it tells.
+        // The kernel is preferred to the file if it knows the holder.
         let pid = if cfg!(target_os = "linux") {
             process::id()
         } else {

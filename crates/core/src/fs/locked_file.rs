@@ -1,12 +1,12 @@
-//! Locks on files between processes. A file is locked, and then looked for at its path again: its last holder may have
-//! removed it, or somebody replaced it, between opening and locking, and others would lock the one that is there now.
+//! Locks on files between processes. After a file is locked, its path is checked again: between opening and locking, the
+//! last holder may have removed the file, or another program may have replaced it. Others would then lock the new one.
 
 use super::private::{create_dir, create_new, open_or_create_in};
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// How often a file is opened again because it was replaced meanwhile.
+/// How often a file is opened again because it was replaced in between.
 const TRIES: usize = 100;
 
 /// A file that this process has locked, until dropped; the kernel frees the lock at any kind of death.
@@ -16,17 +16,17 @@ pub(crate) struct LockedFile {
     path: PathBuf,
 }
 
-/// What came of one try to lock a file.
+/// The result of one try to lock a file.
 pub(crate) enum Attempt {
     /// It is locked, and others find it at its path.
     Locked(File),
-    /// Somebody else has locked it.
+    /// Another process has locked it.
     Held(File),
-    /// It is not the one at its path any more.
+    /// It is no longer the file at its path.
     Replaced,
 }
 
-/// Tries once to lock `file`, which was opened at `path`, with the function for that.
+/// Tries once to lock `file`, which was opened at `path`, with the given function.
 pub(crate) fn attempt(
     file: File,
     path: &Path,
@@ -44,8 +44,8 @@ pub(crate) fn attempt(
 }
 
 impl LockedFile {
-    /// Locks the file at `path`, which is created if there is none. `Err` of the inner result is the file of somebody
-    /// else who has locked it, to be read.
+    /// Locks the file at `path`; creates it if it does not exist. The inner `Err` is the file that another process has
+    /// locked, to be read.
     pub(crate) fn take(path: &Path) -> io::Result<Result<Self, File>> {
         for _ in 0..TRIES {
             match attempt(open_or_create_in(path)?, path, File::try_lock)? {
@@ -60,8 +60,8 @@ impl LockedFile {
         Err(io::ErrorKind::WouldBlock.into())
     }
 
-    /// Puts a new file to `path`, in the place of any other. It is locked before it gets its name: whoever sees it sees
-    /// it locked.
+    /// Creates a new file at `path` and replaces any other. It is locked before it gets its name, so no process ever sees it
+    /// unlocked.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         if let Some(parent) = path.parent() {
             create_dir(parent)?;
@@ -90,8 +90,8 @@ impl LockedFile {
         &mut self.file
     }
 
-    /// Removes the file and gives the lock back. In this order: whoever locks it afterwards sees that it is not the one at
-    /// its path.
+    /// Removes the file and releases the lock, in this order: a process that locks it afterwards sees that it is no longer
+    /// the file at its path.
     pub(crate) fn remove(self) -> io::Result<()> {
         fs::remove_file(&self.path)
     }
@@ -103,21 +103,21 @@ impl Drop for LockedFile {
     }
 }
 
-/// Not left to closing: a child between its fork and its exec holds a copy of the descriptor.
+/// Unlocks explicitly, since a child between its fork and its exec holds a copy of the descriptor.
 fn unlock(file: &File) {
-    // An error means that closing must do.
+    // After an error, closing has to suffice.
     let _ = file.unlock();
 }
 
 /// Whether a process has locked the file at this path, if there is one.
 ///
-/// Where locks do not work at all it counts as locked: to take a live process for dead is worse than the reverse.
+/// If locks do not work at all, the file counts as locked: to take a live process for dead is worse than the reverse.
 pub(crate) fn is_locked(path: &Path) -> bool {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) => return error.kind() != io::ErrorKind::NotFound,
     };
-    // Shared, so that two processes that ask at once do not take each other for the holder.
+    // A shared lock, so that two processes that ask at once do not take each other for the holder.
     let is_free = file.try_lock_shared().is_ok();
     if is_free {
         unlock(&file);
@@ -150,10 +150,10 @@ fn is_still_at(_file: &File, path: &Path) -> bool {
     path.exists()
 }
 
-/// The process that has locked the file at this path, as the kernel knows it.
+/// The process that has locked the file at this path, according to the kernel.
 ///
-/// What a holder writes into the file is there a moment after the lock: one that was stopped in between would pass for
-/// its predecessor. `None` where only that tells: elsewhere than on Linux, and across containers.
+/// A holder writes its pid into the file a moment after it locks; if it is stopped in between, the file still names its
+/// predecessor. `None` if the kernel does not know: on other systems than Linux, and across containers.
 #[cfg(target_os = "linux")]
 pub(crate) fn holder(path: &Path) -> Option<u32> {
     use std::os::unix::fs::MetadataExt;
@@ -169,8 +169,8 @@ pub(crate) fn holder(_path: &Path) -> Option<u32> {
     None
 }
 
-/// A line is `1: FLOCK  ADVISORY  WRITE 12780 fe:00:10011997 0 EOF`; those who wait have `->` before the kind. The
-/// device is left out: some file systems (overlayfs, btrfs) show another one to `stat`.
+/// A line is `1: FLOCK  ADVISORY  WRITE 12780 fe:00:10011997 0 EOF`; a waiter has `->` before the kind. The device is
+/// ignored: some file systems (overlayfs, btrfs) show another one to `stat`.
 #[cfg(target_os = "linux")]
 fn holder_in(line: &str, inode: u64) -> Option<u32> {
     let mut words = line.split_ascii_whitespace().skip(1);

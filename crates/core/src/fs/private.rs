@@ -23,7 +23,7 @@ pub(crate) fn open_or_create(path: &Path) -> io::Result<File> {
     options().create(true).truncate(false).open(path)
 }
 
-/// The same; creates its directory, too, which somebody may have deleted under a running program.
+/// The same; also creates its directory, which may have been deleted under a running program.
 pub(crate) fn open_or_create_in(path: &Path) -> io::Result<File> {
     open_or_create(path).or_else(|error| {
         let Some(dir) = path.parent().filter(|_| error.kind() == io::ErrorKind::NotFound) else {

@@ -2,38 +2,38 @@
 
 use memchr::{memchr, memmem};
 
-/// What the framer found.
+/// A result of the framer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Framed<'a> {
     /// A line without its `\n` (a `\r` before it may be there).
     Line(&'a [u8]),
-    /// A line was left out, because it is longer than the bound or there is no memory for it.
+    /// A line was skipped, because it is longer than the bound or there is not enough memory for it.
     LeftOut {
         /// Its length.
         bytes: usize,
-        /// Whether the pattern that is looked for was in it.
+        /// Whether it contained the pattern.
         found: bool,
     },
 }
 
 /// Collects bytes until a line is complete. Holds at most the bound plus one chunk.
 ///
-/// A line that arrives whole within one chunk is handed on without a copy.
+/// A line that arrives complete within one chunk is handed on without a copy.
 #[derive(Debug)]
 pub struct Framer {
     partial: Vec<u8>,
-    /// Bytes of the present line that were thrown away because it is over the bound.
+    /// Bytes of the present line that were dropped because the line is over the bound.
     skipped: usize,
     /// Whether the pattern was among them.
     found: bool,
-    /// Their end, in which the pattern may have begun.
+    /// The end of these bytes, in which the pattern may have begun.
     tail: Vec<u8>,
     pattern: &'static [u8],
     limit: usize,
 }
 
 impl Framer {
-    /// A framer whose lines have at most `limit` bytes. Of longer ones it tells whether `pattern` is in them.
+    /// A framer whose lines have at most `limit` bytes. For longer lines it reports whether they contain `pattern`.
     #[must_use]
     pub fn new(limit: usize, pattern: &'static [u8]) -> Self {
         Self {
@@ -97,7 +97,7 @@ impl Framer {
         self.partial.try_reserve(bytes).is_ok()
     }
 
-    /// Gives up on the present line.
+    /// Skips the present line.
     fn skip(&mut self, chunk: &[u8]) {
         let partial = std::mem::take(&mut self.partial);
         for bytes in [&partial, chunk] {
@@ -116,7 +116,7 @@ impl Framer {
         self.tail.drain(..self.tail.len().saturating_sub(reach));
     }
 
-    /// Empties the buffer; gives a big one back, so that one huge line does not cost memory for ever.
+    /// Empties the buffer, and frees a big one, so that one huge line does not hold memory for ever.
     fn release(&mut self) {
         const KEPT_BYTES: usize = 64 * 1024;
         self.partial.clear();

@@ -1,8 +1,8 @@
-//! One line of the CLI, understood as far as the engine needs it.
+//! Reads one line of the CLI, as far as the engine needs it.
 //!
 //! The stream is hostile: keys come in any order, types and subtypes are added at any time, fields may have
-//! other types than expected. Nothing here fails; what is not understood is [`Frame::Other`] or
-//! [`Frame::NotAnObject`]. Text that is only passed on stays raw JSON (see [`super::json_text`]).
+//! other types than expected. Nothing here fails; an unknown line is [`Frame::Other`] or [`Frame::NotAnObject`].
+//! Text that is only passed on stays raw JSON (see [`super::json_text`]).
 
 use super::json_text;
 use indexmap::IndexMap;
@@ -10,14 +10,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 
-/// What a line means.
+/// The meaning of a line.
 #[derive(Debug)]
 pub enum Frame {
     /// `system` / `init`: a turn begins. Comes once per turn, not once per process.
     Init(Init),
     /// `result`: a turn ends.
     Result(Box<TurnResult>),
-    /// `system` / `status` that names a permission mode: it has changed.
+    /// `system` / `status` that names a permission mode: the mode has changed.
     ///
     /// ```json
     /// {"type":"system","subtype":"status","status":null,"permissionMode":"plan","uuid":"...","session_id":"..."}
@@ -31,7 +31,7 @@ pub enum Frame {
     NotAnObject,
 }
 
-/// What the engine reads from an `init`.
+/// The fields that the engine reads from an `init`.
 #[derive(Debug, Default)]
 pub struct Init {
     /// The conversation's id; `/clear` changes it.
@@ -44,7 +44,7 @@ pub struct Init {
     pub version: Option<String>,
 }
 
-/// What the engine reads from a `result`. Raw fields are JSON text as the CLI wrote it.
+/// The fields that the engine reads from a `result`. Raw fields are JSON text as the CLI wrote it.
 #[derive(Debug, Default)]
 pub struct TurnResult {
     /// `success`, `error_during_execution`, `error_max_turns`, ...
@@ -63,11 +63,11 @@ pub struct TurnResult {
     pub turn_tokens: u64,
     /// Tokens over the process or conversation, from `modelUsage`.
     pub total_tokens: u64,
-    /// `usage` as it came.
+    /// `usage`, unchanged.
     pub usage: Option<Box<RawValue>>,
-    /// `permission_denials` as it came.
+    /// `permission_denials`, unchanged.
     pub permission_denials: Option<Box<RawValue>>,
-    /// `stop_reason` as it came.
+    /// `stop_reason`, unchanged.
     pub stop_reason: Option<Box<RawValue>>,
     /// `num_turns`.
     pub turns: u64,
@@ -82,7 +82,7 @@ pub struct TurnResult {
 }
 
 impl TurnResult {
-    /// The CLI's own words about what went wrong.
+    /// The CLI's own words about the error.
     #[must_use]
     pub fn error_words(&self) -> String {
         let errors = self
@@ -108,7 +108,7 @@ impl TurnResult {
     }
 }
 
-/// Every field the engine reads, raw, so that a wrong type spoils only itself.
+/// Every field that the engine reads, raw, so that a wrong type affects only its own field.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow, rename = "type")]
@@ -153,10 +153,10 @@ struct Envelope<'a> {
     user_message_uuids: Option<&'a RawValue>,
 }
 
-/// Understands one line.
+/// Reads one line.
 #[must_use]
 pub fn parse(line: &str) -> Frame {
-    // Cheap way out for blank lines and log text.
+    // A cheap exit for blank lines and log text.
     if !line.trim_start().starts_with('{') {
         return Frame::NotAnObject;
     }
@@ -166,10 +166,10 @@ pub fn parse(line: &str) -> Frame {
     }
 }
 
-/// By this a result is known among lines that are not read. It cannot be part of a text, where quotes are escaped.
+/// Recognizes a result among lines that are not read. It cannot be part of a text, where quotes are escaped.
 pub const RESULT_MARK: &[u8] = b"\"type\":\"result\"";
 
-/// A key may stand twice in a hostile line; the last one counts, as in JavaScript.
+/// Reads a hostile line in which a key appears twice; the last one counts, as in JavaScript.
 fn parse_repeated_keys(line: &str) -> Frame {
     let unique =
         serde_json::from_str::<IndexMap<String, &RawValue>>(line).and_then(|map| serde_json::to_string(&map));
@@ -188,7 +188,7 @@ fn understand(envelope: &Envelope<'_>) -> Frame {
             message_uuids: message_uuids(envelope),
             version: text(envelope.claude_code_version),
         }),
-        // Comes for other reasons as well, without a mode.
+        // Such lines also come for other reasons, without a mode.
         (Some("system"), Some("status")) => {
             filled(envelope.permission_mode).map_or(Frame::Other, Frame::PermissionMode)
         }
@@ -225,7 +225,7 @@ fn turn_result(envelope: &Envelope<'_>) -> TurnResult {
     }
 }
 
-/// An origin other than the user: a background task that ended, a channel, another agent.
+/// Whether an origin is not the user: a background task that ended, a channel, another agent.
 fn is_foreign(origin: &RawValue) -> bool {
     #[derive(Deserialize)]
     struct Origin<'a> {
@@ -246,7 +246,7 @@ fn message_uuids(envelope: &Envelope<'_>) -> Vec<String> {
         .unwrap_or_default()
 }
 
-/// A count that may come as anything; only a number counts.
+/// A count that may have any type; only a number is used.
 #[derive(Default, Clone, Copy)]
 struct Lenient(f64);
 
@@ -288,7 +288,7 @@ fn text(raw: Option<&RawValue>) -> Option<String> {
     raw.and_then(json_text::decode)
 }
 
-/// A text such as an id; an empty one is none.
+/// A text such as an id; `None` if it is empty.
 fn filled(raw: Option<&RawValue>) -> Option<String> {
     text(raw).filter(|text| !text.is_empty())
 }
@@ -298,7 +298,7 @@ fn number(raw: Option<&RawValue>) -> Option<f64> {
         .filter(|number| number.is_finite())
 }
 
-/// An amount; a negative one is no better than none.
+/// An amount; `None` if it is negative.
 fn usd(raw: Option<&RawValue>) -> Option<f64> {
     number(raw).filter(|usd| *usd >= 0.0)
 }

@@ -7,7 +7,7 @@
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-/// Decodes a raw JSON string; `None` if `raw` is no string. A lone surrogate becomes U+FFFD.
+/// Decodes a raw JSON string; `None` if `raw` is not a string. A lone surrogate becomes U+FFFD.
 #[must_use]
 pub(crate) fn decode(raw: &RawValue) -> Option<String> {
     let text = raw.get();

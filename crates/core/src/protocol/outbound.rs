@@ -3,8 +3,8 @@
 /// The line (with `\n`) of a user message.
 ///
 /// `content` is JSON: a string or an array of content blocks, exactly as the caller wrote it. The `uuid`
-/// names the message in the CLI's result (2.1.330). `priority: "later"` keeps a message that meets a turn
-/// of the CLI's own out of that turn: it would be steered into it and never get a result (measured).
+/// names the message in the CLI's result (2.1.330). A message may meet a turn that the CLI started by itself:
+/// `priority: "later"` keeps it out of that turn, where it would never get a result (measured).
 ///
 /// ```
 /// let line = clearctx_core::protocol::outbound::user_message("\"hello\"", "11111111-1111-4111-8111-111111111111");

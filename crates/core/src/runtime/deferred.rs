@@ -1,21 +1,21 @@
-//! Deferred work: what other threads want done the I/O thread does, if it is awake. Waking it costs more than most of
-//! that work, so while it sleeps the caller does it.
+//! Deferred work: short tasks of other threads that the I/O thread runs while it is awake. Waking it costs more than most
+//! of these tasks, so while it sleeps the caller runs them.
 
 use parking_lot::Mutex;
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Something short that any thread may do and that never blocks.
+/// Short work that any thread may do and that never blocks.
 pub(crate) trait Task: Send + Sync {
-    /// Does it.
+    /// Does the work.
     fn run(self: Arc<Self>);
 }
 
 static AWAKE: AtomicBool = AtomicBool::new(false);
 static DEFERRED: Mutex<Vec<Arc<dyn Task>>> = Mutex::new(Vec::new());
 
-/// Has the I/O thread run the task if it is awake; else runs it here.
+/// Makes the I/O thread run the task if it is awake; otherwise runs it here.
 pub(crate) fn defer(task: &Arc<impl Task + 'static>) {
     if !AWAKE.load(Ordering::Relaxed) {
         Arc::clone(task).run();
@@ -23,13 +23,13 @@ pub(crate) fn defer(task: &Arc<impl Task + 'static>) {
     }
     let shared = Arc::clone(task);
     DEFERRED.lock().push(shared);
-    // It may have fallen asleep meanwhile: then it looked before the task was there. Both orders are total.
+    // It may have fallen asleep in between, before it saw the task. Both orders are total.
     if !AWAKE.load(Ordering::SeqCst) {
         run_deferred();
     }
 }
 
-/// Runs what is deferred. On the I/O thread after each read, too: a busy thread may not sleep for a while.
+/// Runs the deferred tasks. The I/O thread also calls it after each read, since a busy thread may not sleep for a while.
 pub(crate) fn run_deferred() {
     let tasks = mem::take(&mut *DEFERRED.lock());
     for task in tasks {

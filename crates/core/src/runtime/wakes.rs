@@ -1,8 +1,8 @@
-//! Coalesces wakes: they wait until the thread has done what it is at, so that many events cost one wake.
+//! Coalesces wakes: they wait until the thread has finished its present work, so that many events cost one wake.
 //!
-//! Waking a sleeping thread costs more than most of what it is woken for. The I/O thread batches: it handles all pipes
-//! that are ready, and wakes whoever has something to take before it sleeps itself, or when the first of them has waited
-//! for [`limits::WAKE_DELAY`]. Other threads wake at once, except within [`together`].
+//! Waking a sleeping thread costs more than most of the work it is woken for. So the I/O thread handles all pipes that are
+//! ready and collects the wakes. It performs them before it sleeps, or when the first one has waited for
+//! [`limits::WAKE_DELAY`]. Other threads wake at once, except within [`together`].
 
 use crate::limits;
 use std::cell::RefCell;
@@ -10,15 +10,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Wakes somebody: a JavaScript environment, the store.
+/// Wakes a consumer: a JavaScript environment, the store.
 pub trait Waker: Send + Sync {
-    /// Does it.
+    /// Wakes it.
     fn wake(self: Arc<Self>);
 }
 
 #[derive(Default)]
 struct Pending {
-    /// How many reasons there are to collect.
+    /// How many callers collect at present.
     depth: usize,
     wakers: VecDeque<Arc<dyn Waker>>,
     since: Option<Instant>,
@@ -33,7 +33,7 @@ pub fn begin() {
     PENDING.with_borrow_mut(|pending| pending.depth += 1);
 }
 
-/// Runs `work`, and wakes whom it had to wake once at its end.
+/// Runs `work`, and performs the wakes that it caused at its end, once each.
 pub fn together<T>(work: impl FnOnce() -> T) -> T {
     struct End;
     impl Drop for End {
@@ -72,7 +72,7 @@ pub fn wake(waker: &Arc<impl Waker + 'static>) {
     }
 }
 
-/// Wakes all that wait, and whom they wake in turn.
+/// Performs all waiting wakes, and the wakes that these cause.
 pub fn flush() {
     let next = || {
         PENDING.with_borrow_mut(|pending| {
@@ -85,7 +85,7 @@ pub fn flush() {
     }
 }
 
-/// Wakes all that wait, if the first has waited long enough: a busy thread may not sleep for a while.
+/// Performs all waiting wakes if the first has waited long enough, since a busy thread may not sleep for a while.
 pub fn flush_if_late() {
     let is_late = PENDING.with_borrow(|pending| {
         pending
