@@ -1,11 +1,11 @@
-//! Arguments and environment of the CLI. Pure: what is decided here can be read in a test.
+//! Arguments and environment of the CLI. Pure, so that tests can check every decision.
 
 use crate::limits;
 use crate::options::{CallerEnv, RunOptions, SessionOptions, variable_name};
 use clearctx_proctree::{INSTANCE_VARIABLE, InstanceId};
 use std::collections::BTreeMap;
 
-/// Marks of an outer Claude Code session, and a switch that writes log text between the JSON lines.
+/// Variables of an outer Claude Code session, and one that makes the CLI write log text between the JSON lines.
 const REMOVED_VARIABLES: [&str; 4] = [
     "CLAUDECODE",
     "CLAUDE_CODE_SESSION_ID",
@@ -13,7 +13,7 @@ const REMOVED_VARIABLES: [&str; 4] = [
     "ANTHROPIC_LOG",
 ];
 
-/// The environment of a child: the caller's, less an outer session's marks, then the options' own.
+/// The environment of a child: the caller's, without the variables of an outer session, and with those of the options.
 #[must_use]
 pub(crate) fn environment(
     run: &RunOptions,
@@ -40,7 +40,7 @@ pub(crate) fn needs_file(text: &str) -> bool {
     text.len() >= limits::ARGUMENT_BYTES
 }
 
-/// Arguments of a session's process. `prompt_file` holds the system prompt where it [`needs_file`].
+/// Arguments of a session's process. `prompt_file` contains the system prompt if that [`needs_file`].
 #[must_use]
 pub(crate) fn session_arguments(options: &SessionOptions, prompt_file: Option<&str>) -> Vec<String> {
     let mut arguments = strings(&[
@@ -68,13 +68,13 @@ pub(crate) fn session_arguments(options: &SessionOptions, prompt_file: Option<&s
 }
 
 fn push_settings(arguments: &mut Vec<String>, options: &SessionOptions, prompt_file: Option<&str>) {
-    // `default` too: without the option the settings of a project decide, or the version's own default.
+    // `default` is passed too: without the option the settings of a project decide, or the version's own default.
     if let Some(mode) = options.asked_mode() {
         arguments.extend(pair("--permission-mode", mode));
     }
     if !options.allowed_tools.is_empty() {
-        // The option takes arguments until one looks like an option. One joined argument is always taken
-        // whole, whatever it begins with; the CLI splits it at commas outside parentheses (measured).
+        // The option takes arguments until one looks like an option. One joined argument is always taken whole, even
+        // if it begins like an option; the CLI splits it at commas outside parentheses (measured).
         arguments.extend(pair("--allowedTools", &options.allowed_tools.join(",")));
     }
     if let Some(file) = prompt_file {

@@ -1,4 +1,4 @@
-//! What a process writes to standard error: its end for error messages, its text for listeners.
+//! The standard error of a process: its end for error messages, its text for listeners.
 
 use crate::limits;
 

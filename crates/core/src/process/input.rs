@@ -1,5 +1,5 @@
-//! The writing end of a child's standard input. While the I/O thread sleeps, a line is written on the calling thread, as
-//! far as the pipe takes it at once: that spares waking a thread. While it is awake anyway, it writes: that spares the
+//! The writing end of a child's standard input. While the I/O thread sleeps, the calling thread writes a line, as far as
+//! the pipe takes it at once, which saves waking a thread. While the I/O thread is awake, it writes, which saves the
 //! JavaScript thread the system call, half of what a turn costs it.
 
 mod lines;
@@ -25,7 +25,7 @@ mod unix {
     #[derive(Debug)]
     pub struct InputPipe {
         queue: Mutex<Queue>,
-        /// Something is left for [`InputPipe::run`].
+        /// Signals that something is left for [`InputPipe::run`].
         left: Notify,
         /// The reader has closed its end.
         broken: Notify,
@@ -35,6 +35,7 @@ mod unix {
     struct Queue {
         /// Gone once the input has ended.
         pipe: Option<Arc<Sender>>,
+        /// Bytes of the first line that have been written.
         lines: Lines,
         /// Whether the input ends after these lines.
         last: bool,
@@ -107,7 +108,7 @@ mod unix {
             self.left.notify_one();
         }
 
-        /// Ends the input at once: nobody reads it any more.
+        /// Ends the input at once, since it is no longer read.
         pub fn close(&self) {
             self.lock().close();
             self.left.notify_one();
@@ -135,7 +136,7 @@ mod unix {
                     self.left.notified().await;
                     continue;
                 }
-                // After an error the next write tells.
+                // After an error the next write reports it.
                 let _ = pipe.writable().await;
                 self.flush();
             }
@@ -170,6 +171,7 @@ mod unix {
             Some((pipe, self.lines.next().is_none()))
         }
 
+        /// Writes as much as the pipe takes; returns whether that was everything.
         fn flush(&mut self) -> Flushed {
             if self.held {
                 return Flushed::Part;
@@ -273,13 +275,13 @@ mod windows {
             self.lock().lines.are_taken()
         }
 
-        /// Ends the input after what was written.
+        /// Ends the input after the lines so far.
         pub fn end(&self) {
             self.lock().last = true;
             self.left.notify_one();
         }
 
-        /// The task that writes has ended before this is called.
+        /// Does nothing: the task that writes has ended before this is called.
         pub fn close(&self) {
             let mut queue = self.lock();
             queue.closed = true;
@@ -292,7 +294,7 @@ mod windows {
             self.broken.notified().await;
         }
 
-        /// Writes what the calls bring, until the input has ended. To be called once.
+        /// Writes the lines of the calls until the input has ended. Called once.
         pub async fn run(&self) {
             keeper::ready().await;
             let Some(mut pipe) = self.lock().pipe.take() else {

@@ -5,14 +5,14 @@ use crate::options::{CallerEnv, RunOptions, variable_name};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Program when neither an option nor the environment names one.
+/// Program if neither an option nor the environment names one.
 const DEFAULT_PROGRAM: &str = "claude";
 
 /// Variable of the caller's environment that names the program.
 const PROGRAM_VARIABLE: &str = "CLEARCTX_CLAUDE_PATH";
 
-/// The absolute path of the program: a path is taken as it is (relative to the caller's directory), a name is
-/// looked up on the PATH of the child's environment, anew at each call.
+/// The absolute path of the program. A path is taken as it is (relative to the caller's directory); a name is looked up
+/// on the PATH of the child's environment, again at each call.
 ///
 /// # Errors
 /// `ERR_CLI_NOT_FOUND`.
@@ -51,7 +51,7 @@ pub fn locate(run: &RunOptions, caller: &CallerEnv) -> Result<PathBuf> {
     }
 }
 
-/// Why the file cannot be run, and what the system said.
+/// Why the file cannot be run, and the system's error.
 type NotRunnable = (String, Option<io::Error>);
 
 fn check_file(path: &Path) -> std::result::Result<PathBuf, NotRunnable> {
@@ -62,7 +62,7 @@ fn check_file(path: &Path) -> std::result::Result<PathBuf, NotRunnable> {
     }
 }
 
-/// Windows has programs that are named without their extension (`PATHEXT`).
+/// Finds a program whose name lacks its extension, as Windows allows (`PATHEXT`).
 fn with_extension(path: &Path) -> Option<PathBuf> {
     which::which_global(path).ok().filter(|_| cfg!(windows))
 }
@@ -72,14 +72,14 @@ fn executable(path: &Path) -> Option<PathBuf> {
     which::which_global(path).ok()
 }
 
-/// Whether a file can be run is not written on it: a script is handed to its interpreter.
+/// Windows files have no permission to execute, and a script is passed to its interpreter.
 #[cfg(windows)]
 #[expect(clippy::unnecessary_wraps, reason = "elsewhere not every file can be run")]
 fn executable(path: &Path) -> Option<PathBuf> {
     Some(path.to_owned())
 }
 
-/// Checks that a working directory is one.
+/// Checks that a working directory exists and is a directory.
 ///
 /// # Errors
 /// `ERR_WORKDIR`.

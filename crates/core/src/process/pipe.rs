@@ -18,7 +18,7 @@ mod unix {
     use tokio::net::unix::pipe::Receiver;
 
     thread_local! {
-        /// One buffer serves all pipes of the thread: a session that is silent costs none.
+        /// One buffer serves all pipes of the thread, so a silent session needs none.
         static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; limits::READ_BYTES]);
     }
 
@@ -40,7 +40,7 @@ mod unix {
             poll_fn(|context| {
                 BUFFER.with_borrow_mut(|buffer| {
                     let mut bytes = ReadBuf::new(buffer);
-                    // Knows by a short read that the pipe is empty, and does not ask again.
+                    // Takes a short read as a sign that the pipe is empty, and does not read again.
                     let read = ready!(Pin::new(&mut self.0).poll_read(context, &mut bytes));
                     let more = read.is_ok() && !bytes.filled().is_empty();
                     if more {

@@ -1,17 +1,17 @@
-//! What Windows does not start by itself: the `.cmd` shims that npm makes of programs, and scripts with a `#!` line.
+//! Programs that Windows does not start by itself: the `.cmd` shims that npm makes, and scripts with a `#!` line.
 //!
-//! A shim runs through `cmd.exe`, which reads its arguments anew, ends at the first line break and asks "Terminate
-//! batch job?". So what the shim would run is run directly. A batch file that is no shim of npm's is left to the
-//! standard library, which quotes for `cmd.exe` and refuses what cannot be quoted. Reading is pure, and tested
-//! everywhere; only [`direct`] touches the disk.
+//! A shim runs through `cmd.exe`, which parses the arguments again, ends at the first line break and asks "Terminate
+//! batch job?". So the program that the shim would run is run directly. Any other batch file is left to the standard
+//! library, which quotes for `cmd.exe` and refuses arguments that cannot be quoted. Parsing is pure and tested on all
+//! systems; only [`direct`] reads the disk.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Longest beginning of a file that is looked at; shims have less than 1 KiB.
+/// Bytes at the beginning of a file that are examined; shims have less than 1 KiB.
 const LOOKED_AT_BYTES: u64 = 16 * 1024;
 
-/// What a script runs: an interpreter with its options, by name.
+/// The interpreter of a script, by name, with its options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Interpreter {
     /// Name without folder, such as `node`.
@@ -20,7 +20,7 @@ pub(crate) struct Interpreter {
     pub options: Vec<String>,
 }
 
-/// What a shim of npm's runs.
+/// The program that a shim of npm runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Shim {
     /// None for a program of its own.
@@ -38,8 +38,8 @@ pub(crate) struct Direct {
     pub arguments: Vec<String>,
 }
 
-/// Reads the shim that npm, pnpm or yarn writes: its last command that hands on all arguments (`%*`). None if the
-/// text is anything else.
+/// Parses a shim that npm, pnpm or yarn writes: its last command that passes on all arguments (`%*`). `None` if the text
+/// is anything else.
 ///
 /// ```text
 /// "%_prog%"  "%dp0%\node_modules\@anthropic-ai\claude-code\cli.js" %*
@@ -51,7 +51,7 @@ pub(crate) fn read_shim(text: &str) -> Option<Shim> {
     let before_arguments = line.split("%*").next()?.trim_end();
     let (start, target) = last_quoted(before_arguments)?;
     let target = in_own_folder(target)?.to_owned();
-    // A command that follows others on its line: `... & "%_prog%" ...`.
+    // The command may follow others on its line: `... & "%_prog%" ...`.
     let command = start.rsplit(['&', '(']).next()?.trim().trim_start_matches('@');
     if command.is_empty() {
         return Some(Shim {
@@ -84,12 +84,12 @@ pub(crate) fn read_shim(text: &str) -> Option<Shim> {
     })
 }
 
-/// The last quoted part of a line that ends with it, and what comes before.
+/// The quoted part at the end of a line, and the text before it.
 fn last_quoted(line: &str) -> Option<(&str, &str)> {
     line.strip_suffix('"')?.rsplit_once('"')
 }
 
-/// A path behind the variable with the shim's own folder.
+/// The path after the variable that names the shim's own folder.
 fn in_own_folder(path: &str) -> Option<&str> {
     path.strip_prefix(r"%dp0%\")
         .or_else(|| path.strip_prefix(r"%~dp0\"))
@@ -104,7 +104,7 @@ fn program_variable(text: &str) -> Option<&str> {
         .find(|value| in_own_folder(value).is_none())
 }
 
-/// Reads a `#!` line. The interpreter's folder is one of another system and left out.
+/// Parses a `#!` line. The interpreter's folder belongs to another system and is dropped.
 #[must_use]
 pub(crate) fn read_interpreter(text: &str) -> Option<Interpreter> {
     let mut words = text.lines().next()?.strip_prefix("#!")?.split_whitespace();
@@ -118,8 +118,8 @@ pub(crate) fn read_interpreter(text: &str) -> Option<Interpreter> {
     })
 }
 
-/// What is run in the place of `program`, an existing file, with interpreters looked up in `path` (in the form of
-/// PATH) from `folder`. The program itself, if it can be run as it is or is not understood.
+/// The program to run in the place of `program`, an existing file. Interpreters are looked up in `path` (in the form of
+/// PATH) from `folder`. Returns the program itself if it can be run as it is or cannot be parsed.
 #[must_use]
 pub(crate) fn direct(program: &Path, path: Option<&str>, folder: &Path) -> Direct {
     let as_it_is = || Direct {

@@ -1,8 +1,8 @@
-//! The CLI's transcript of a conversation, read for one question: what became of these messages?
+//! Reads the CLI's transcript of a conversation to find out what became of certain messages.
 //!
-//! It lies in `projects/DIRECTORY/ID.jsonl` of the CLI's configuration directory, where DIRECTORY is made of the working
-//! directory. A message of ours is a line of type `user` with our uuid; the answer is in `assistant` lines after it, the
-//! last of which has a `stop_reason` other than `tool_use`. docs/protocol.md has what was measured.
+//! The transcript is `projects/DIRECTORY/ID.jsonl` in the CLI's configuration directory; DIRECTORY is derived from the
+//! working directory. A message of ours is a line of type `user` with our uuid. The answer is in `assistant` lines after
+//! it, the last of which has a `stop_reason` other than `tool_use`. docs/protocol.md has the measurements.
 
 use crate::fs::conversation_lock::ConfigDirId;
 use crate::options::{CallerEnv, RunOptions, variable_name};
@@ -14,18 +14,18 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-/// What a local command (`/cost`) wrote is between these.
+/// The tags around the output of a local command (`/cost`).
 const LOCAL_OUTPUT: (&str, &str) = ("<local-command-stdout>", "</local-command-stdout>");
 
-/// Names the user's directory.
+/// The variable that names the user's directory.
 const HOME: &str = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
 
-/// What became of a message.
+/// The fate of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// The conversation does not have it.
     Unsent,
-    /// The conversation has it, and no whole answer to it.
+    /// The conversation has it, but no complete answer to it.
     Unanswered,
     /// It was answered.
     Answered(Answer),
@@ -36,7 +36,7 @@ pub(crate) enum Fate {
 pub(crate) struct Answer {
     /// Its text.
     pub text: String,
-    /// Whether it is the CLI's word about an error of the API.
+    /// Whether it is the CLI's report of an error of the API.
     pub is_error: bool,
     /// When it came, ISO 8601, if the transcript says so.
     pub at: Option<String>,
@@ -101,7 +101,7 @@ fn folder(work_dir: &str) -> String {
         .collect()
 }
 
-/// What became of the messages with these uuids, in their order.
+/// The fates of the messages with these uuids, in the same order.
 pub(crate) fn fates(path: &Path, uuids: &[&str]) -> io::Result<Vec<Fate>> {
     let mut reading = Reading {
         uuids,
@@ -167,13 +167,13 @@ struct Block<'a> {
 
 impl Reading<'_> {
     fn take(&mut self, line: &[u8]) {
-        // Most of a transcript is before the messages that are asked for, and need not be understood.
+        // Most of a transcript is before the wanted messages and need not be parsed.
         let named = |uuid: &&str| memchr::memmem::find(line, uuid.as_bytes()).is_some();
         if self.current.is_none() && !self.uuids.iter().any(named) {
             return;
         }
         let text = String::from_utf8_lossy(line);
-        // A line that was torn by a kill says nothing.
+        // A line that was torn by a kill is skipped.
         let Ok(line) = serde_json::from_str::<Line<'_>>(&text) else {
             return;
         };
@@ -201,7 +201,7 @@ impl Reading<'_> {
             .position(|uuid| line.uuid.as_deref() == Some(uuid));
         if let Some(index) = ours {
             self.current = Some(index);
-            // It may be there already: a fork copies lines, and a resume may write them again.
+            // The message may have been seen already: a fork copies lines, and a resume may write them again.
             if self.fates[index] == Fate::Unsent {
                 self.fates[index] = Fate::Unanswered;
             }
@@ -212,10 +212,10 @@ impl Reading<'_> {
         let blocks = content.map(blocks).unwrap_or_default();
         let goes_on = blocks.iter().any(|block| block.kind == "tool_result");
         if goes_on {
-            // The model is asked again.
+            // The CLI asks the model again.
             self.fates[index] = Fate::Unanswered;
         } else {
-            // Also `[Request interrupted by user]`: a whole answer before it stays one.
+            // This includes `[Request interrupted by user]`: a complete answer before it stays one.
             self.current = None;
         }
     }
@@ -225,7 +225,7 @@ impl Reading<'_> {
             return;
         };
         let is_error = line.is_api_error_message == Some(true);
-        // What the CLI puts in the place of an answer that never came.
+        // The CLI writes this in the place of an answer that never came.
         if message.model.as_deref() == Some("<synthetic>") && !is_error {
             return;
         }
@@ -254,7 +254,7 @@ fn blocks(content: &RawValue) -> Vec<Block<'_>> {
     serde_json::from_str(content.get()).unwrap_or_default()
 }
 
-/// The last text of a content, which is what a result says.
+/// The last text of a content, which is the text of a result.
 fn blocks_text(content: Option<&RawValue>, blocks: &[Block<'_>]) -> String {
     let last = blocks.iter().rev().find_map(|block| block.text);
     last.or(content).and_then(json_text::decode).unwrap_or_default()
