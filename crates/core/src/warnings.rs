@@ -1,5 +1,5 @@
-//! What a program should know of, though no call has failed and no session is concerned. Each is given once in the
-//! process, to one listener; one that comes before there is any waits.
+//! Warnings about problems that belong to no call and no session. Each warning is given once in the process, to one
+//! listener. If there is no listener yet, it waits.
 
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -10,18 +10,18 @@ use std::sync::{Arc, Weak};
 pub struct Warning {
     /// Stable code: `CLEARCTX_...`.
     pub code: &'static str,
-    /// What is wrong and what follows from it.
+    /// The problem and its consequence.
     pub message: String,
 }
 
-/// Hands warnings on to people.
+/// Passes warnings on to people.
 pub trait Listener: Send + Sync {
-    /// Takes a warning; `false` if it can hand on none any more. Called with locks held: must not block.
+    /// Takes a warning; `false` if it can no longer pass any on. Called with locks held, so it must not block.
     fn hear(self: Arc<Self>, warning: &Warning) -> bool;
 }
 
 struct Warnings {
-    /// Codes that were warned of.
+    /// Codes of earlier warnings.
     known: Vec<&'static str>,
     waiting: Vec<Warning>,
     listeners: Vec<Weak<dyn Listener>>,
@@ -43,7 +43,7 @@ pub(crate) fn warn(code: &'static str, message: String) {
     }
 }
 
-/// Has `listener` hear of warnings, as long as it lives.
+/// Sends warnings to `listener` as long as it lives.
 pub fn listen(listener: &Arc<impl Listener + 'static>) {
     let shared: Arc<dyn Listener> = listener.clone();
     let mut warnings = WARNINGS.lock();

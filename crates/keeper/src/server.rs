@@ -1,8 +1,8 @@
 //! The keeper: a process of its own that waits for the end of its host and then ends the host's sessions. The host's
 //! end is in the engine.
 //!
-//! `clearctx-keeper --detach PID` starts `clearctx-keeper PID` and ends; its standard input is the socket to the host
-//! `PID`. Signals that end the host, and those of its terminal, do not reach it.
+//! `clearctx-keeper --detach PID` starts `clearctx-keeper PID` and exits; its standard input is the socket to the host
+//! `PID`. Signals that end the host, and those of its terminal, do not reach the keeper.
 
 use crate::Word;
 use clearctx_proctree::{InstanceId, terminate};
@@ -17,7 +17,7 @@ use std::mem;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, ExitCode, Stdio};
 
-/// Ended sessions that are remembered before the keeper looks which of them have left anything running.
+/// Number of ended sessions that the keeper remembers before it checks which of them have left processes running.
 const REMEMBERED: usize = 500;
 
 /// The sessions of the host.
@@ -25,7 +25,7 @@ const REMEMBERED: usize = 500;
 struct Sessions {
     alive: BTreeSet<InstanceId>,
     interrupted: BTreeSet<InstanceId>,
-    /// Those that are over and may have left something running.
+    /// Sessions that are over and may have left processes running.
     over: BTreeSet<InstanceId>,
     /// Size of `over` that triggers the next prune.
     bound: usize,
@@ -49,7 +49,7 @@ impl Sessions {
         }
     }
 
-    /// Forgets those that have left nothing, once they are many.
+    /// Forgets ended sessions that have left no process, once there are many.
     fn forget(&mut self) {
         if self.over.len() > self.bound.max(REMEMBERED) {
             self.over = terminate::living(mem::take(&mut self.over));
@@ -74,7 +74,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // There is no other place to tell it.
+            // There is no other place to report it.
             let _ = writeln!(io::stderr(), "clearctx-keeper: {error}");
             ExitCode::FAILURE
         }
@@ -103,7 +103,7 @@ fn keep(host: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes the host's words until it has ended. Returns the sessions that it left.
+/// Reads the host's words until the host has ended. Returns the sessions that it left.
 fn listen(link: &UnixStream, host: Option<&OwnedFd>) -> io::Result<Sessions> {
     link.set_nonblocking(true)?;
     let mut reader = BufReader::with_capacity(512, link);
@@ -112,7 +112,7 @@ fn listen(link: &UnixStream, host: Option<&OwnedFd>) -> io::Result<Sessions> {
     loop {
         match reader.read_line(&mut text) {
             Ok(0) => return Ok(sessions),
-            // Cut short only by the end.
+            // A line is cut short only by the end of the host.
             Ok(_) => {
                 if let Some(word) = text.strip_suffix('\n').and_then(Word::of_line) {
                     sessions.take(word);
@@ -120,13 +120,13 @@ fn listen(link: &UnixStream, host: Option<&OwnedFd>) -> io::Result<Sessions> {
                 text.clear();
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                // What it wrote before its end is read, so it left nothing unsaid.
+                // Everything that it wrote before its end has been read.
                 if wait(link, host)? {
                     return Ok(sessions);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Its end, told in another way.
+            // Another sign of the host's end.
             Err(_) => return Ok(sessions),
         }
     }
@@ -143,8 +143,8 @@ fn wait(link: &UnixStream, host: Option<&OwnedFd>) -> io::Result<bool> {
     }
 }
 
-/// A handle that tells the end of the host, too: somebody may hold the other end of the socket, for instance a copy of
-/// the host that it made without running another program.
+/// A handle that also reports the end of the host. Another process may hold the other end of the socket, for instance a
+/// copy of the host that was made by `fork` without `exec`.
 #[cfg(target_os = "linux")]
 fn handle_of(host: &str) -> Option<OwnedFd> {
     use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -152,7 +152,7 @@ fn handle_of(host: &str) -> Option<OwnedFd> {
     pidfd_open(pid, PidfdFlags::empty()).ok()
 }
 
-/// Here the socket alone tells.
+/// None: on this system only the socket reports the end.
 #[cfg(not(target_os = "linux"))]
 fn handle_of(_host: &str) -> Option<OwnedFd> {
     None

@@ -1,4 +1,4 @@
-//! What a host tells its keeper, one line each.
+//! The messages of a host to its keeper, one line each.
 
 use clearctx_proctree::InstanceId;
 
@@ -9,7 +9,7 @@ pub enum Word {
     Watch(InstanceId),
     /// `!ID`: its CLI has had its SIGINT.
     Interrupted(InstanceId),
-    /// `-ID`: it is over, but for what its CLI was told to leave running.
+    /// `-ID`: the session is over, except for processes that its CLI was told to leave running.
     Release(InstanceId),
 }
 
@@ -24,7 +24,7 @@ impl Word {
         }
     }
 
-    /// Reads a line without its end. `None` for what no host says.
+    /// Reads a line without its end. `None` if no host writes such a line.
     #[must_use]
     pub fn of_line(line: &str) -> Option<Self> {
         let instance = |kind| line.strip_prefix(kind).map(InstanceId::from);

@@ -1,9 +1,9 @@
 //! Whether this system lets a program see and signal processes at all: a sandbox may not.
 
-/// Looks whether process trees can be ended here; else the reason why not.
+/// Checks whether process trees can be ended here.
 ///
 /// # Errors
-/// What the system refuses, in words.
+/// The reason if they cannot, in words.
 #[cfg(unix)]
 pub fn check() -> Result<(), String> {
     let own = std::process::id();
@@ -13,12 +13,12 @@ pub fn check() -> Result<(), String> {
     {
         return Err(format!("cannot list processes: {}", crate::table::SOURCE));
     }
-    // Signal 0: asks, and does nothing.
+    // Signal 0 only checks the permission.
     rustix::process::test_kill_process(rustix::process::getpid())
         .map_err(|error| format!("cannot signal a process: {error}"))
 }
 
-/// Jobs are the engine's own here.
+/// Succeeds: here the engine's own jobs end process trees.
 ///
 /// # Errors
 /// None.

@@ -15,13 +15,13 @@ struct Member {
 /// Processes that belong to sessions.
 pub struct Descendants {
     instances: BTreeSet<InstanceId>,
-    /// The CLI, where its host reaps it: nobody else signals it here.
+    /// The CLI, if its host reaps it: it is not signalled here.
     spared: Option<u32>,
     members: HashMap<u32, Member>,
 }
 
 impl Descendants {
-    /// What carries one of these instances, once [`Descendants::grow`] has looked.
+    /// The processes that carry one of these instance ids, once [`Descendants::grow`] has found them.
     pub fn of(instances: BTreeSet<InstanceId>) -> Self {
         Self {
             instances,
@@ -30,8 +30,8 @@ impl Descendants {
         }
     }
 
-    /// The same for one session, less its CLI, which the caller reaps. `cli` is none once it has been reaped: its
-    /// pid may be another's by then.
+    /// The same for one session, without its CLI, which the caller reaps. `cli` is `None` once the CLI has been reaped, since
+    /// its pid may have been reused.
     pub fn around(cli: Option<u32>, instance: &InstanceId) -> Self {
         let mut processes = Self::of(BTreeSet::from([instance.clone()]));
         processes.spared = cli;
@@ -41,8 +41,8 @@ impl Descendants {
         processes
     }
 
-    /// Looks again: those that have ended are forgotten, what carries an instance id and the descendants of all members
-    /// are added.
+    /// Lists again: drops members that have ended, and adds processes that carry an instance id and the descendants of all
+    /// members.
     pub fn grow(&mut self) {
         let table = Table::read();
         let all = table.seen();
@@ -74,7 +74,7 @@ impl Descendants {
         }
     }
 
-    /// Whether the last look found nobody.
+    /// Whether the last listing found no process.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
@@ -85,7 +85,7 @@ impl Descendants {
         members.map(|member| member.instance.clone()).collect()
     }
 
-    /// Whether one of the members still lives. New ones are not looked for.
+    /// Whether one of the members still lives. Does not look for new ones.
     pub fn live(&self) -> bool {
         let table = Table::of(self.members.keys().copied());
         let same = |(pid, member): (&u32, &Member)| {
@@ -97,8 +97,8 @@ impl Descendants {
         self.members.iter().any(same)
     }
 
-    /// SIGINT to each CLI and its process group, as a terminal does, so that it reaches the CLI behind a wrapper;
-    /// not to those of the sessions in `spared`. The CLI then ends its tools.
+    /// Sends SIGINT to each CLI and its process group, as a terminal does, so that it reaches the CLI behind a wrapper. The
+    /// CLI then ends its tools. The sessions in `spared` get none.
     pub fn interrupt(&self, spared: &BTreeSet<InstanceId>) {
         let is_root = |member: &&Member| !self.members.contains_key(&member.seen.parent);
         let roots = self.members.values().filter(is_root);
@@ -113,8 +113,8 @@ impl Descendants {
         }
     }
 
-    /// SIGKILL to all members and to what they started meanwhile, again and again until none is found. Returns the pids of
-    /// those that are left: the system does not let us signal them, or they do not go.
+    /// Sends SIGKILL to all members and to processes that they started in between, again and again until none is found.
+    /// Returns the pids that are left: the system forbids the signal, or the process does not end.
     pub fn kill(&mut self) -> Vec<u32> {
         let deadline = Instant::now() + limits::KILL_TIME;
         let mut pause = limits::KILL_PAUSE;

@@ -1,4 +1,4 @@
-//! The identity of one run of a session.
+//! The identity of one session object.
 
 use std::borrow::Borrow;
 use std::fmt::{self, Display, Formatter};
@@ -6,8 +6,8 @@ use std::fmt::{self, Display, Formatter};
 /// Variable in the environment of a CLI, and so of all its tools, that holds the [`InstanceId`].
 pub const INSTANCE_VARIABLE: &str = "CLEARCTX_SESSION";
 
-/// Names one session object on this machine: no other one has it, in any process. It is in the environment of the
-/// session's processes, in the `owner` of its record, and in the file that locks its conversation.
+/// Names one session object: no other one on this machine has it, in any process. It is in the environment of the
+/// session's processes, in the `owner` of its record, and in its conversation lock.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(
     feature = "serde",

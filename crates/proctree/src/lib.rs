@@ -4,12 +4,13 @@
 //! them once a parent is dead. A session's processes are found in two ways, by parent links and by the session's
 //! [`InstanceId`] in their environment, and are known from then on by pid and start time.
 //!
-//! - [`InstanceId`]: names one run of one session on this machine.
+//! - [`InstanceId`]: names one session object on this machine.
 //! - [`Descendants`]: the processes of one or more sessions; `table`: the processes of the system.
 //! - [`check()`]: whether the system allows it.
-//! - [`terminate`]: ends sessions whose host does not watch them.
+//! - [`terminate`]: ends sessions that their host no longer watches.
 //!
-//! Used by the engine and by its watchdog. Everything here blocks for a few ms: not for a thread that must not.
+//! Used by the engine and by its watchdog. Everything here blocks for a few ms, so threads that must not block do not call
+//! it.
 
 mod check;
 #[cfg(unix)]

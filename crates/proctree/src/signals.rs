@@ -2,7 +2,7 @@
 
 use nix::sys::signal::Signal;
 
-/// The name of a signal as Node gives it: `SIGINT`. One without a name is `signal 34`.
+/// The name of a signal as in Node: `SIGINT`. A signal without a name is `signal 34`.
 #[must_use]
 pub fn signal_name(number: i32) -> String {
     Signal::try_from(number).map_or_else(

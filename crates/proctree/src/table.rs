@@ -1,6 +1,6 @@
-//! The processes of this system, as far as telling sessions apart needs them: parents, groups, start times, instance ids.
+//! The processes of this system: their parents, groups, start times and instance ids.
 //!
-//! A pid alone names nobody: it may be given to a stranger. A process here is a pid and a start time.
+//! A pid alone does not identify a process, since pids are reused. Here a process is a pid and a start time.
 
 use crate::{INSTANCE_VARIABLE, InstanceId};
 use rustix::process::Signal;
@@ -8,16 +8,16 @@ use std::collections::HashMap;
 
 pub(crate) use platform::{SOURCE, Table, signal_if_same};
 
-/// What is known of a process.
+/// The known facts about a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) parent: u32,
     pub(crate) group: u32,
-    /// Tells the process from an earlier or later one of the same pid; the unit is the system's.
+    /// Distinguishes the process from an earlier or later one of the same pid; the unit is the system's.
     pub(crate) start: u64,
 }
 
-/// What came of a signal.
+/// The result of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signalled {
     /// It was sent.
@@ -53,10 +53,10 @@ mod platform {
     use rustix::io::Errno;
     use rustix::process::{Pid, PidfdFlags, kill_process, pidfd_open, pidfd_send_signal};
 
-    /// Where processes are listed.
+    /// The reason if processes cannot be listed.
     pub(crate) const SOURCE: &str = "/proc cannot be read";
 
-    /// Processes that are there and no zombies.
+    /// The processes that exist and are not zombies.
     pub(crate) struct Table(HashMap<u32, Seen>);
 
     impl Table {
@@ -75,7 +75,7 @@ mod platform {
             &self.0
         }
 
-        /// The instance id in the environment that the process was started with, if it is a wanted one.
+        /// The instance id in the environment with which the process was started, if `wanted` accepts it.
         #[expect(clippy::unused_self, reason = "elsewhere the table holds the instance ids")]
         pub(crate) fn instance(&self, pid: u32, wanted: impl Fn(&str) -> bool) -> Option<InstanceId> {
             let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
@@ -86,9 +86,9 @@ mod platform {
 
     /// Sends a signal if the pid still belongs to the process that started at `start`.
     ///
-    /// Through a handle where there are any: it is opened before the start time is compared, and never leads to another
-    /// process. Kernels before 5.3 have none, and sandboxes may forbid the two calls with whatever error they like; then
-    /// the pid is signalled right after the comparison.
+    /// Uses a process handle if possible. The handle is opened before the start time is compared, and never leads to another
+    /// process. Kernels before 5.3 have no handles, and sandboxes may forbid the two calls with any error; then the pid is
+    /// signalled right after the comparison.
     pub(crate) fn signal_if_same(pid: u32, start: u64, signal: Signal) -> Signalled {
         let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
             return Signalled::Gone;
@@ -129,10 +129,10 @@ mod platform {
     use std::hash::{DefaultHasher, Hash, Hasher};
     use std::process::Command;
 
-    /// Where processes are listed.
+    /// The reason if processes cannot be listed.
     pub(crate) const SOURCE: &str = "/bin/ps cannot be run";
 
-    /// Processes that are there and no zombies. `ps` is the one stable way to them, and to their environments.
+    /// The processes that exist and are not zombies. `ps` is the one stable way to list them with their environments.
     pub(crate) struct Table {
         seen: HashMap<u32, Seen>,
         instances: HashMap<u32, Vec<InstanceId>>,
@@ -170,15 +170,15 @@ mod platform {
             &self.seen
         }
 
-        /// The instance id in the environment of the process, if it is a wanted one.
+        /// The instance id in the environment of the process, if `wanted` accepts it.
         pub(crate) fn instance(&self, pid: u32, wanted: impl Fn(&str) -> bool) -> Option<InstanceId> {
             let mut instances = self.instances.get(&pid)?.iter();
             instances.find(|instance| wanted(instance.as_str())).cloned()
         }
     }
 
-    /// Sends a signal. There are no handles here: the table that named this process was read a moment ago, and
-    /// pids are given out in turn.
+    /// Sends a signal. There are no process handles here, but the table that named this process was read a moment ago, and
+    /// pids are assigned in order.
     pub(crate) fn signal_if_same(pid: u32, _start: u64, signal: Signal) -> Signalled {
         let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
         number.map_or(Signalled::Gone, |number| kill_process(number, signal).into())

@@ -1,4 +1,4 @@
-//! Ends sessions by their instance ids: what outlived its CLI, or its host.
+//! Ends sessions by their instance ids: processes that outlived their CLI or their host.
 
 use crate::InstanceId;
 pub use platform::{carries, end_abandoned, kill, living};
@@ -11,21 +11,22 @@ mod platform {
     use crate::{Descendants, limits};
     use std::time::Instant;
 
-    /// Kills what carries `instance`: what outlived its CLI, whose end reparents its tools, so that the tree is gone; or
-    /// all of a session that another host started. Returns the pids of those that are left.
+    /// Kills the processes that carry `instance`: those that outlived their CLI, whose end reparents its tools, so that the
+    /// tree is gone; or all processes of a session that another host started. Returns the pids that are left.
     pub fn kill(instance: &InstanceId) -> Vec<u32> {
         Descendants::of(BTreeSet::from([instance.clone()])).kill()
     }
 
-    /// Ends these sessions, whose host has ended, and waits for that: 1.3 s and the time of a kill at most. Returns the
-    /// pids of those that are left.
+    /// Ends these sessions, whose host has ended, and waits until they are gone: 1.3 s and the time of a kill at most. Returns
+    /// the pids that are left.
     ///
-    /// The end of the host has ended their input, on which an idle CLI leaves by itself. Then SIGINT, on which it saves
-    /// the conversation and ends its tools (not to those in `interrupted`, which have had theirs), then SIGKILL to all.
+    /// The end of the host has ended the input of the CLIs, so an idle CLI exits by itself. Then the CLIs get SIGINT, except
+    /// those in `interrupted`, which have had it: they save the conversation and end their tools. Then everything gets
+    /// SIGKILL.
     pub fn end_abandoned(instances: BTreeSet<InstanceId>, interrupted: &BTreeSet<InstanceId>) -> Vec<u32> {
         let begun = Instant::now();
         let mut processes = Descendants::of(instances);
-        // At once: those that dropped their environment are known by their parents alone, while these live.
+        // Listed at once: processes that dropped their environment can be found only while their parents live.
         processes.grow();
         let mut is_interrupted = false;
         while begun.elapsed() < limits::ABANDONED_KILL {
@@ -45,7 +46,7 @@ mod platform {
         processes.kill()
     }
 
-    /// Those of the instances that a process carries.
+    /// The instances that some process carries.
     #[must_use]
     pub fn living(instances: BTreeSet<InstanceId>) -> BTreeSet<InstanceId> {
         let mut processes = Descendants::of(instances);
@@ -62,28 +63,28 @@ mod platform {
     }
 }
 
-/// The system's jobs end what belongs to a session or a host that has ended. Those of another host cannot be reached.
+/// The system's jobs end the processes of a session or a host that has ended. Those of another host cannot be reached.
 #[cfg(not(unix))]
 mod platform {
     use super::{BTreeSet, InstanceId};
 
-    /// The job has ended them with the process.
+    /// Does nothing: the job has ended them with the process.
     pub fn kill(_instance: &InstanceId) -> Vec<u32> {
         Vec::new()
     }
 
-    /// The system closed the jobs of the host with its end, and so ended all that was in them.
+    /// Does nothing: the system closed the jobs of the host when it ended, and so ended the processes in them.
     pub fn end_abandoned(_instances: BTreeSet<InstanceId>, _interrupted: &BTreeSet<InstanceId>) -> Vec<u32> {
         Vec::new()
     }
 
-    /// None that can be seen from here.
+    /// None: they cannot be seen on this system.
     #[must_use]
     pub fn living(_instances: BTreeSet<InstanceId>) -> BTreeSet<InstanceId> {
         BTreeSet::new()
     }
 
-    /// Not to be seen from here.
+    /// False: this cannot be seen on this system.
     #[must_use]
     pub fn carries(_pid: u32, _instance: &InstanceId) -> bool {
         false

@@ -14,6 +14,19 @@ use std::process::{Child, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// `CREATE_NO_WINDOW`: a program without a console must not get one for each session.
+/// What to run.
+    /// Absolute path of the program.
+    /// Its arguments.
+    /// Its whole environment.
+    /// Its directory.
+    /// The instance id in its environment, which its descendants inherit.
+    /// Name of the session, for errors.
+/// A started process and its pipes.
+    /// The process.
+    /// Its standard input.
+    /// Its standard output.
+    /// Its standard error.
 /// How a process ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exit {
@@ -36,16 +49,23 @@ impl Exit {
 pub struct Process {
     pid: u32,
     instance: InstanceId,
-    /// Makes the keeper end what is left of it when this host has ended.
+    /// Makes the keeper end the process tree when this host has ended.
     guard: Guard,
     interrupted: AtomicBool,
     /// Gone once the process has been reaped.
     child: Mutex<Option<Child>>,
-    /// Holds the process and its descendants together; closing it ends them.
+    /// The job that contains the process and its descendants; closing it ends them.
     #[cfg(windows)]
     job: Mutex<Option<win32job::Job>>,
 }
 
+    /// Starts the process. Needs the runtime's context, for the pipes.
+    ///
+    /// # Errors
+    /// `ERR_CLI_NOT_FOUND`, `ERR_START_FAILED`.
+        // From here on the process is owned: an error below drops it, which ends it.
+        // Before the start: this host may end right after it has started the process.
+    /// The program, or the interpreter that runs it.
 pub(super) type Pipes = (InputPipe, ReadPipe, ReadPipe);
 
 fn missing_pipe() -> io::Error {
@@ -91,8 +111,8 @@ impl Process {
     }
 
     /// Asks the process to end: SIGINT to its group, as a terminal does, so that it reaches the CLI behind a
-    /// wrapper. The CLI then ends its tools. Only once: a second signal would cut that short. Windows has no such
-    /// signal: nothing.
+    /// wrapper. The CLI then ends its tools. Called only once, since a second signal would cut that short. Does nothing
+    /// on Windows, which has no such signal.
     pub fn interrupt(&self) {
         if self.interrupted.swap(true, Ordering::Relaxed) {
             return;
@@ -105,7 +125,7 @@ impl Process {
     /// Ends the process itself, not its descendants, at once.
     pub fn kill(&self) {
         if let Some(child) = self.lock().as_mut() {
-            // Fails only if the process has ended meanwhile.
+            // Fails only if the process has already ended.
             let _ = child.kill();
         }
         #[cfg(windows)]
@@ -118,7 +138,7 @@ impl Process {
         self.if_there(|pid| rustix::process::kill_process(pid, signal));
     }
 
-    /// Signals while the lock keeps the process from being reaped, and so its pid from being given away.
+    /// Signals while the lock keeps the process from being reaped, and so its pid from being reused.
     #[cfg(unix)]
     fn if_there(&self, signal: impl FnOnce(rustix::process::Pid) -> rustix::io::Result<()>) {
         let child = self.lock();
@@ -126,7 +146,7 @@ impl Process {
             .ok()
             .and_then(rustix::process::Pid::from_raw);
         if let (Some(_), Some(pid)) = (child.as_ref(), pid) {
-            // Fails only if the process has ended meanwhile.
+            // Fails only if the process has already ended.
             let _ = signal(pid);
         }
     }
@@ -137,7 +157,7 @@ impl Process {
         self.lock().is_none()
     }
 
-    /// The process is gone, and what it left behind unasked.
+    /// Tells the keeper that the process and everything that it left behind unasked are gone.
     pub fn release(&self) {
         self.guard.release();
     }
@@ -148,7 +168,7 @@ impl Process {
         let exit = match child.as_mut()?.try_wait() {
             Ok(None) => return None,
             Ok(Some(status)) => describe_exit(status),
-            // Somebody else reaped it; there is nothing left to learn.
+            // Another part of the program reaped it, so its exit is unknown.
             Err(_) => Exit {
                 code: None,
                 signal: None,
@@ -158,7 +178,7 @@ impl Process {
         Some(exit)
     }
 
-    /// Waits for the end of the process and reaps it. To be awaited once.
+    /// Waits for the end of the process and reaps it. Awaited once.
     ///
     /// # Cancel safety
     /// May be dropped and called again as long as it has not returned.
@@ -187,7 +207,7 @@ impl Drop for Process {
         if self.is_reaped() {
             return;
         }
-        // Only an error between start and first wait, or a defect, leads here.
+        // Reached only after an error between start and first wait, or a defect.
         kill_tree::kill(self);
         if let Some(child) = self.lock().as_mut() {
             let _ = child.wait();
@@ -195,7 +215,7 @@ impl Drop for Process {
     }
 }
 
-/// Returns when the process has ended (or earlier: the caller looks).
+/// Returns when the process has ended, or earlier: the caller checks.
 #[cfg(target_os = "linux")]
 async fn wait_for_end(process: &Arc<Process>) {
     use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -203,7 +223,7 @@ async fn wait_for_end(process: &Arc<Process>) {
     let fd = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::NONBLOCK).ok());
     match fd.and_then(|fd| crate::sys::watch(fd).ok()) {
         Some(fd) => {
-            // An error means that the fd cannot tell: the caller looks again and may come back.
+            // After an error the fd reports nothing: the caller checks and may call again.
             let _ = fd.readable().await;
         }
         None => wait_in_thread(process).await,

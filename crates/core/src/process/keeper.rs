@@ -1,11 +1,11 @@
-//! The host's end of its keeper: one small process beside the host that ends what the host leaves behind, in
-//! whatever way the host ends (`docs/ownership.md`). The keeper's own end is the crate `clearctx-keeper`.
+//! The host's end of its keeper: one small process beside the host that ends the sessions that the host leaves behind,
+//! however the host ends (`docs/ownership.md`). The keeper's own end is the crate `clearctx-keeper`.
 //!
-//! The keeper holds one end of a socket and this process the other one. It is told the instance id of each session before
-//! that one's process is started, and that the session is over. The end of the stream is the end of the host.
+//! The keeper holds one end of a socket, and this process the other one. This process sends the instance id of each session
+//! before it starts the session's process, and again when the session is over. The end of the stream is the end of the host.
 //!
-//! Started with the first process, off the calling thread, and again if somebody ends it. Without one, sessions work
-//! on, and there is a warning.
+//! The keeper is started with the first process, off the calling thread, and again if it is killed. Without a keeper,
+//! sessions work, and there is a warning.
 
 use clearctx_proctree::InstanceId;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,14 +31,14 @@ impl Guard {
         }
     }
 
-    /// The CLI has had its SIGINT: another one would disturb what it does about the first.
+    /// Notes that the CLI has had its SIGINT: another one would disturb its reaction to the first.
     pub fn interrupted(&self) {
         platform::interrupted(&self.instance);
     }
 
-    /// The session is over. What its CLI was told to leave running may live as long as this host.
+    /// Notes that the session is over. Processes that its CLI was told to leave running may live as long as this host.
     pub fn release(&self) {
-        // Once: the next process of the session has the same id, and a guard of its own.
+        // Only once: the next process of the session has the same id, and a guard of its own.
         if !self.is_released.swap(true, Ordering::Relaxed) {
             platform::release(&self.instance);
         }
@@ -78,7 +78,7 @@ mod platform {
     enum State {
         /// One is being started.
         Starting,
-        /// One watches, or none is wanted.
+        /// A keeper watches, or none is wanted.
         Settled,
         /// There is none, for this reason.
         Failed(String),
@@ -91,19 +91,19 @@ mod platform {
         /// The sessions that live, and whether they have had their SIGINT.
         sessions: BTreeMap<InstanceId, bool>,
         link: Option<UnixStream>,
-        /// Links to keepers that did not read. Never closed: such a keeper would take it for the end of the host.
+        /// Links to keepers that did not read. They are never closed: such a keeper would take that for the end of the host.
         stuck: Vec<UnixStream>,
-        /// Number of keepers so far; tells news of the present one from those of an earlier one.
+        /// Number of keepers so far; distinguishes news of the present keeper from news of an earlier one.
         starts: u32,
         has_failed: bool,
     }
 
-    /// Names the program of the keeper. Without one there is no keeper.
+    /// Sets the program of the keeper. Without a program there is no keeper.
     pub fn set_program(program: &Path) {
         lock().program = Some(program.to_owned());
     }
 
-    /// Waits until a keeper watches, or cannot: before that, no CLI should get something to do that nobody would end.
+    /// Waits until a keeper watches, or cannot be started. Before that, no CLI should get work that no process would end.
     ///
     /// # Cancel safety
     /// May be dropped at any time.
@@ -186,7 +186,7 @@ mod platform {
             let (ours, theirs) = UnixStream::pair()?;
             ours.set_nonblocking(true)?;
             let listening = tokio::net::UnixStream::from_std(ours.try_clone()?)?;
-            // On its way before it is told of the sessions: the socket does not hold the words of thousands.
+            // Started before it is sent the sessions: the socket cannot hold the lines of thousands.
             let launched = runtime.spawn_blocking(move || launch(&program, theirs.into()));
             let link = self.link.insert(ours);
             let mut words = String::new();
@@ -199,7 +199,7 @@ mod platform {
             runtime.spawn(attend(self.starts, launched, listening));
             match write_all(link, &words) {
                 Err(error) if error.kind() == ErrorKind::TimedOut => Err(error),
-                // Any other error says that it has ended: `attend` knows why.
+                // Any other error means that it has ended: `attend` knows why.
                 _ => Ok(()),
             }
         }
@@ -207,7 +207,7 @@ mod platform {
         fn tell(&mut self, word: &Word) {
             let Some(link) = &self.link else { return };
             let told = write_all(link, &word.to_line());
-            // Any other error says that it has ended: `attend` learns of that too, and starts the next one.
+            // Any other error means that it has ended: `attend` notices that too, and starts the next one.
             if told.is_err_and(|error| error.kind() == ErrorKind::TimedOut) {
                 self.stuck.extend(self.link.take());
                 self.start();
@@ -252,12 +252,12 @@ mod platform {
         }
     }
 
-    /// The state, if this is still the keeper's number.
+    /// The state, if the present keeper has this number.
     fn present(number: u32) -> Option<MutexGuard<'static, Keeper>> {
         Some(lock()).filter(|keeper| keeper.starts == number)
     }
 
-    /// Whether the keeper says something; `false` once it has ended.
+    /// Waits until the keeper writes something; `false` once it has ended.
     async fn hears(link: &tokio::net::UnixStream) -> bool {
         loop {
             if link.readable().await.is_err() {
@@ -272,8 +272,8 @@ mod platform {
         }
     }
 
-    /// Runs the program, which starts the keeper proper and ends: that one is nobody's child then, and not among the
-    /// descendants that somebody may collect who ends the host with all its children.
+    /// Runs the program, which starts the keeper proper and exits. The keeper is then nobody's child, so a program that kills
+    /// the host with all its descendants does not find it.
     fn launch(program: &Path, theirs: OwnedFd) -> io::Result<()> {
         let mut command = Command::new(program);
         command
@@ -294,7 +294,7 @@ mod platform {
         }
     }
 
-    /// Writes words, and waits a moment for room where there is none.
+    /// Writes words; waits a moment if there is no room.
     fn write_all(mut link: &UnixStream, words: &str) -> io::Result<()> {
         let mut rest = words.as_bytes();
         while !rest.is_empty() {
@@ -346,25 +346,25 @@ mod tests {
 #[cfg(windows)]
 pub use platform::{failure, ready, set_program, watches};
 
-/// The system itself ends what is in the jobs of a host that has ended.
+/// Nothing to do: the system itself ends the processes in the jobs of a host that has ended.
 #[cfg(windows)]
 mod platform {
     use clearctx_proctree::InstanceId;
     use std::path::Path;
 
-    /// There is no such program here.
+    /// Does nothing: there is no such program here.
     pub fn set_program(_program: &Path) {}
 
-    /// Nothing to wait for.
+    /// Returns at once: there is nothing to wait for.
     pub async fn ready() {}
 
-    /// The system does.
+    /// True: the system watches.
     #[must_use]
     pub fn watches() -> bool {
         true
     }
 
-    /// Never.
+    /// Never returns.
     pub async fn failure() -> String {
         std::future::pending().await
     }

@@ -7,7 +7,7 @@ use clearctx_proctree::{InstanceId, terminate};
 pub use platform::job_for;
 use std::sync::Once;
 
-/// Of processes that outlive a kill, or would.
+/// Code of the warning about processes that outlive a kill, or would.
 const WARNING: &str = "CLEARCTX_TREE_KILL";
 
 /// Kills the tree of `process`, from any thread. Takes a few ms: not for the JavaScript thread.
@@ -15,12 +15,12 @@ pub(crate) fn kill(process: &Process) {
     warn_of(&platform::kill(process));
 }
 
-/// Kills what carries `instance`: see [`terminate::kill`].
+/// Kills the processes that carry `instance`: see [`terminate::kill`].
 pub(crate) fn kill_instance(instance: &InstanceId) {
     warn_of(&terminate::kill(instance));
 }
 
-/// Warns of these pids, which a kill has left.
+/// Warns of the processes with these pids, which outlived a kill.
 pub(super) fn warn_of(left: &[u32]) {
     if left.is_empty() {
         return;
@@ -34,11 +34,11 @@ pub(super) fn warn_of(left: &[u32]) {
     warnings::warn(WARNING, message);
 }
 
-/// Looks, once and off this thread, whether the system lets processes be found and ended. Needs the runtime's context.
+/// Checks, once and off this thread, whether processes can be found and ended here. Needs the runtime's context.
 pub(super) fn check_once() {
     static CHECK: Once = Once::new();
     CHECK.call_once(|| {
-        // Nobody waits for it.
+        // Nothing waits for the result.
         drop(tokio::task::spawn_blocking(|| {
             if let Err(reason) = platform::check() {
                 let consequence = "When a session ends, processes that its tools have started may live on";
@@ -58,9 +58,9 @@ mod platform {
     pub(super) use clearctx_proctree::check;
     use rustix::process::Signal;
 
-    /// The pids that are left.
+    /// Kills the tree; returns the pids that are left.
     pub(super) fn kill(process: &Process) -> Vec<u32> {
-        // Stopped first: a process that is being listed must not start another one.
+        // Stopped first, so that a process does not start another one while it is listed.
         process.signal(Signal::STOP);
         let cli = Some(process.pid()).filter(|_| !process.is_reaped());
         let mut descendants = Descendants::around(cli, process.instance());
@@ -83,8 +83,8 @@ mod platform {
         Job::create_with_limit_info(&limits)
     }
 
-    /// A job that holds the process and all it starts, and ends them when it is closed: also when this host
-    /// ends in any way. `None` where the system refuses; then only the process itself can be ended.
+    /// A job that contains the process and everything it starts. Closing the job ends them, and so does any end of this
+    /// host. `None` if the system refuses; then only the process itself can be ended.
     pub fn job_for(child: &Child) -> Option<Job> {
         let job = job().ok()?;
         job.assign_process(child.as_raw_handle() as isize).ok()?;

@@ -1,5 +1,5 @@
-//! Ends in peace the sessions that nobody owns any more: what a host left behind that ended without a keeper, for
-//! whoever wants to go on with the conversation and for the sweep at the start of a manager; what a worker thread left.
+//! Gracefully ends sessions without an owner: those of a host that ended without a keeper, before their conversation is
+//! continued and when a manager starts; and those of a worker thread that ended.
 
 use super::kill_tree;
 use clearctx_proctree::{InstanceId, terminate};
@@ -8,13 +8,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 use tokio::sync::watch;
 
-/// The sessions that are being ended: each gets one SIGINT, however many want its end.
+/// The sessions that are being ended. Each gets one SIGINT, however many callers end it.
 static ENDING: LazyLock<Mutex<HashMap<InstanceId, watch::Receiver<()>>>> = LazyLock::new(Mutex::default);
 
 /// Ends these sessions and waits until they are gone. Needs the runtime's context.
 ///
 /// # Cancel safety
-/// They are ended also if nobody waits any more.
+/// They are ended even if the future is dropped.
 pub async fn end(instances: BTreeSet<InstanceId>) {
     for mut ending in begin(instances) {
         // Nothing is ever sent: it fails when the work is done.
