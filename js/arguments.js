@@ -1,13 +1,13 @@
 'use strict'
 
-// Checks of what callers give. As in the original, null, undefined, 0 and '' (and NaN) mean "not given"; any other
-// value of a wrong type is refused before anything is started or stored.
+// Checks of callers' arguments. As in clearctx 3, null, undefined, 0 and '' (and NaN) mean "not given"; any other value of
+// a wrong type is refused before anything is started or stored.
 
 const { isAbsolute, resolve } = require('node:path')
 
 const { typeError, valueError } = require('./errors')
 
-/** @returns {boolean} whether the original would have taken a default instead of the value */
+/** @returns {boolean} whether clearctx 3 would use a default instead of the value */
 function isMissing(value) {
   return value === undefined || value === null || value === 0 || value === '' || Number.isNaN(value)
 }
@@ -15,17 +15,17 @@ function isMissing(value) {
 function text(value, argument) {
   if (isMissing(value)) return undefined
   if (typeof value !== 'string') throw typeError(argument, 'a string', value)
-  // A command line is UTF-8 and has no place for a lone surrogate.
+  // A command line is UTF-8 and cannot hold a lone surrogate.
   return withoutNul(value, argument).toWellFormed()
 }
 
-// What ends up on a command line or in a path cannot carry the character that ends such strings.
+// A text for a command line or a path cannot contain the character that ends such strings.
 function withoutNul(value, argument) {
   if (value.includes('\0')) throw valueError(argument, 'a string without null characters', value)
   return value
 }
 
-/** A directory that stays the same one when the program changes its own. */
+/** An absolute directory: it stays the same when the program changes its own. */
 function directory(value, argument) {
   const path = text(value, argument)
   return path === undefined || isAbsolute(path) ? path : resolve(path)
@@ -44,7 +44,7 @@ function flag(value, argument) {
   return value
 }
 
-/** A time in ms; no end is as good as a very far one, which JSON can say. */
+/** A time in ms; infinity becomes a very long time, which JSON can express. */
 function milliseconds(value, argument) {
   const ms = positive(value, argument)
   return ms === Infinity ? Number.MAX_VALUE : ms
@@ -60,7 +60,7 @@ function texts(value, argument) {
   return value.map((item) => item.toWellFormed())
 }
 
-/** A required, non-empty string. Lone surrogates would not survive the way to a file and back. */
+/** A required, non-empty string. Lone surrogates would not survive in a file. */
 function name(value, argument = 'name') {
   if (typeof value !== 'string') throw typeError(argument, 'a non-empty string', value)
   if (value === '') throw valueError(argument, 'a non-empty string', value)
@@ -68,7 +68,7 @@ function name(value, argument = 'name') {
   return withoutNul(value, argument)
 }
 
-/** An options object; not given is an empty one. */
+/** An options object; an empty one if it is not given. */
 function object(value, argument = 'options') {
   if (value === undefined || value === null) return {}
   if (typeof value !== 'object' || Array.isArray(value)) throw typeError(argument, 'an object', value)
@@ -84,7 +84,7 @@ function list(value, argument) {
   return value
 }
 
-/** A message that may be left out: a string or an array of content blocks. */
+/** An optional message: a string or an array of content blocks. */
 function optionalMessage(value, argument) {
   return isMissing(value) ? undefined : message(value, argument)
 }
@@ -112,7 +112,7 @@ function environment(value, argument) {
   for (const [key, entry] of Object.entries(object(value, argument))) {
     if (key === '' || key.includes('=')) throw valueError(argument, 'an object whose keys name variables', key)
     withoutNul(key, argument)
-    // JSON knows null alone for "remove this one".
+    // JSON has only null for "remove this variable".
     if (entry === undefined || entry === null) env[key] = null
     else if (typeof entry !== 'string') throw typeError(`${argument}.${key}`, 'a string', entry)
     else env[key] = withoutNul(entry, `${argument}.${key}`)
@@ -120,7 +120,7 @@ function environment(value, argument) {
   return env
 }
 
-/** What decides how a session runs. */
+/** The options of a session. */
 function sessionOptions(options, argument = 'options') {
   return {
     model: text(options.model, `${argument}.model`),
@@ -135,7 +135,7 @@ function sessionOptions(options, argument = 'options') {
   }
 }
 
-/** What decides how the program is run. */
+/** The options of the CLI's program. */
 function runOptions(options, argument = 'options') {
   return {
     claudePath: text(options.claudePath, `${argument}.claudePath`),
@@ -145,7 +145,7 @@ function runOptions(options, argument = 'options') {
   }
 }
 
-/** What decides how records are kept. */
+/** The options of the store. */
 function storeOptions(options, argument = 'options') {
   const durability = text(options.durability, `${argument}.durability`) ?? 'os'
   if (durability !== 'os' && durability !== 'disk')

@@ -1,13 +1,13 @@
 'use strict'
 
-// Loads the engine: from the package of this platform, in a checkout from the file that was built.
+// Loads the engine: from the package of this platform, or in a checkout from the built file.
 
 const { existsSync } = require('node:fs')
 const { join } = require('node:path')
 
 const { isMusl, loadError, platformName } = require('./platform')
 
-/** Supported platforms and their packages, one folder of `npm/` each. Written out, since bundlers look for literals. */
+/** Supported platforms and their packages, one folder of `npm/` each. Literals, since bundlers look for these. */
 const packages = {
   'darwin-arm64': () => require('clearctx-darwin-arm64'),
   'darwin-x64': () => require('clearctx-darwin-x64'),
@@ -21,7 +21,7 @@ const packages = {
 
 /** @returns {typeof import('../native')} */
 function load(name) {
-  // The convention of napi-rs, for a build of one's own.
+  // The convention of napi-rs for a custom build.
   const given = process.env.NAPI_RS_NATIVE_LIBRARY_PATH
   if (given) return /** @type {any} */ (module).require(given)
   const built = join(__dirname, '..', `clearctx.${name}.node`)

@@ -10,13 +10,13 @@ const { isMainThread } = require('node:worker_threads')
 const { NativeEnvironment } = require('./engine')
 const { decodeError } = require('./errors')
 
-/** How long events are handed on before the event loop gets its turn, in ms. */
+/** How long events are delivered before the event loop gets its turn, in ms. */
 const SLICE_MS = 1
 
-/** Types of events whose text goes beside them, since it may be parsed later or never; and the field it belongs to. */
+/** Types of events whose text is passed separately, since it may be parsed later or never, and the field for the text. */
 const textFields = { init: 'line', message: 'line', stderr: 'text' }
 
-/** Names the method by which a session takes its events; it returns whether it settled a send. */
+/** Key of the method that takes a session's events; it returns whether it settled a send. */
 const deliver = Symbol('clearctx.deliver')
 
 /** @type {Map<number, { [deliver](event: any): boolean }>} */
@@ -27,7 +27,7 @@ const outcomes = new Map()
 
 const native = new NativeEnvironment(drain, keeperProgram(), !isMainThread)
 
-/** Notices taken, and the texts that go beside them; `at` is the next notice, `textAt` the next text. */
+/** Notices taken, and their separate texts; `at` is the next notice, `textAt` the next text. */
 let notices = []
 let texts = []
 let at = 0
@@ -35,12 +35,12 @@ let textAt = 0
 
 /**
  * Sessions that settled a promise in this turn of the event loop. Their next event waits for the next turn, so that
- * whoever awaited the promise sees the state that goes with it, not one that came later.
+ * code that awaited the promise sees the state at that moment, not a later one.
  */
 const settled = new Set()
 
-// Called when there is something to take after there was nothing. From then on JavaScript looks by itself in each turn
-// of the event loop, until it finds nothing: being woken costs more than looking.
+// Called when the queue was empty and gets something. From then on JavaScript looks by itself in each turn of the event
+// loop until it finds nothing, since being woken costs more than looking.
 function drain() {
   settled.clear()
   if (at >= notices.length && !take()) return
@@ -49,8 +49,8 @@ function drain() {
     do deliverNext()
     while (at < notices.length && !settled.has(notices[at].session) && performance.now() < until)
   } finally {
-    // After a listener that threw, too: the events behind it are not lost. Nothing comes from nobody, and a program
-    // that is over must find nothing scheduled.
+    // Also after a listener that threw, so that later events are not lost. With no live session no event can arrive;
+    // scheduling here would keep a finished program alive.
     if (at < notices.length || held || take()) setImmediate(drain)
   }
 }
@@ -66,7 +66,7 @@ function take() {
 
 function deliverNext() {
   const notice = notices[at]
-  // Handed on, it is kept here no longer.
+  // Delivered, so it is no longer kept here.
   notices[at] = undefined
   at += 1
   const { session, event, warning } = notice
@@ -84,7 +84,7 @@ function settle({ call, value, error }) {
   else waiting?.reject(decodeError(error))
 }
 
-/** Hands a session the events of its number, and keeps the program alive until {@link forget}. */
+/** Delivers the events of its number to a session, and keeps the program alive until {@link forget}. */
 function listen(number, session) {
   sessions.set(number, session)
   updateHold()
@@ -95,7 +95,7 @@ function forget(number) {
   updateHold()
 }
 
-/** The outcome of something that the engine numbered: a fork, a flush. */
+/** The outcome of a call that the engine numbered: a fork, a flush. */
 function outcome(number) {
   return new Promise((resolve, reject) => {
     outcomes.set(number, { resolve, reject })
@@ -106,7 +106,7 @@ function outcome(number) {
 const soon = Promise.resolve()
 let open = false
 
-/** Something was sent: until the program pauses, it may add listeners for what comes of it. */
+/** A message was sent: until the program pauses, it may add listeners for its events. */
 function sent() {
   if (open) return
   open = true
@@ -120,18 +120,18 @@ function endTick() {
 
 let held = false
 
-// The event loop is held exactly as long as a session lives or a promise is open.
+// The event loop is held exactly while a session lives or a promise is open.
 function updateHold() {
   const needed = sessions.size > 0 || outcomes.size > 0
   if (needed !== held) native.hold((held = needed))
 }
 
-/** `process.env` as the engine takes it: names and values in turn. Read at each call: programs change it. */
+/** `process.env` as the engine takes it: names and values in turn. Read at each call, since programs change it. */
 function callerEnv() {
   return Object.entries(process.env).flat()
 }
 
-/** The program that ends what a killed program leaves behind. It lies beside the addon, with the same ending. */
+/** The keeper's program. Its file is beside the addon, with the same ending. */
 function keeperProgram() {
   const given = process.env.CLEARCTX_KEEPER
   if (given) return given

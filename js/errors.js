@@ -23,7 +23,7 @@ function decodeError(envelope) {
   )
 }
 
-/** What the system said, with `code` and `errno` as Node's own errors have them. */
+/** An error of the system, with `code` and `errno` like Node's own errors. */
 function systemError({ message, ...data }) {
   return Object.assign(new Error(message), data)
 }
@@ -67,7 +67,7 @@ function typeError(argument, expected, value) {
   return Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_TYPE' })
 }
 
-/** An argument of the right type and an impossible value. */
+/** An argument of the right type with an impossible value. */
 function valueError(argument, expected, value) {
   const message = `The ${argument} argument must be ${expected}. Received ${inspect(value)}`
   return Object.assign(new RangeError(message), { code: 'ERR_INVALID_ARG_VALUE' })
@@ -77,7 +77,7 @@ function plainError(code, message) {
   return decodeError({ code, class: 'Error', message, data: {} })
 }
 
-/** Errors about names, which only this side knows to be taken or alive. Texts as in the engine's `error.rs`. */
+/** Errors about names: only this side knows whether they are taken or alive. Texts as in the engine's `error.rs`. */
 const sessionError = {
   alreadyStarted: (name) => plainError('ERR_SESSION_EXISTS', `Session "${name}" was already started.`),
   exists: (name) =>

@@ -5,7 +5,7 @@
 const check = require('./arguments')
 const { typeError } = require('./errors')
 
-/** JSON of a message's content; throws if it is no message. */
+/** JSON of a message's content; throws if it is not a message. */
 function contentOf(message) {
   check.message(message)
   try {
@@ -15,7 +15,7 @@ function contentOf(message) {
   }
 }
 
-/** What the history shows of a message: its text, with a mark for what is no text. */
+/** The text of a message for the history, with a mark such as `[image]` for other blocks. */
 function promptOf(message) {
   if (typeof message === 'string') return message
   return message.map((block) => (block.type === 'text' ? block.text : `[${block.type}]`)).join('\n')

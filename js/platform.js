@@ -1,14 +1,14 @@
 'use strict'
 
-// The platform's name, and what is said when it has no engine. Pure but for {@link isMusl}.
+// The platform's name, and the error for a platform without an engine. Pure except for {@link isMusl}.
 
 const { closeSync, openSync, readSync } = require('node:fs')
 
-/** A program's header, with the path of its dynamic linker, is at its beginning. */
+/** Bytes at the beginning of a program that contain its header, with the path of its dynamic linker. */
 const HEADER_BYTES = 4096
 
 /**
- * The name by which the packages call a platform, also one that has no package.
+ * The name of a platform in the packages' names, even if it has no package.
  * @param {string} platform `process.platform`
  * @param {string} arch `process.arch`
  * @param {boolean} musl whether the C library of a Linux is musl
@@ -18,7 +18,7 @@ function platformName(platform, arch, musl) {
   return `${platform}-${arch}${library}`
 }
 
-/** Whether this program runs on musl: its dynamic linker tells, which costs less than a report of the process. */
+/** Whether this program runs on musl, by its dynamic linker: that costs less than a report of the process. */
 function isMusl() {
   if (process.platform !== 'linux') return false
   const header = Buffer.alloc(HEADER_BYTES)
@@ -30,13 +30,13 @@ function isMusl() {
       closeSync(file)
     }
   } catch {
-    // A program that may be run and not read. What is not known to be musl counts as glibc.
+    // The program may be run but not read. An unknown library counts as glibc.
   }
   return header.includes('/ld-musl-')
 }
 
 /**
- * The error for an engine that could not be loaded: names platform and package, and the way out.
+ * The error for an engine that could not be loaded: names platform and package, and says what to do.
  * @param {any} cause what loading threw
  * @param {{ name: string, version: string, supported: string[] }} about the platform, clearctx, and what has a package
  */

@@ -73,8 +73,8 @@ function nativeOf(store) {
 }
 
 /**
- * Calls the engine's side of a store, and reports what the engine has to warn of: at once, since the program may end
- * after this call.
+ * Calls the engine's side of a store, and reports the engine's warnings at once, since the program may end after this
+ * call.
  */
 function storeCall(store, work) {
   const native = nativeOf(store)
@@ -86,7 +86,7 @@ function storeCall(store, work) {
   }
 }
 
-/** Removes records older than `days`, but those of the names in `keep`. Zero days is an age, not a default. */
+/** Removes records older than `days`, except those of the names in `keep`. Here 0 is a value, not a default. */
 function removeOld(store, days, keep) {
   const age = days === 0 ? 0 : (check.positive(days, 'days') ?? 7)
   return storeCall(store, (native) => native.cleanup(age, keep))
@@ -97,7 +97,7 @@ function checkpoint(store) {
   storeCall(store, (native) => native.checkpoint())
 }
 
-/** Records, each history of which is read at the first access, as it was when the records were. */
+/** Records whose histories are read at the first access, with the contents they had when the records were read. */
 function recordsOf(found, listOf) {
   const parsed = JSON.parse(found.json)
   const records = listOf(parsed)
