@@ -130,12 +130,13 @@ export class SessionManager {
 
   /**
    * Branches a conversation: `newName` becomes a live session that knows everything said in `sourceName` so far. The
-   * source does not change. A fork costs one turn. The new session inherits the source's options unless `options`
+   * source does not change. A fork costs one turn: while it runs, `status` and `list` show the fork, and `kill` ends it; from
+   * its answer on the fork is in `sessions` and in the store. The new session inherits the source's options unless `options`
    * overrides them; `newName` is checked and reserved like the name of a `spawn`.
    *
    * @returns rejects with `ERR_SESSION_NOT_FOUND`, `ERR_NO_SESSION_ID` (about the source), `ERR_SESSION_EXISTS` (about
-   *   the new name), `ERR_STORE`, and with `ERR_FORK_FAILED` for every other failure. Its `cause` is the underlying error,
-   *   if that has a code of its own.
+   *   the new name), `ERR_PERMISSION_MODE`, `ERR_STORE`, and with `ERR_FORK_FAILED` for every other failure. Its `cause` is
+   *   the underlying error, if that has a code of its own.
    */
   fork(sourceName: string, newName: string, options?: ForkOptions | null): Promise<ForkResult>
 

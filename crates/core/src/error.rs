@@ -76,12 +76,12 @@ pub enum Error {
         /// Name of the source session.
         name: String,
     },
-    /// The one-shot CLI call of a fork gave no answer.
+    /// The first turn of a fork gave no answer.
     #[error("Fork failed: {reason}")]
     ForkFailed {
         /// The CLI's words, or what happened to its process.
         reason: String,
-        /// USD that the failed call cost, if the CLI reported it.
+        /// USD that the failed turn cost, if the CLI reported it.
         cost: Option<f64>,
         /// Session id of the forked conversation, if the CLI reported it.
         session_id: Option<String>,
