@@ -1,5 +1,5 @@
 // What `npm start` runs: four sessions at work at the same time, a follow-up question to each, a fork that takes another
-// direction, and a restart after which a session goes on where it was. Ends with what each of them cost.
+// direction, and a restart after which a session continues. At the end it shows what each session cost.
 //
 //   npm start               on the bundled stand-in of the Claude Code CLI: no account, no network, no cost
 //   npm start -- --real     on the installed `claude`: about a cent
@@ -80,7 +80,7 @@ async function job(dataDir) {
   heading('A fork of "http" takes another direction')
   await say('http-fork', OTHER_WAY, 'fork', 'http')
 
-  heading('The program restarts; "git" goes on by its name')
+  heading('The program restarts; "git" continues by its name')
   await mgr.close()
   mgr = new Narrated(options)
   await say('git', AFTER_RESTART, 'resume')
@@ -89,7 +89,7 @@ async function job(dataDir) {
   report(mgr.list())
 }
 
-/** Sends one message in the way named, and tells the question and the answer. */
+/** Sends one message in the given way, and shows the question and the answer. */
 async function say(name, ask, way, source) {
   tell(name, dim(`> ${ask.text}`))
   const message = toMessage(ask)
@@ -106,7 +106,7 @@ async function say(name, ask, way, source) {
   tell(name, `< ${response.text.trim()}  ${dim(`${dollars(response.cost)}, ${seconds(response.duration)}`)}`)
 }
 
-/** Tells when processes start and end. Subclassing is one way to see every session; `mgr.sessions.get(name)` is another. */
+/** Shows when processes start and end. Subclassing is one way to see every session; `mgr.sessions.get(name)` is another. */
 class Narrated extends SessionManager {
   _wireEvents(session) {
     super._wireEvents(session)
@@ -125,7 +125,7 @@ function managerOptions(dataDir) {
   return { ...common, claudePath: standInPath, env: standInEnv({ configDir: join(dataDir, 'stand-in') }) }
 }
 
-/** The stand-in is told what to answer; the real CLI gets the question alone. */
+/** The stand-in also gets the answer to give; the real CLI gets only the question. */
 function toMessage({ text, answer, ms, usage }) {
   return real ? text : `stand-in: slow ${ms}; usage ${usage}; text ${answer}`
 }
@@ -205,7 +205,7 @@ console.log(
 try {
   await job(dataDir)
 } catch (error) {
-  // After Ctrl-C the sessions end because they were told to.
+  // After Ctrl-C the sessions end on request.
   if (process.exitCode === undefined) fail(error)
 } finally {
   await cleanUp()

@@ -57,18 +57,18 @@ pub const DRAIN_WAIT: Duration = Duration::from_secs(2);
 /// How long a process may live on after it has closed its output. No answer can come from it any more.
 pub const SILENT_LIFE: Duration = Duration::from_secs(1);
 
-/// How long a turn that the CLI started by itself may be silent after its init and still hold back what waits. Most such
-/// turns answer within seconds, and a message that is written into one waits inside the CLI.
+/// How long a turn that the CLI started by itself may be silent after its init and still hold back waiting messages. Most
+/// such turns answer within seconds, and a message that is written into one waits inside the CLI.
 pub const OWN_TURN_START: Duration = Duration::from_secs(5);
 
-/// The same for a version whose own turns cannot be told from ours by their results.
+/// The same for a version in which the results of such turns look like those of ours.
 pub const HIDDEN_TURN_START: Duration = Duration::from_secs(30);
 
 /// How long the init of a turn may be late, in a CLI that writes one for each turn, before a result without one counts
-/// as the answer. It takes up to 120 ms (2.1.330), and more on a machine that has no time for it.
+/// as the answer. It takes up to 120 ms (2.1.330), and more on an overloaded machine.
 pub const KNOWN_INIT_WAIT: Duration = Duration::from_secs(5);
 
-/// The same in a CLI that nothing is known of.
+/// The same in a CLI of which nothing is known.
 pub const UNKNOWN_INIT_WAIT: Duration = Duration::from_secs(1);
 
 /// How often the output of a process is read before a deadline counts as missed: four pipes full.

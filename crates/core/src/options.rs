@@ -45,7 +45,7 @@ pub struct SessionOptions {
     /// Conversation to continue.
     #[serde(default)]
     pub session_id: Option<String>,
-    /// Conversation that a new one begins as a copy of.
+    /// Conversation whose copy begins a new one: the source of a fork.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fork_of: Option<String>,
     /// Id of a new conversation; [`crate::session::start::Prepared`] chooses it if it is absent.

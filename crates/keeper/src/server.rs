@@ -98,7 +98,7 @@ fn keep(host: &str) -> io::Result<()> {
         listen(&link, handle.as_ref())?
     };
     let interrupted = sessions.interrupted.clone();
-    // There is nobody left to tell of those that are left.
+    // The host has ended, so the processes that are left cannot be reported.
     let _ = terminate::end_abandoned(sessions.all(), &interrupted);
     Ok(())
 }
