@@ -14,19 +14,6 @@ use std::process::{Child, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// `CREATE_NO_WINDOW`: a program without a console must not get one for each session.
-/// What to run.
-    /// Absolute path of the program.
-    /// Its arguments.
-    /// Its whole environment.
-    /// Its directory.
-    /// The instance id in its environment, which its descendants inherit.
-    /// Name of the session, for errors.
-/// A started process and its pipes.
-    /// The process.
-    /// Its standard input.
-    /// Its standard output.
-    /// Its standard error.
 /// How a process ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exit {
@@ -59,13 +46,6 @@ pub struct Process {
     job: Mutex<Option<win32job::Job>>,
 }
 
-    /// Starts the process. Needs the runtime's context, for the pipes.
-    ///
-    /// # Errors
-    /// `ERR_CLI_NOT_FOUND`, `ERR_START_FAILED`.
-        // From here on the process is owned: an error below drops it, which ends it.
-        // Before the start: this host may end right after it has started the process.
-    /// The program, or the interpreter that runs it.
 pub(super) type Pipes = (InputPipe, ReadPipe, ReadPipe);
 
 fn missing_pipe() -> io::Error {
