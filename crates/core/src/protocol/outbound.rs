@@ -6,9 +6,8 @@
 /// names the message in the CLI's result (2.1.330). A message may meet a turn that the CLI started by itself:
 /// `priority: "later"` keeps it out of that turn, where it would never get a result (measured).
 ///
-/// ```
-/// let line = clearctx_core::protocol::outbound::user_message("\"hello\"", "11111111-1111-4111-8111-111111111111");
-/// assert!(line.starts_with(r#"{"type":"user","message":{"role":"user","content":"hello"}"#));
+/// ```json
+/// {"type":"user","message":{"role":"user","content":"hello"},"parent_tool_use_id":null,"priority":"later","uuid":"..."}
 /// ```
 #[must_use]
 pub(crate) fn user_message(content: &str, uuid: &str) -> String {
@@ -16,4 +15,19 @@ pub(crate) fn user_message(content: &str, uuid: &str) -> String {
         "{{\"type\":\"user\",\"message\":{{\"role\":\"user\",\"content\":{content}}},\
          \"parent_tool_use_id\":null,\"priority\":\"later\",\"uuid\":\"{uuid}\"}}\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line_of_json_with_its_content_as_it_was_written() {
+        let line = user_message(r#"[{"type":"text","text":"\ud83d"}]"#, "u");
+        assert!(line.starts_with(
+            r#"{"type":"user","message":{"role":"user","content":[{"type":"text","text":"\ud83d"}]}"#
+        ));
+        assert!(line.ends_with("\"uuid\":\"u\"}\n"));
+        assert_eq!(line.matches('\n').count(), 1);
+    }
 }
