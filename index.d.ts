@@ -219,7 +219,7 @@ export class SessionManager {
 
   /**
    * {@link SessionManager.stopAll}, then waits until every process is gone and everything is written. Call it before your
-   * program ends.
+   * program ends. The files of the data directory are closed; the manager may be used again, which opens them.
    *
    * @param options.timeout Longest wait in ms; processes that still run then are killed. Default: as long as the turns in
    *   flight and the escalation take at most.

@@ -29,6 +29,8 @@ export declare class NativeManager {
   constructor(environment: NativeEnvironment, store: NativeStore)
   /** Ends, in the background, what hosts left behind in this directory that ended without a keeper. */
   sweep(): void
+  /** Closes the files of the data directory until they are needed again, unless sessions live in it. */
+  closeFiles(): void
   /** Takes a name for a new session. `given` and `defaults` are JSON. */
   spawn(name: string, given: string, defaults: string): NativeStarting
   /** Takes a name for a session that goes on with its record. */

@@ -180,6 +180,7 @@ class SessionManager {
     for (const session of this.#forking.values()) session.kill()
     await this.#allEnded(timeout)
     await this.store.flush()
+    call(() => this.#native.closeFiles())
     if (failure !== undefined) throw failure
   }
 

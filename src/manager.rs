@@ -40,6 +40,12 @@ impl NativeManager {
         self.manager.sweep();
     }
 
+    /// Closes the files of the data directory until they are needed again, unless sessions live in it.
+    #[napi(catch_unwind)]
+    pub fn close_files(&self) {
+        self.manager.close_files();
+    }
+
     /// Takes a name for a new session. `given` and `defaults` are JSON.
     #[napi(catch_unwind)]
     pub fn spawn(&self, name: String, given: String, defaults: String) -> Result<NativeStarting> {

@@ -32,6 +32,7 @@ use serde::Deserialize;
 use starting::{Origin, Starting};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Sessions by name. Cloning it gives another handle to the same names.
 #[derive(Clone)]
@@ -40,6 +41,8 @@ pub struct Manager {
     names: Arc<Names>,
     /// What the last look at lost sessions found, by name.
     lost: Arc<Mutex<HashMap<String, Lost>>>,
+    /// Whether the files were closed; a sweep that ends later closes them again.
+    is_closed: Arc<AtomicBool>,
 }
 
 /// What a caller chose for a session; absent means not given.
@@ -96,6 +99,7 @@ impl Manager {
             store,
             names: Arc::default(),
             lost: Arc::default(),
+            is_closed: Arc::default(),
         }
     }
 
@@ -248,10 +252,13 @@ impl Manager {
     /// Ends what hosts left behind in this directory that have ended without a keeper, in the background. The CLI of
     /// such a host works on until its turn ends, and its tools as long as they like.
     pub fn sweep(&self) {
-        let store = self.store.clone();
+        let manager = self.clone();
         let look = move || {
             // What the store has to say of itself it says at the next call.
-            let lost = store.lost_instances().unwrap_or_default();
+            let lost = manager.store.lost_instances().unwrap_or_default();
+            if manager.is_closed.load(Ordering::Acquire) {
+                manager.close_files();
+            }
             if let (false, Ok(runtime)) = (lost.is_empty(), runtime::handle()) {
                 runtime.spawn(left_over::end(lost));
             }
@@ -259,6 +266,13 @@ impl Manager {
         let thread = std::thread::Builder::new().name("clearctx-sweep".to_owned());
         // Fails where there is no room for a thread; the next manager looks again.
         let _ = thread.spawn(look);
+    }
+
+    /// Closes the files of the data directory, unless sessions of this process live in it. They are opened again at need.
+    pub fn close_files(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        self.store
+            .close_files(|| registry::any_in(&self.store.hosts_dir()));
     }
 
     /// Removes a record, and ends the process where another manager or another live host owns it.

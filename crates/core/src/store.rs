@@ -139,12 +139,24 @@ impl Store {
     /// Brings `sessions.json` up to date on the calling thread, unless it is bigger than `most` bytes. The queue is
     /// written first.
     pub fn checkpoint_now(&self, most: u64) -> Result<()> {
-        let written = self
-            .shared
-            .commit_now(&[])
-            .and_then(|_| self.shared.fold_all(most));
+        let written = self.shared.commit_now(&[]).and_then(|_| {
+            // Without open files nothing was changed from here since `sessions.json` was brought up to date.
+            if self.shared.is_open() {
+                self.shared.fold_all(most)
+            } else {
+                Ok(())
+            }
+        });
         worker::wake(&self.shared);
         written
+    }
+
+    /// Closes the files of the directory, unless `is_used` says that a session of this process has a record there. They are
+    /// opened again at need. Nothing is lost: changes that could not be written yet are kept.
+    pub fn close_files(&self, is_used: impl FnOnce() -> bool) {
+        if owner::leave(self.data_dir(), is_used) {
+            self.shared.close_files();
+        }
     }
 
     /// Queues a change. One commit writes it together with everything pending: by the I/O thread before it sleeps; on this

@@ -5,6 +5,7 @@ use crate::fs::conversation_lock::ConfigDirId;
 use clearctx_proctree::InstanceId;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 static LIVE: Mutex<BTreeMap<u64, Session>> = Mutex::new(BTreeMap::new());
 
@@ -30,6 +31,11 @@ pub(super) fn has(conversation: &str, config_dir: ConfigDirId) -> bool {
     all()
         .iter()
         .any(|session| session.is_in(conversation, config_dir))
+}
+
+/// Whether a live session has its record in the data directory of these hosts.
+pub(crate) fn any_in(hosts: &Path) -> bool {
+    all().iter().any(|session| session.hosts() == Some(hosts))
 }
 
 /// The session of this id, if it lives in this process.

@@ -62,6 +62,11 @@ impl LockFile {
         self.try_once(files).ok()?
     }
 
+    /// Closes the file until it is needed again.
+    pub(super) fn close(&self) {
+        self.kept().take();
+    }
+
     fn poll(&self, deadline: Instant, files: &dyn Files) -> io::Result<Option<StoreLock<'_>>> {
         let mut pause = Duration::from_micros(50);
         loop {

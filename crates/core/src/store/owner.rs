@@ -122,11 +122,11 @@ impl<'a> Liveness<'a> {
 /// This process's identity in a data directory, with the lock that proves it lives.
 struct Host {
     id: String,
-    // Never read: the lock goes with it, at the end of the process.
-    _locked: LockedFile,
+    /// Goes at the end of the process at the latest.
+    lock: Option<LockedFile>,
 }
 
-/// One per data directory, held to the end of the process: a session may outlive every `Store` handle.
+/// One per data directory: a session may outlive every `Store` handle.
 static HOSTS: Mutex<BTreeMap<PathBuf, Host>> = Mutex::new(BTreeMap::new());
 
 fn hosts() -> MutexGuard<'static, BTreeMap<PathBuf, Host>> {
@@ -146,13 +146,11 @@ pub(super) fn this_host(dir: &Path) -> Result<String> {
     if !path.exists() {
         let locked =
             LockedFile::create(&path).map_err(|error| Error::store(&path, "cannot create", error))?;
-        hosts.insert(
-            dir.to_owned(),
-            Host {
-                id: id.clone(),
-                _locked: locked,
-            },
-        );
+        let host = Host {
+            id: id.clone(),
+            lock: Some(locked),
+        };
+        hosts.insert(dir.to_owned(), host);
     }
     drop(hosts);
     if fresh {
@@ -160,6 +158,20 @@ pub(super) fn this_host(dir: &Path) -> Result<String> {
         conversation_lock::remove_dead(&dir.join("hosts"));
     }
     Ok(id)
+}
+
+/// Gives the instance lock in `dir` back, unless a session of this process has a record there; whether it did. The next
+/// session makes the lock again: it is listed as living before it asks for this host's identity.
+pub(super) fn leave(dir: &Path, is_used: impl FnOnce() -> bool) -> bool {
+    let mut hosts = hosts();
+    if is_used() {
+        return false;
+    }
+    if let Some(lock) = hosts.get_mut(dir).and_then(|host| host.lock.take()) {
+        // A file that stays is found dead by whoever looks at it next.
+        let _ = lock.remove();
+    }
+    true
 }
 
 fn is_this_host(dir: &Path, id: &str) -> bool {

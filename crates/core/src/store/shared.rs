@@ -370,6 +370,20 @@ impl Shared {
         Ok(cache)
     }
 
+    /// Closes all files until they are needed again, and forgets the contents.
+    pub(super) fn close_files(&self) {
+        // Where somebody is at work on them for so long, they stay open.
+        if let Some(_passage) = self.gate.try_lock_for(limits::STORE_LOCK_WAIT) {
+            *self.cache() = Cache::default();
+            self.lock_file.close();
+        }
+    }
+
+    /// Whether files are open.
+    pub(super) fn is_open(&self) -> bool {
+        self.cache().loaded
+    }
+
     fn tidy(&self, _lock: &StoreLock<'_>) {
         let mut tidied = self.tidied.lock();
         if !*tidied {

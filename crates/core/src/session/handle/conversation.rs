@@ -29,6 +29,11 @@ impl Session {
         *self.conversation_lock() = Some(lock);
     }
 
+    /// Where the hosts of the session's data directory are, if it has one.
+    pub(in crate::session) fn hosts(&self) -> Option<&Path> {
+        self.shared.hosts.get().and_then(Option::as_deref)
+    }
+
     /// Gives the conversation back.
     pub(in crate::session) fn give_back(&self) {
         *self.conversation_lock() = None;
@@ -43,7 +48,7 @@ impl Session {
         if held.conversation() == conversation {
             return;
         }
-        let hosts = self.shared.hosts.get().and_then(Option::as_deref);
+        let hosts = self.hosts();
         if let Ok(next) = ConversationLock::take(conversation, held.config_dir(), hosts) {
             next.note(self.cli_process());
             *lock = Some(next);
