@@ -20,6 +20,7 @@ mod instance_id;
 mod limits;
 #[cfg(unix)]
 mod signals;
+mod spawning;
 #[cfg(unix)]
 mod table;
 pub mod terminate;
@@ -30,3 +31,4 @@ pub use descendants::Descendants;
 pub use instance_id::{INSTANCE_VARIABLE, InstanceId};
 #[cfg(unix)]
 pub use signals::signal_name;
+pub use spawning::{Spawning, spawning};

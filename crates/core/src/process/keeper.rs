@@ -55,7 +55,7 @@ impl Drop for Guard {
 mod platform {
     use crate::{limits, warnings};
     use clearctx_keeper::Word;
-    use clearctx_proctree::InstanceId;
+    use clearctx_proctree::{InstanceId, spawning};
     use parking_lot::{Mutex, MutexGuard};
     use rustix::event::{PollFd, PollFlags, poll};
     use std::collections::BTreeMap;
@@ -183,7 +183,10 @@ mod platform {
 
         fn connect(&mut self, program: PathBuf, runtime: &Handle) -> io::Result<()> {
             let _context = runtime.enter();
-            let (ours, theirs) = UnixStream::pair()?;
+            let (ours, theirs) = {
+                let _spawning = spawning();
+                UnixStream::pair()?
+            };
             ours.set_nonblocking(true)?;
             let listening = tokio::net::UnixStream::from_std(ours.try_clone()?)?;
             // Started before it is sent the sessions: the socket cannot hold the lines of thousands.
@@ -286,7 +289,11 @@ mod platform {
             .stderr(Stdio::null());
         let named =
             |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", program.display()));
-        let status = command.status().map_err(named)?;
+        let child = {
+            let _spawning = spawning();
+            command.spawn()
+        };
+        let status = child.and_then(|mut child| child.wait()).map_err(named)?;
         if status.success() {
             Ok(())
         } else {

@@ -4,7 +4,7 @@ use super::child::Process;
 use crate::warnings;
 use clearctx_proctree::{InstanceId, terminate};
 #[cfg(windows)]
-pub use platform::job_for;
+pub(super) use platform::job_for;
 use std::sync::Once;
 
 /// Code of the warning about processes that outlive a kill, or would.
@@ -13,6 +13,11 @@ const WARNING: &str = "CLEARCTX_TREE_KILL";
 /// Kills the tree of `process`, from any thread. Takes a few ms: not for the JavaScript thread.
 pub(crate) fn kill(process: &Process) {
     warn_of(&platform::kill(process));
+}
+
+/// Ends what a process that crashed or was killed has left behind, once it has ended.
+pub(crate) fn end_leftovers(process: &Process) {
+    warn_of(&platform::end_leftovers(process));
 }
 
 /// Kills the processes that carry `instance`: see [`terminate::kill`].
@@ -54,8 +59,8 @@ pub(super) fn check_once() {
 #[cfg(unix)]
 mod platform {
     use super::Process;
-    use clearctx_proctree::Descendants;
     pub(super) use clearctx_proctree::check;
+    use clearctx_proctree::{Descendants, terminate};
     use rustix::process::Signal;
 
     /// Kills the tree; returns the pids that are left.
@@ -67,6 +72,11 @@ mod platform {
         descendants.grow();
         process.kill();
         descendants.kill()
+    }
+
+    /// The pids that are left.
+    pub(super) fn end_leftovers(process: &Process) -> Vec<u32> {
+        terminate::kill(process.instance())
     }
 }
 
@@ -85,7 +95,7 @@ mod platform {
 
     /// A job that contains the process and everything it starts. Closing the job ends them, and so does any end of this
     /// host. `None` if the system refuses; then only the process itself can be ended.
-    pub fn job_for(child: &Child) -> Option<Job> {
+    pub(in crate::process) fn job_for(child: &Child) -> Option<Job> {
         let job = job().ok()?;
         job.assign_process(child.as_raw_handle() as isize).ok()?;
         Some(job)
@@ -95,6 +105,11 @@ mod platform {
     pub(super) fn kill(process: &Process) -> Vec<u32> {
         process.kill();
         Vec::new()
+    }
+
+    /// Closes the job of a process that has ended.
+    pub(super) fn end_leftovers(process: &Process) -> Vec<u32> {
+        kill(process)
     }
 
     /// Whether there are jobs.

@@ -6,7 +6,7 @@ use super::keeper::Guard;
 use super::kill_tree;
 use super::pipe::ReadPipe;
 use crate::error::{Error, Result};
-use clearctx_proctree::InstanceId;
+use clearctx_proctree::{InstanceId, spawning};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
@@ -101,6 +101,7 @@ impl Launch {
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         #[cfg(windows)]
         std::os::windows::process::CommandExt::creation_flags(&mut command, NO_WINDOW);
+        let _spawning = spawning();
         command.spawn()
     }
 

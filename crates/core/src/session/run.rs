@@ -237,7 +237,7 @@ impl Run {
     /// what they were told to leave running.
     async fn end_leftovers(&self) {
         let process = Arc::clone(&self.process);
-        off_thread::run(move || kill_tree::kill_instance(process.instance())).await;
+        off_thread::run(move || kill_tree::end_leftovers(&process)).await;
     }
 
     /// Reads what an ended process left in its pipes, whatever waits for JavaScript. A descendant may hold them open for
