@@ -927,6 +927,8 @@ export interface ForkFailedError extends Error {
   cost?: number
   /** The CLI's id of the forked conversation, if the CLI reported it. */
   sessionId?: string
+  /** Of a rejected message: whether the CLI had got it. */
+  sent?: boolean
 }
 
 /** The CLI runs in a permission mode that may allow more than the one that was asked for. Its process was killed. */
@@ -936,6 +938,8 @@ export interface PermissionModeError extends Error {
   asked: PermissionMode
   /** The mode that it reported. */
   actual: PermissionMode
+  /** Of a rejected message: whether the CLI had got it. */
+  sent?: boolean
 }
 
 /** The CLI's process ended while a message waited for its answer. */
@@ -986,4 +990,6 @@ export interface StoreError extends Error {
   holderPid?: number
   /** The answer to a message, if it arrived and only its record could not be written. */
   response?: Response
+  /** Of a rejected message: whether the CLI had got it. */
+  sent?: boolean
 }
