@@ -52,8 +52,8 @@ impl fmt::Display for SessionName {
     }
 }
 
-/// The CLI's id of a conversation, its `session_id`: a UUID, but for a conversation that is resumed by its title, until
-/// the first init tells the id. Never empty.
+/// The CLI's id of a conversation, its `session_id`. It is a UUID, except for a conversation that is resumed by its
+/// title, until the first init reports the id. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ConversationId(String);

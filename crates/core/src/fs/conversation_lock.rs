@@ -93,7 +93,7 @@ impl fmt::Display for ConfigDirId {
 /// Another process is writing to the conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Held {
-    /// That process. Unknown where a locked file cannot be read (Windows).
+    /// That process. Unknown if a locked file cannot be read (Windows).
     pub pid: Option<u32>,
 }
 

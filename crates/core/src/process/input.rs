@@ -80,7 +80,7 @@ mod unix {
 
         /// Has a line written, now or later, in the order of the lines. Never blocks.
         pub fn release(self: &Arc<Self>, ticket: Ticket) {
-            // With lines before it somebody is at it already.
+            // If there were lines before it, a thread is writing them already.
             let is_next = self.lock().lines.release(ticket);
             if is_next {
                 deferred::defer(self);
@@ -122,8 +122,8 @@ mod unix {
             self.broken.notified().await;
         }
 
-        /// Writes what the calls could not, until the input has ended. Before it, nothing is written: a CLI that has
-        /// nothing to do ends with its input, that is with this host; one with a turn needs the keeper.
+        /// Writes what the calls could not, until the input has ended. Nothing is written before this runs, which waits for the
+        /// keeper: an idle CLI ends with its input, and so with this host, but a CLI with a turn needs the keeper.
         pub async fn run(&self) {
             keeper::ready().await;
             self.lock().held = false;
@@ -142,7 +142,7 @@ mod unix {
             }
         }
 
-        /// Writes as much as the pipe takes; whether that was all.
+        /// Writes as much as the pipe takes; returns whether that was everything.
         fn flush(&self) -> bool {
             let flushed = self.lock().flush();
             if flushed == Flushed::Broken {
@@ -215,7 +215,7 @@ mod windows {
     use tokio::process::ChildStdin;
     use tokio::sync::Notify;
 
-    /// The writing end of a pipe. There is no write that does not block: all lines go through the I/O thread.
+    /// The writing end of a pipe. Every write may block here, so all lines go through the I/O thread.
     #[derive(Debug)]
     pub struct InputPipe {
         queue: Mutex<Queue>,

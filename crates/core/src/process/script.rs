@@ -23,7 +23,7 @@ pub(crate) struct Interpreter {
 /// The program that a shim of npm runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Shim {
-    /// None for a program of its own.
+    /// `None` if the target is a program itself.
     pub interpreter: Option<Interpreter>,
     /// The program or script, relative to the shim's folder, with `\` between its parts.
     pub target: String,

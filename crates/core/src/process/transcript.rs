@@ -50,7 +50,7 @@ pub(crate) fn find(
     run: &RunOptions,
     caller: &CallerEnv,
 ) -> Option<PathBuf> {
-    // It becomes part of a path.
+    // Checked, since it becomes part of a path.
     let id = uuid::Uuid::parse_str(conversation).ok()?;
     let name = format!("{}.jsonl", id.hyphenated());
     let projects = config_dir(run, caller)?.join("projects");
