@@ -4,22 +4,22 @@
 /** The environment, as `js/environment.js` holds it. */
 export declare class NativeEnvironment {
   /**
-   * `wake` is called without arguments when there is something to take; `keeper` is the program of that name;
-   * `is_worker` tells an environment whose end is not that of the process.
+   * `wake` is called without arguments when there is something to take; `keeper` is the keeper's program; `is_worker`
+   * marks an environment whose end is not the end of the process.
    */
   constructor(wake: () => void, keeper: string, isWorker: boolean)
   /** URL of the addon's file. */
   static addonUrl(): string
-  /** Keeps the event loop alive, or no longer. */
+  /** Sets whether the event loop is kept alive. */
   hold(on: boolean): void
   /**
-   * Takes what waits: one JSON array of notices, then the texts that go beside them, in order. Empty if nothing
-   * waits: then `wake` is called when there is something.
+   * Takes waiting notices: one JSON array of notices, then their separate texts, in order. Empty if nothing waits: `wake`
+   * is then called when there is something.
    */
   take(): Array<string>
-  /** What the program did without a pause is over: see `EventSink::tick`. */
+  /** Notes that the program has paused: see `EventSink::tick`. */
   endTick(): void
-  /** The environment is about to end: stops everything and brings the records up to date, in one write a store. */
+  /** Called before the environment ends: stops everything and brings the records up to date, in one write a store. */
   end(): void
 }
 
@@ -47,11 +47,11 @@ export declare class NativeManager {
   deleteStored(name: string): boolean
 }
 
-/** Records as they were when they were read. Interactions are read when they are asked for. */
+/** Records as they were when they were read. Interactions are read when they are needed. */
 export declare class NativeRecords {
-  /** JSON of the record, or array of all; `interactions` is `[]` where they are to be asked for. */
+  /** JSON of the record, or array of all records; `interactions` is `[]` for those that are read later. */
   get json(): string
-  /** The records that have interactions to be asked for. */
+  /** The indices of the records whose interactions are read later. */
   get withHistory(): Array<number>
   /** JSON array of a record's interactions. */
   interactions(index: number): string
@@ -60,7 +60,7 @@ export declare class NativeRecords {
 /** A started session. */
 export declare class NativeSession {
   /**
-   * Starts a session without a manager, which keeps no record. `env` lists names and values of `process.env` in turn,
+   * Starts a session without a manager, and so without a record. `env` lists names and values of `process.env` in turn;
    * `cwd` is `process.cwd()`.
    */
   static start(environment: NativeEnvironment, options: string, env: Array<string>, cwd: string): NativeSession
@@ -72,35 +72,35 @@ export declare class NativeSession {
   get pid(): number | null
   /** Its status at this moment. */
   get status(): StatusChange
-  /** Which events somebody listens to. */
+  /** Sets which events have listeners. */
   subscribe(messages: boolean, content: boolean, stderr: boolean): void
   /**
    * Sends a message: JSON of its content, JSON of its text for the history if that is not the content, and time
-   * in ms. Returns what [`status_code`] makes of the status.
+   * in ms. Returns the [`status_code`].
    */
   send(send: number, content: string, prompt: string | undefined | null, timeout: number): number
-  /** Marks the session. */
+  /** Pauses the session. */
   pause(): StatusChange
-  /** Takes the mark away. */
+  /** Ends a pause. */
   resume(): StatusChange
-  /** Ends the session in peace. */
+  /** Ends the session gracefully. */
   stop(): StatusChange
   /** Ends the session at once. */
   kill(): StatusChange
   /** Sets cost and turns of earlier processes. */
   setTotals(costUsd: number, turns: number): void
-  /** Takes over what its record says, once that is its own: see `persist`. */
+  /** Takes over the data of its record, once that is its own: see `persist`. */
   takeOver(): void
   /**
-   * Sends again what was lost with the host of its record, the sends numbered from `first` on. JSON of
-   * `[{index, send} | {index, error}]`, of which `index` is the place of the message in what `recover` told.
+   * Sends again the messages that were lost with the host of its record, numbered from `first` on. Returns JSON of
+   * `[{index, send} | {index, error}]`; `index` is the place of the message in the report of `recover`.
    */
   resend(first: number): string
-  /** Gives its name back. */
+  /** Releases its name. */
   release(): void
   /**
-   * Saves the session's present state, if it keeps a record. `interactions` is JSON that replaces the
-   * history, if given. Returns `false`, and saves nothing, if it is needed: the record was taken away.
+   * Saves the session's present state, if it keeps a record. `interactions` is JSON that replaces the history, if
+   * given. If the record was taken away, the history is needed: without it, nothing is saved and the result is `false`.
    */
   persist(interactions?: string | undefined | null): boolean
 }
@@ -122,27 +122,27 @@ export declare class NativeStarting {
 
 /** Records of one data directory. */
 export declare class NativeStore {
-  /** Opens a data directory, which is made if it is not there. The options count for all of this process there. */
+  /** Opens a data directory; creates it if it does not exist. The options apply to this whole process. */
   constructor(environment: NativeEnvironment, dataDir: string, durable: boolean, maxHistory?: number | undefined | null)
   /** JSON of all records by name. */
   loadAll(): string
   /** Replaces everything by this JSON object. */
   saveAll(json: string): void
-  /** A record, its interactions to be read later; or null. */
+  /** A record, whose interactions are read later; or null. */
   get(name: string): NativeRecords | null
   /** Sets a record to this JSON object. */
   set(name: string, json: string): void
-  /** Removes a record; whether there was one. */
+  /** Removes a record; returns whether there was one. */
   delete(name: string): boolean
-  /** All records, their interactions to be read later. */
+  /** All records, whose interactions are read later. */
   list(): NativeRecords
-  /** Brings `sessions.json` up to date, unless it is so big that this would hold up the caller. */
+  /** Brings `sessions.json` up to date, unless it is so big that this would delay the caller. */
   checkpoint(): void
-  /** Removes old records, never those of `live`; how many. */
+  /** Removes old records, but never those of `live`; returns how many. */
   cleanup(days: number, live: Array<string>): number
-  /** Writes everything that waits; the number of the outcome to come. */
+  /** Writes everything that waits. Returns the number of the outcome. */
   flush(): number
-  /** Codes and messages, in turn, of what must be reported by `process.emitWarning`. */
+  /** Codes and messages, in turn, of warnings for `process.emitWarning`. */
   takeWarnings(): Array<string>
 }
 

@@ -1,6 +1,6 @@
 //! One JavaScript environment (the main thread or a worker): its event queue, its sessions, its end.
 //!
-//! Events of any thread go into the queue; a call without payload wakes JavaScript, which takes them in slices.
+//! Events from any thread go into the queue; a call without payload wakes JavaScript, which takes them in slices.
 //! After the environment has ended, events are dropped.
 
 use crate::notices::{JsText, to_js};
@@ -28,7 +28,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// Wakes JavaScript. Weak: it does not keep the event loop alive.
 type Wake = ThreadsafeFunction<(), (), (), Status, false, true>;
 
-/// Keeps the event loop alive while it is there; never called.
+/// Keeps the event loop alive while it exists; never called.
 type Hold = ThreadsafeFunction<(), (), (), Status, false, false>;
 
 /// The environment's shared part, reachable from every thread.
@@ -39,14 +39,14 @@ pub(crate) struct EnvironmentQueue {
     ticks: AtomicU64,
     wake: Wake,
     sessions: Mutex<HashMap<u64, Session>>,
-    /// For the last write when the environment ends.
+    /// The stores to write when the environment ends.
     stores: Mutex<Vec<Store>>,
     hears_of_warnings: AtomicBool,
     is_worker: bool,
 }
 
 impl EnvironmentQueue {
-    /// Queues an item and wakes JavaScript if it rests.
+    /// Queues an item and wakes JavaScript if it sleeps.
     pub(crate) fn push(self: &Arc<Self>, item: Notice) {
         let mut items = self.items.lock();
         let Some(queue) = items.as_mut() else {
@@ -60,7 +60,7 @@ impl EnvironmentQueue {
         }
     }
 
-    /// Takes what waits, up to the bounds. If nothing waits, JavaScript rests until it is woken.
+    /// Takes waiting items, up to the bounds. If nothing waits, JavaScript sleeps until it is woken.
     fn take(&self) -> Vec<Notice> {
         self.items.lock().as_mut().map(Queue::take).unwrap_or_default()
     }
@@ -77,14 +77,14 @@ impl EnvironmentQueue {
         }
     }
 
-    /// Has JavaScript hear of warnings, from the first process on.
+    /// Sends warnings to JavaScript, from the first process on.
     fn hear_of_warnings(self: &Arc<Self>) {
         if !self.hears_of_warnings.swap(true, Ordering::Relaxed) {
             warnings::listen(self);
         }
     }
 
-    /// Stops everything that lives: records say so, processes end.
+    /// Stops all live sessions: marks their records and ends their processes.
     fn stop_all(&self) {
         let sessions = self.live();
         for session in &sessions {
@@ -93,7 +93,7 @@ impl EnvironmentQueue {
         if self.is_worker
             && let Ok(runtime) = runtime::handle()
         {
-            // The process lives on; else its keeper does the same.
+            // Only if the process lives on; otherwise its keeper does the same.
             let instances = sessions.iter().map(|session| session.instance().clone());
             runtime.spawn(left_over::end(instances.collect()));
         }
@@ -108,7 +108,7 @@ impl EnvironmentQueue {
         }
     }
 
-    /// The item waits no more: JavaScript takes it, or nobody does.
+    /// Notes that the item waits no longer: JavaScript takes it, or it is dropped.
     fn leaves(&self, item: &Notice) {
         if let Notice::Event {
             session: number,
@@ -122,7 +122,7 @@ impl EnvironmentQueue {
         }
     }
 
-    /// The environment ends: its sessions are stopped; the process-wide thread sees to the rest.
+    /// Ends the environment: stops its sessions; the process-wide I/O thread does the rest.
     fn end(&self) {
         let mut dropped = self.items.lock().take().unwrap_or_default();
         while let Some(item) = dropped.pop() {
@@ -132,10 +132,10 @@ impl EnvironmentQueue {
         self.write_stores();
     }
 
-    /// Brings the stores up to date, now: the process may end before the store thread gets to it.
+    /// Brings the stores up to date at once, since the process may end before the store thread does it.
     fn write_stores(&self) {
         for store in self.stores.lock().iter() {
-            // There is nobody left to tell of an error.
+            // An error can no longer be reported.
             let _ = store.checkpoint_now(u64::MAX);
         }
     }
@@ -148,7 +148,7 @@ impl EnvironmentQueue {
     }
 }
 
-/// Tells one session's events to its environment.
+/// Passes one session's events to its environment.
 pub(crate) struct SessionSink {
     pub(crate) queue: Arc<EnvironmentQueue>,
     pub(crate) number: u64,
@@ -195,8 +195,8 @@ pub struct NativeEnvironment {
 
 #[napi]
 impl NativeEnvironment {
-    /// `wake` is called without arguments when there is something to take; `keeper` is the program of that name;
-    /// `is_worker` tells an environment whose end is not that of the process.
+    /// `wake` is called without arguments when there is something to take; `keeper` is the keeper's program; `is_worker`
+    /// marks an environment whose end is not the end of the process.
     #[napi(constructor, catch_unwind)]
     pub fn new(env: &Env, wake: Function<'_, (), ()>, keeper: String, is_worker: bool) -> Result<Self> {
         keeper::set_program(Path::new(&keeper));
@@ -228,7 +228,7 @@ impl NativeEnvironment {
         env.get_module_file_name()
     }
 
-    /// Keeps the event loop alive, or no longer.
+    /// Sets whether the event loop is kept alive.
     #[napi(catch_unwind)]
     pub fn hold(&mut self, env: &Env, on: bool) -> Result<()> {
         self.hold = match (on, self.hold.take()) {
@@ -246,8 +246,8 @@ impl NativeEnvironment {
         Ok(())
     }
 
-    /// Takes what waits: one JSON array of notices, then the texts that go beside them, in order. Empty if nothing
-    /// waits: then `wake` is called when there is something.
+    /// Takes waiting notices: one JSON array of notices, then their separate texts, in order. Empty if nothing waits: `wake`
+    /// is then called when there is something.
     #[napi(catch_unwind, ts_return_type = "Array<string>")]
     pub fn take(&self) -> Vec<JsText> {
         let notices = self.queue.take();
@@ -260,13 +260,13 @@ impl NativeEnvironment {
         to_js(notices)
     }
 
-    /// What the program did without a pause is over: see `EventSink::tick`.
+    /// Notes that the program has paused: see `EventSink::tick`.
     #[napi(catch_unwind)]
     pub fn end_tick(&self) {
         self.queue.ticks.fetch_add(1, Ordering::Release);
     }
 
-    /// The environment is about to end: stops everything and brings the records up to date, in one write a store.
+    /// Called before the environment ends: stops everything and brings the records up to date, in one write a store.
     #[napi(catch_unwind)]
     pub fn end(&self) {
         self.queue.stop_all();

@@ -1,4 +1,4 @@
-//! The core's error as what `js/errors.js` decodes.
+//! Converts the core's errors to the form that `js/errors.js` decodes.
 
 use clearctx_core::api::to_raw;
 use clearctx_core::error::Error;
@@ -19,7 +19,7 @@ pub(crate) fn read<'a, T: serde::Deserialize<'a>>(json: &'a str, what: &str) -> 
     serde_json::from_str(json).map_err(|error| unreadable(what, &error))
 }
 
-/// The error for an argument that is no such JSON after all.
+/// The error for an argument that is not such JSON.
 pub(crate) fn unreadable(what: &str, error: &serde_json::Error) -> napi::Error {
     throw(&Error::InvalidArgValue {
         argument: what.to_owned(),

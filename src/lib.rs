@@ -1,6 +1,6 @@
 //! The binding: Node-API on one side, the core on the other. It converts and calls; it decides nothing.
 //!
-//! - What crosses is text, numbers and JSON: the JavaScript side builds the objects, in its own realm.
+//! - Only text, numbers and JSON cross: the JavaScript side builds the objects, in its own realm.
 //! - Errors cross as one JSON envelope, which `js/errors.js` decodes ([`error`]).
 //! - Events cross through one queue per JavaScript environment ([`environment`]).
 //!
@@ -21,8 +21,8 @@ mod queue;
 mod session;
 mod store;
 
-/// What one thread makes another one throws away: a message, an answer, a change of a record. The C library's allocator
-/// makes the two threads wait for each other then.
+/// One thread frees what another has allocated: a message, an answer, a change of a record. With the C library's allocator
+/// the two threads would wait for each other.
 #[cfg(feature = "allocator")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

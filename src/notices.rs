@@ -1,5 +1,5 @@
 //! Notices on their way into JavaScript: one JSON text for all that are taken at once, since one string and one parse cost
-//! less than many values. What the CLI wrote goes beside it, as strings that are parsed when somebody wants them.
+//! less than many values. The CLI's texts are passed separately, as strings that are parsed when they are needed.
 
 use clearctx_core::api::Notice;
 use napi::Either;
@@ -21,7 +21,7 @@ pub(crate) fn to_js(mut notices: Vec<Notice>) -> Vec<JsText> {
     std::iter::once(json).chain(texts).map(js_text).collect()
 }
 
-/// Plain ASCII, as most lines are, is copied; anything else has to be decoded, which takes several times as long.
+/// Converts a text. Plain ASCII, as most lines are, is copied; anything else is decoded, which takes several times as long.
 fn js_text(text: String) -> JsText {
     if text.is_ascii() {
         Either::A(text.into())

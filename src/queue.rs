@@ -1,5 +1,5 @@
-//! What waits for JavaScript, in the order of each session, the sessions in turn: one that floods does not hold up
-//! the events of another.
+//! The notices that wait for JavaScript. Those of one session are in order, and the sessions take turns, so that one that
+//! floods does not hold up the events of another.
 
 use clearctx_core::api::Notice;
 use clearctx_core::limits;
@@ -8,9 +8,9 @@ use std::collections::{HashMap, VecDeque};
 /// Waiting items.
 pub(crate) struct Queue {
     lanes: HashMap<u64, VecDeque<Notice>>,
-    /// Lanes that have something, the next one first.
+    /// Lanes with waiting items, the next one first.
     turns: VecDeque<u64>,
-    /// Whether JavaScript has found nothing and waits to be woken.
+    /// Whether JavaScript has found nothing and sleeps until it is woken.
     rests: bool,
 }
 
@@ -25,7 +25,7 @@ impl Default for Queue {
 }
 
 impl Queue {
-    /// Whether JavaScript must be woken for it.
+    /// Queues an item; returns whether JavaScript must be woken.
     pub(crate) fn push(&mut self, item: Notice) -> bool {
         let number = item.number();
         let lane = self.lanes.entry(number).or_default();
@@ -36,7 +36,7 @@ impl Queue {
         std::mem::take(&mut self.rests)
     }
 
-    /// What comes next, up to the bounds. If nothing waits, JavaScript rests until it is woken.
+    /// Takes the next items, up to the bounds. If nothing waits, JavaScript sleeps until it is woken.
     pub(crate) fn take(&mut self) -> Vec<Notice> {
         let (mut items, mut bytes) = (Vec::new(), 0);
         while items.len() < limits::TAKEN_ITEMS && bytes < limits::TAKEN_BYTES {

@@ -45,7 +45,7 @@ pub struct StatusChange {
 
 #[napi]
 impl NativeSession {
-    /// Starts a session without a manager, which keeps no record. `env` lists names and values of `process.env` in turn,
+    /// Starts a session without a manager, and so without a record. `env` lists names and values of `process.env` in turn;
     /// `cwd` is `process.cwd()`.
     #[napi(factory, catch_unwind)]
     pub fn start(
@@ -95,7 +95,7 @@ impl NativeSession {
         status_change(self.session.read(State::status))
     }
 
-    /// Which events somebody listens to.
+    /// Sets which events have listeners.
     #[napi(catch_unwind)]
     pub fn subscribe(&self, messages: bool, content: bool, stderr: bool) {
         self.session.subscribe(Subscriptions {
@@ -106,7 +106,7 @@ impl NativeSession {
     }
 
     /// Sends a message: JSON of its content, JSON of its text for the history if that is not the content, and time
-    /// in ms. Returns what [`status_code`] makes of the status.
+    /// in ms. Returns the [`status_code`].
     #[napi(catch_unwind)]
     pub fn send(&self, send: f64, content: String, prompt: Option<String>, timeout: f64) -> Result<f64> {
         let send = from_number(send);
@@ -125,19 +125,19 @@ impl NativeSession {
             .map_err(|error| throw(&error))
     }
 
-    /// Marks the session.
+    /// Pauses the session.
     #[napi(catch_unwind)]
     pub fn pause(&self) -> Result<StatusChange> {
         changed(self.session.pause())
     }
 
-    /// Takes the mark away.
+    /// Ends a pause.
     #[napi(catch_unwind)]
     pub fn resume(&self) -> Result<StatusChange> {
         changed(self.session.resume())
     }
 
-    /// Ends the session in peace.
+    /// Ends the session gracefully.
     #[napi(catch_unwind)]
     pub fn stop(&self) -> StatusChange {
         status_change(self.session.stop())
@@ -160,7 +160,7 @@ impl NativeSession {
         self.session.set_totals(cost_usd.min(f64::MAX), turns as u64);
     }
 
-    /// Takes over what its record says, once that is its own: see `persist`.
+    /// Takes over the data of its record, once that is its own: see `persist`.
     #[napi(catch_unwind)]
     pub fn take_over(&self) -> Result<()> {
         let Some(managed) = &self.managed else {
@@ -169,8 +169,8 @@ impl NativeSession {
         managed.take_over().map_err(|error| throw(&error))
     }
 
-    /// Sends again what was lost with the host of its record, the sends numbered from `first` on. JSON of
-    /// `[{index, send} | {index, error}]`, of which `index` is the place of the message in what `recover` told.
+    /// Sends again the messages that were lost with the host of its record, numbered from `first` on. Returns JSON of
+    /// `[{index, send} | {index, error}]`; `index` is the place of the message in the report of `recover`.
     #[napi(catch_unwind)]
     pub fn resend(&self, first: f64) -> String {
         let Some(managed) = &self.managed else {
@@ -184,7 +184,7 @@ impl NativeSession {
         format!("[{}]", all.join(","))
     }
 
-    /// Gives its name back.
+    /// Releases its name.
     #[napi(catch_unwind)]
     pub fn release(&self) {
         if let Some(managed) = &self.managed {
@@ -192,8 +192,8 @@ impl NativeSession {
         }
     }
 
-    /// Saves the session's present state, if it keeps a record. `interactions` is JSON that replaces the
-    /// history, if given. Returns `false`, and saves nothing, if it is needed: the record was taken away.
+    /// Saves the session's present state, if it keeps a record. `interactions` is JSON that replaces the history, if
+    /// given. If the record was taken away, the history is needed: without it, nothing is saved and the result is `false`.
     #[napi(catch_unwind)]
     pub fn persist(&self, interactions: Option<String>) -> Result<bool> {
         let Some(managed) = &self.managed else {

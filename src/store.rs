@@ -22,7 +22,7 @@ pub struct NativeStore {
 
 #[napi]
 impl NativeStore {
-    /// Opens a data directory, which is made if it is not there. The options count for all of this process there.
+    /// Opens a data directory; creates it if it does not exist. The options apply to this whole process.
     #[napi(constructor, catch_unwind)]
     pub fn new(
         environment: &NativeEnvironment,
@@ -56,7 +56,7 @@ impl NativeStore {
         done(self.store.apply([Change::ReplaceAll(entries)])).map(|_| ())
     }
 
-    /// A record, its interactions to be read later; or null.
+    /// A record, whose interactions are read later; or null.
     #[napi(catch_unwind)]
     pub fn get(&self, name: String) -> Result<Option<NativeRecords>> {
         Ok(done(self.store.get_later(&name))?.map(NativeRecords::from))
@@ -69,26 +69,26 @@ impl NativeStore {
         done(self.store.apply([Change::Set { name, record }])).map(|_| ())
     }
 
-    /// Removes a record; whether there was one.
+    /// Removes a record; returns whether there was one.
     #[napi(catch_unwind)]
     pub fn delete(&self, name: String) -> Result<bool> {
         let applied = done(self.store.apply([Change::Delete { name }]))?;
         Ok(applied.iter().any(|applied| applied.changed))
     }
 
-    /// All records, their interactions to be read later.
+    /// All records, whose interactions are read later.
     #[napi(catch_unwind)]
     pub fn list(&self) -> Result<NativeRecords> {
         done(self.store.list_later()).map(NativeRecords::from)
     }
 
-    /// Brings `sessions.json` up to date, unless it is so big that this would hold up the caller.
+    /// Brings `sessions.json` up to date, unless it is so big that this would delay the caller.
     #[napi(catch_unwind)]
     pub fn checkpoint(&self) -> Result<()> {
         done(self.store.checkpoint_now(limits::STORE_MEDIUM_BYTES))
     }
 
-    /// Removes old records, never those of `live`; how many.
+    /// Removes old records, but never those of `live`; returns how many.
     #[napi(catch_unwind)]
     pub fn cleanup(&self, days: f64, live: Vec<String>) -> Result<u32> {
         let keep: HashSet<String> = live.into_iter().collect();
@@ -96,7 +96,7 @@ impl NativeStore {
         Ok(u32::try_from(removed).unwrap_or(u32::MAX))
     }
 
-    /// Writes everything that waits; the number of the outcome to come.
+    /// Writes everything that waits. Returns the number of the outcome.
     #[napi(catch_unwind)]
     pub fn flush(&self) -> f64 {
         let number = runtime::next_number();
@@ -107,7 +107,7 @@ impl NativeStore {
         crate::convert::to_number(number)
     }
 
-    /// Codes and messages, in turn, of what must be reported by `process.emitWarning`.
+    /// Codes and messages, in turn, of warnings for `process.emitWarning`.
     #[napi(catch_unwind)]
     pub fn take_warnings(&self) -> Vec<String> {
         let warnings = self.store.take_warnings().into_iter();
@@ -121,7 +121,7 @@ fn done<T>(result: std::result::Result<T, Error>) -> Result<T> {
     result.map_err(|error| throw(&error))
 }
 
-/// Records as they were when they were read. Interactions are read when they are asked for.
+/// Records as they were when they were read. Interactions are read when they are needed.
 #[napi]
 pub struct NativeRecords {
     json: String,
@@ -136,13 +136,13 @@ impl From<Heads> for NativeRecords {
 
 #[napi]
 impl NativeRecords {
-    /// JSON of the record, or array of all; `interactions` is `[]` where they are to be asked for.
+    /// JSON of the record, or array of all records; `interactions` is `[]` for those that are read later.
     #[napi(getter, catch_unwind)]
     pub fn json(&self) -> String {
         self.json.clone()
     }
 
-    /// The records that have interactions to be asked for.
+    /// The indices of the records whose interactions are read later.
     #[napi(getter, catch_unwind)]
     pub fn with_history(&self) -> Vec<u32> {
         let all = 0..u32::try_from(self.histories.len()).unwrap_or(u32::MAX);

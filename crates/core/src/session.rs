@@ -1,16 +1,16 @@
 //! One session: a name, a conversation, and the processes that carry it, one after the other.
 //!
-//! - [`state`]: the rules, without I/O: what a call, a line, an end, a deadline does.
-//! - [`effect`]: what goes into the rules and what they ask for.
-//! - [`delivery`]: what became of the message that was written last.
+//! - [`state`]: the rules, without I/O, for calls, lines, ends and deadlines.
+//! - [`effect`]: the input of the rules, and the effects that they ask for.
+//! - [`delivery`]: how far the last message has got on its way to the process.
 //! - [`escalation`]: the steps by which a process is ended.
-//! - [`ledger`]: what a turn cost; [`turn`]: a finished turn as JSON; [`status`], [`event`]: what is emitted.
-//! - [`start`]: from options to a started session; [`handle`]: the session as the outside holds it.
+//! - [`ledger`]: the cost of a turn; [`turn`]: a finished turn as JSON; [`status`], [`event`]: what sinks get.
+//! - [`start`]: from options to a started session; [`handle`]: the session for its callers.
 //! - `launch`: starts its processes and supervises them; `run`: the task that moves the bytes of one process.
-//! - [`record`]: what the writer of its record is given.
+//! - [`record`]: the data for the writer of its record.
 //! - [`pending`]: messages without an answer, as the record keeps them.
 //! - [`registry`]: the live sessions of this process.
-//! - [`outbox`]: events on their way out, held back until what they report is stored.
+//! - [`outbox`]: events on their way out, each held back until the change that it reports is stored.
 
 mod backlog;
 pub mod delivery;

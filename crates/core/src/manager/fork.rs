@@ -1,8 +1,8 @@
 //! Forks: a new session whose conversation begins as a copy of another one's.
 //!
-//! A fork is a session like any other, whose first process is started with `--resume SOURCE --fork-session`, so its first
-//! turn runs under the same rules as every later one. It has no record, and its name holds no place in the store, before
-//! that turn was answered; until then every failure is `ERR_FORK_FAILED` (see `session::state`).
+//! A fork is a session like any other. Its first process is started with `--resume SOURCE --fork-session`, so its first
+//! turn runs under the same rules as every later one. Until that turn is answered, the fork has no record, its name is not
+//! in the store, and every failure is `ERR_FORK_FAILED` (see `session::state`).
 
 use super::starting::{FirstTurn, Origin, Starting};
 use super::{Defaults, Given, Manager, conversation, from_record};
@@ -17,7 +17,7 @@ use std::time::Instant;
 /// Message of a fork that was given none.
 const DEFAULT_MESSAGE: &str = "Continue from the forked conversation.";
 
-/// What a caller asks for.
+/// A caller's request.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ForkRequest {
@@ -32,7 +32,7 @@ pub struct ForkRequest {
 }
 
 impl Manager {
-    /// A fork of a live session, or of a record. Once it is started, [`Starting::first_turn`] is to be sent.
+    /// A fork of a live session, or of a record. Once it is started, the caller sends [`Starting::first_turn`].
     ///
     /// # Errors
     /// `ERR_SESSION_NOT_FOUND`, `ERR_NO_SESSION_ID`, `ERR_SESSION_EXISTS`, `ERR_STORE`, in this order.
@@ -56,7 +56,7 @@ impl Manager {
         Ok(self.starting(claim, options, Origin::Fork(first)))
     }
 
-    /// What the source runs with, and when its transcript is complete.
+    /// The options of the source, and when its transcript is complete.
     fn fork_base(&self, source: &str, defaults: Defaults) -> Result<(SessionOptions, Option<Instant>)> {
         let no_id = || Error::SourceNoSessionId {
             name: source.to_owned(),

@@ -21,7 +21,7 @@ pub(super) struct Names {
 
 struct Holder {
     claim: u64,
-    /// Not yet there while the session is about to start.
+    /// `None` while the session is about to start.
     live: Option<Live>,
 }
 
@@ -97,7 +97,7 @@ impl Names {
 }
 
 impl Claim {
-    /// The session of the name has started.
+    /// Notes that the session of the name has started.
     pub(super) fn fill(&self, live: Live) {
         self.names.runs(&live.session);
         if let Some(holder) = self.names.taken.lock().get_mut(&self.name) {

@@ -16,36 +16,36 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// How a session comes by its record.
+/// The origin of a session's record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Beginning {
     /// The name was free: a new record.
     New,
-    /// A fork: a new record with its first turn. Until then nothing is written.
+    /// A fork: a new record with the first turn. Nothing is written before that.
     FirstTurn,
-    /// A resume: the record goes on, with its history and whatever else is in it, as long as it has the owner
-    /// that it had when the resume was planned.
+    /// A resume: the record continues, with its history and everything else in it, provided that its owner is still the one
+    /// it had when the resume was planned.
     TakeOver {
         /// That owner, if there was one.
         instance: Option<InstanceId>,
     },
 }
 
-/// Keeps one session's record. After the session's name was given to another, the record has another owner and
-/// is left alone.
+/// Keeps one session's record. After the name was given to another session, the record has another owner and is left
+/// alone.
 pub(crate) struct RecordWriter {
     store: Store,
     options: Arc<SessionOptions>,
     instance: InstanceId,
     beginning: Beginning,
     saved: Saved,
-    /// Whether a turn found no record of ours: another program took it away.
+    /// Whether a turn found no record of this session: another program took it away.
     lost: Arc<AtomicBool>,
-    /// Whether there is a record to write to. Changed under the session's lock alone.
+    /// Whether there is a record to write to. Changed only under the session's lock.
     begun: AtomicBool,
 }
 
-/// Revision of what the record said when it was last saved; `None` before the first time.
+/// Revision of the state that was last saved; `None` before the first save.
 type Saved = Arc<Mutex<Option<u64>>>;
 
 impl RecordWriter {
@@ -70,18 +70,18 @@ impl RecordWriter {
         self.lost.load(Ordering::Acquire)
     }
 
-    /// Saves the session's present state on the calling thread, unless the record says it already. The first
-    /// call makes the record. `interactions` replaces the history, if given.
+    /// Saves the session's present state on the calling thread, unless the record is up to date. The first call creates the
+    /// record. `interactions` replaces the history, if given.
     ///
     /// # Errors
-    /// `ERR_SESSION_EXISTS` if the name was taken meanwhile, `ERR_STORE`.
+    /// `ERR_SESSION_EXISTS` if the name was taken in between, `ERR_STORE`.
     pub(crate) fn persist(&self, session: &Session, interactions: Option<&RawValue>) -> Result<()> {
         if !self.has_begun() {
             return Ok(());
         }
         let mut interactions = interactions;
         let mut overwritten = false;
-        // A turn may be stored while a write waits for the lock, and must not stay under older fields.
+        // A turn may be stored while a write waits for the lock; its fields must not be left overwritten by older ones.
         for _ in 0..limits::STORE_CATCH_UPS {
             let saved = *lock(&self.saved);
             if interactions.is_none() && !overwritten && saved >= Some(session.read(State::revision)) {
@@ -91,7 +91,7 @@ impl RecordWriter {
             let revision = Some(fields.revision);
             let first = saved.is_none() || (self.is_lost() && interactions.is_some());
             if first {
-                // What was sent before there was a record. In a record that is taken over, what another left goes.
+                // Messages that were sent before there was a record. They replace what another session left in it.
                 let pending = session.pending();
                 let news = pending.get() != "[]" || self.has_pending()?;
                 fields.pending = news.then_some(pending);
@@ -164,7 +164,7 @@ impl RecordWriter {
         })
     }
 
-    /// All fields, in the original's order, then those that are new.
+    /// All fields: those of clearctx 3 in their order, then the new ones.
     fn whole_record(&self, fields: &Fields) -> Result<Record> {
         let options = &self.options;
         let mut record = Record::new();
@@ -213,7 +213,7 @@ impl RecordWriter {
         }
     }
 
-    /// Makes the record of a fork, with its first turn.
+    /// Creates the record of a fork, with its first turn.
     fn begin(&self, interaction: &RawValue, fields: &Fields, stored: Stored) {
         self.begun.store(true, Ordering::Release);
         let history = turn::raw(format!("[{interaction}]"));
@@ -239,7 +239,7 @@ impl RecordWriter {
         self.begun.load(Ordering::Acquire)
     }
 
-    /// What is done once `fields` are stored.
+    /// Called once `fields` are stored.
     fn when_stored(&self, fields: &Fields, stored: Stored) -> Done {
         let (saved, revision) = (Arc::clone(&self.saved), fields.revision);
         Box::new(move |applied| {
@@ -304,12 +304,12 @@ impl Writer for RecordWriter {
     }
 }
 
-/// Changes nothing, in its turn.
+/// A change that does nothing but keeps its place in the queue.
 fn nothing() -> Change {
     Change::DeleteMany(Vec::new())
 }
 
-/// The error where somebody else has taken the record of this name.
+/// The error if another session has taken the record of this name.
 fn taken(store: &Store, name: &str) -> Error {
     let name = name.to_owned();
     match store.get(&name) {
@@ -326,7 +326,7 @@ fn lock(saved: &Saved) -> parking_lot::MutexGuard<'_, Option<u64>> {
     saved.lock()
 }
 
-/// Answers of the store may come later than those to younger changes.
+/// Moves forward only: an answer of the store may come after the answer to a younger change.
 fn move_forward(saved: &Saved, revision: u64) {
     let mut saved = lock(saved);
     *saved = (*saved).max(Some(revision));

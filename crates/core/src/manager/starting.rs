@@ -1,7 +1,7 @@
-//! From a name that was taken to a session that runs under it.
+//! From a taken name to a session that runs under it.
 //!
-//! A start has two steps, since a program may want to add its listeners, or change an option, in between: a
-//! [`Starting`] holds the name and what the session will run with, a [`Managed`] is the session that has started.
+//! A start has two steps, since a program may add its listeners, or change an option, in between. A [`Starting`] holds the
+//! name and the options of the session; a [`Managed`] is the started session.
 
 use super::names::{Claim, Live};
 use super::record_writer::{Beginning, RecordWriter};
@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A session that may be started: its name is taken, its options are complete. Dropping it gives the name back.
+/// A session that can be started: its name is taken, its options are complete. Dropping it releases the name.
 pub struct Starting {
     pub(super) store: Store,
     pub(super) claim: Claim,
@@ -28,13 +28,13 @@ pub struct Starting {
     pub(super) origin: Origin,
 }
 
-/// Where a session comes from.
+/// The origin of a session.
 pub(super) enum Origin {
     /// Its name was free.
     New,
     /// It is a fork, which begins with this turn.
     Fork(FirstTurn),
-    /// It goes on with a record.
+    /// It continues a record.
     Record {
         /// The record's owner, if it has one.
         predecessor: Option<Predecessor>,
@@ -67,7 +67,7 @@ pub struct Managed {
     lost: Mutex<Vec<LostMessage>>,
 }
 
-/// What became of a message that was to be sent again.
+/// The outcome of sending a message again.
 #[derive(Debug)]
 pub struct Resent {
     /// Its place among the messages of the lost session.
@@ -77,7 +77,7 @@ pub struct Resent {
 }
 
 impl Starting {
-    /// What the session will run with.
+    /// The options of the session.
     #[must_use]
     pub fn options(&self) -> &SessionOptions {
         &self.options
@@ -92,7 +92,7 @@ impl Starting {
         }
     }
 
-    /// Changes what the session will run with: all that a caller may choose is as given here, or not given.
+    /// Changes the options of the session: every option that a caller may choose is as given here, or not given.
     pub fn change(&mut self, given: Given) {
         let options = &mut self.options;
         options.model = given.model.unwrap_or_else(|| std::mem::take(&mut options.model));
@@ -108,8 +108,8 @@ impl Starting {
         options.tags = given.tags.unwrap_or_default();
     }
 
-    /// Starts the process. `sink` gets the session's number and makes what takes its events. The record is not written
-    /// yet: see [`Managed::persist`].
+    /// Starts the process. `sink` gets the session's number and makes the sink for its events. The record is not written yet:
+    /// see [`Managed::persist`].
     ///
     /// # Errors
     /// `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_START_FAILED`, `ERR_SESSION_HELD`. The name is free again.
@@ -183,12 +183,12 @@ impl Managed {
         &self.session
     }
 
-    /// Saves the session's present state, on the calling thread; the first time, it makes the record, or takes it over.
-    /// `interactions` is JSON that replaces the history, if given. Returns `false`, and saves nothing, if it is needed:
-    /// the record was taken away.
+    /// Saves the session's present state on the calling thread. The first call creates the record, or takes it over.
+    /// `interactions` is JSON that replaces the history, if given. If the record was taken away, the history is needed:
+    /// without it, nothing is saved and the result is `false`.
     ///
     /// # Errors
-    /// `ERR_SESSION_EXISTS` if the record was given to another session meanwhile, `ERR_STORE`.
+    /// `ERR_SESSION_EXISTS` if the record was given to another session in between, `ERR_STORE`.
     pub fn persist(&self, interactions: Option<&RawValue>) -> Result<bool> {
         if interactions.is_none() && self.writer.is_lost() {
             return Ok(false);
@@ -196,8 +196,8 @@ impl Managed {
         self.writer.persist(&self.session, interactions).map(|()| true)
     }
 
-    /// Takes over what the record says, once the record is this session's: the totals, which the process before may
-    /// have changed until then, and turns that were found elsewhere.
+    /// Takes over the data of the record, once the record is this session's: the totals, which the process before may have
+    /// changed until then, and turns that were found elsewhere.
     ///
     /// # Errors
     /// `ERR_STORE`.
@@ -217,7 +217,8 @@ impl Managed {
         Ok(())
     }
 
-    /// Sends again what was lost with the record's host and may be sent again. The sends are numbered from `first` on.
+    /// Sends again the messages that were lost with the record's host and may be sent again. The sends are numbered from
+    /// `first` on.
     pub fn resend(&self, first: u64) -> Vec<Resent> {
         let lost = std::mem::take(&mut *self.lost.lock());
         let open = lost
@@ -247,7 +248,7 @@ impl Managed {
         Ok(send)
     }
 
-    /// Gives the name back. The program does this when it has learned that the session takes no messages any more.
+    /// Releases the name. The program calls this when it has learned that the session takes no more messages.
     pub fn release(&self) {
         self.claim.lock().take();
     }

@@ -1,4 +1,4 @@
-//! Bytes emitted and not yet taken by the sink. Beyond the bound, the session's output is not read.
+//! Bytes that were emitted but not yet taken by the sink. Beyond the bound, the session's output is not read.
 
 use crate::limits;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,14 +12,14 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
-    /// Something of this size was emitted.
+    /// Notes that an event of this size was emitted.
     pub(super) fn emitted(&self, bytes: usize) {
         if bytes > 0 {
             self.bytes.fetch_add(bytes, Ordering::AcqRel);
         }
     }
 
-    /// The sink has taken something of this size.
+    /// Notes that the sink has taken an event of this size.
     pub(super) fn taken(&self, bytes: usize) {
         let before = self.bytes.fetch_sub(bytes, Ordering::AcqRel);
         if before > limits::BACKLOG_BYTES && before - bytes <= limits::BACKLOG_BYTES {

@@ -1,17 +1,17 @@
-//! What became of the message that was written last.
+//! How far the last message has got on its way to the process.
 
 use crate::process::input::InputPipe;
 use std::fmt::Debug;
 
-/// The way of a message to its process, as far as the rules need to know of it. Never blocks.
+/// The delivery of a message to the process, as far as the rules need it. Never blocks.
 pub trait Delivery: Debug + Send + Sync {
-    /// Takes the message back, if the process has not got a byte of it. Whether that could be done.
+    /// Takes the message back, if the process has not got a byte of it; returns whether it did.
     fn withdraw(&self) -> bool;
 
-    /// Whether the process has got all of it.
+    /// Whether the process has got the whole message.
     fn is_complete(&self) -> bool;
 
-    /// Writes nothing more, for what is left of it must not reach the process.
+    /// Stops writing, so that the rest of the message does not reach the process.
     fn give_up(&self);
 }
 

@@ -1,11 +1,11 @@
 //! The steps by which a process is ended: end of input, SIGINT, SIGKILL of the whole tree.
 //!
-//! End of input comes first since the CLI then finishes what it writes; SIGINT next since it ends its tools
-//! on that; both may be ignored.
+//! End of input comes first, since the CLI then finishes writing. SIGINT comes next, since the CLI then ends its tools.
+//! The CLI may ignore both.
 
 use std::time::{Duration, Instant};
 
-/// Where the ending of a process stands.
+/// The state of the escalation of a process.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Escalation {
     next: Step,
@@ -39,7 +39,7 @@ impl Escalation {
         self.at
     }
 
-    /// Takes the step that is due, if one is. A kill is repeated for as long as the process is there.
+    /// Takes the step that is due, if any. A kill is repeated as long as the process exists.
     pub(crate) fn advance(&mut self, now: Instant) -> Option<Step> {
         if now < self.at {
             return None;

@@ -1,4 +1,4 @@
-//! What a session reports outward, in the order in which it happened.
+//! The events that a session reports, in order.
 
 use super::status::Status;
 use super::turn::Flags;
@@ -8,7 +8,7 @@ use crate::limits;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// Something that a session reports to its sink; on the wire, an object with its `type`.
+/// An event that a session reports to its sink; on the wire, an object with a `type`.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Event {
@@ -27,7 +27,7 @@ pub enum Event {
         /// The mode in force from now on.
         mode: String,
     },
-    /// A line of the CLI that somebody listens to.
+    /// A line of the CLI that has listeners.
     Message {
         /// The CLI's line.
         #[serde(skip_serializing_if = "String::is_empty")]
@@ -44,7 +44,7 @@ pub enum Event {
         /// Whether the process has got the messages.
         sent: bool,
     },
-    /// Text on standard error that somebody listens to.
+    /// Text on standard error that has listeners.
     Stderr {
         /// The text.
         #[serde(skip_serializing_if = "String::is_empty")]
@@ -54,15 +54,15 @@ pub enum Event {
     Status {
         /// New status.
         status: Status,
-        /// Count of changes up to this one: a status that the sink has already seen is not news.
+        /// Count of changes up to this one, by which the sink ignores a status that it has already seen.
         change: u64,
     },
-    /// Something went wrong that belongs to no send.
+    /// An error that belongs to no send.
     Error {
         /// What.
         error: Error,
     },
-    /// Something is not as it was asked for, and the session goes on.
+    /// The session differs from what was asked for, and continues.
     Warning {
         /// Stable code.
         code: &'static str,
@@ -79,7 +79,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// Takes out the text that the CLI wrote: for a wire on which it goes beside the event, since nobody may want it parsed.
+    /// Takes out the text that the CLI wrote, for a wire that passes it separately: it may never be parsed.
     pub fn take_text(&mut self) -> Option<String> {
         match self {
             Self::Init { line: text, .. } | Self::Message { line: text } | Self::Stderr { text } => {
@@ -95,7 +95,7 @@ impl Event {
         }
     }
 
-    /// Bytes that count against the bound of what may wait for the sink: whatever the CLI decides the size of.
+    /// Bytes that count against the bound of events that wait for the sink: all data whose size the CLI decides.
     #[must_use]
     pub fn backlog_bytes(&self) -> usize {
         match self {
@@ -125,9 +125,9 @@ impl Turn {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Turn {
-    /// The send that it settles; none for a turn of the CLI's own, or a late answer.
+    /// The send that it settles; `None` for a turn that the CLI started by itself, or a late answer.
     pub send: Option<u64>,
-    /// The interaction, for the record; taken by whoever saves it.
+    /// The interaction, for the record; taken when it is saved.
     #[serde(skip)]
     pub interaction: Box<RawValue>,
     /// The message's text, a JSON string.

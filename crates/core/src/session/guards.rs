@@ -1,8 +1,8 @@
-//! What must happen also when a panic comes in between. Each guard knows what to call and nothing of the session.
+//! Guards for actions that must happen even after a panic. A guard knows what to call, but nothing of the session.
 
 use crate::error::{Error, Result};
 
-/// Held while something works on a session: a panic meanwhile calls `fail`, which fails that session and no other.
+/// Held during work on a session: a panic then calls `fail`, which fails that session and no other.
 pub(super) struct PanicGuard<F: Fn()>(pub(super) F);
 
 impl<F: Fn()> Drop for PanicGuard<F> {
@@ -13,8 +13,8 @@ impl<F: Fn()> Drop for PanicGuard<F> {
     }
 }
 
-/// The store's answer to a change, on its way to whoever waits for it. One that is dropped unanswered, by a panic on
-/// its way, answers with `ERR_INTERNAL`: no event may be held for ever.
+/// The store's answer to a change, on its way to the waiter. If a panic drops it unanswered, it answers with
+/// `ERR_INTERNAL`: no event may be held forever.
 pub(super) struct StoreAck<F: FnOnce(Result<()>)>(Option<F>);
 
 impl<F: FnOnce(Result<()>)> StoreAck<F> {
@@ -22,7 +22,7 @@ impl<F: FnOnce(Result<()>)> StoreAck<F> {
         Self(Some(answer))
     }
 
-    /// Hands the answer on.
+    /// Gives the answer.
     pub(super) fn give(mut self, stored: Result<()>) {
         self.answer(stored);
     }
@@ -41,8 +41,8 @@ impl<F: FnOnce(Result<()>)> Drop for StoreAck<F> {
     }
 }
 
-/// A message that waits for its record before it is written. One that is dropped unwritten, by a panic on its way, is
-/// written all the same: its sender waits for the answer.
+/// A message that waits for its record before it is written. If a panic drops it unwritten, it is written anyway, since
+/// its sender waits for the answer.
 pub(super) struct PendingWrite<F: FnOnce()>(Option<F>);
 
 impl<F: FnOnce()> PendingWrite<F> {

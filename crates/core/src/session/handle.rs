@@ -1,8 +1,8 @@
-//! A session as the outside holds it: cloneable, usable from any thread, never blocking.
+//! A session for its callers: cloneable, usable from any thread, never blocking.
 //!
-//! - `changes`: what every change of its state goes through
+//! - `changes`: the way of every change of its state
 //! - `incarnation`: the processes that carry the session, one after the other
-//! - `recording`: what its record is given, and what waits for it
+//! - `recording`: the data for its record, and messages that wait for the record
 //! - `conversation`: its lock on the conversation
 
 mod changes;
@@ -52,7 +52,7 @@ struct Shared {
     writer: OnceLock<Arc<dyn Writer>>,
     ended: watch::Sender<bool>,
     failed: Notify,
-    /// Which version of the messages without an answer was given to the record's writer last.
+    /// The version of the messages without an answer that the record's writer got last.
     noted: AtomicU64,
     /// Lock on the conversation, and the directory in which to take the next one.
     conversation_lock: Mutex<Option<ConversationLock>>,
@@ -97,14 +97,14 @@ impl Session {
         self.shared.number
     }
 
-    /// What no other session has, in any process: the id in the environment of its processes, and the token
-    /// by which its record is known as its own.
+    /// The id that no other session has, in any process. It is in the environment of the session's processes and in the
+    /// owner of its record.
     #[must_use]
     pub fn instance(&self) -> &InstanceId {
         &self.shared.instance
     }
 
-    /// What the session was started with.
+    /// The options with which the session was started.
     #[must_use]
     pub fn options(&self) -> &Arc<SessionOptions> {
         &self.shared.options
@@ -123,7 +123,7 @@ impl Session {
 
     pub(super) fn subscriptions(&self) -> Subscriptions {
         let bits = self.shared.subscriptions.load(Ordering::Relaxed);
-        // The program that sends may add its listeners in the same breath, and hears the whole turn.
+        // A program may add its listeners right after it has sent, and still hears the whole turn.
         let may_listen = self.shared.sent_at.load(Ordering::Acquire) == self.shared.outbox.tick();
         Subscriptions {
             messages: bits & 1 != 0 || may_listen,
@@ -163,8 +163,8 @@ impl Session {
         self.call(State::resume)
     }
 
-    /// Ends the process of an idle session, in order, and keeps the session: see [`State::suspend`]. Returns whether
-    /// the session is suspended or on its way there; `false` if it has something to do.
+    /// Ends the process of an idle session, in order, and keeps the session: see [`State::suspend`]. Returns whether the
+    /// session is suspended or being suspended; `false` if it has work.
     ///
     /// # Errors
     /// `ERR_SESSION_NOT_ALIVE`.
@@ -178,7 +178,7 @@ impl Session {
         Ok(suspends)
     }
 
-    /// Starts the next process of a suspended session, which goes on with the conversation. Nothing for any other.
+    /// Starts the next process of a suspended session, which continues the conversation. Does nothing for other sessions.
     ///
     /// # Errors
     /// `ERR_SESSION_NOT_ALIVE`.
@@ -200,9 +200,9 @@ impl Session {
         status
     }
 
-    /// Stops the session because the program, or the part of it that owns the session, ends: its record says so. The
-    /// process is the keeper's to end, or the caller's where the program lives on. Without a keeper a turn that runs is
-    /// interrupted here; an idle CLI ends by the end of its input, which comes with the end of the program.
+    /// Stops the session because the program, or the part of it that owns the session, ends, and marks the record. The keeper
+    /// ends the process, or the caller does if the program lives on. Without a keeper a running turn is interrupted here; an
+    /// idle CLI ends with its input, and so with the program.
     pub fn leave(&self) {
         let busy = self.read(State::has_turn);
         self.stop();
@@ -212,7 +212,7 @@ impl Session {
         }
     }
 
-    /// Something panicked: whoever supervises the session ends it.
+    /// Called after a panic: the supervisor of the session ends it.
     pub(super) fn fail(&self) {
         self.shared.failed.notify_one();
         if !self.has_incarnation() {
@@ -225,7 +225,7 @@ impl Session {
         self.shared.failed.notified().await;
     }
 
-    /// Sets what earlier processes cost, or what the caller says.
+    /// Sets the totals of earlier processes, or those of the caller.
     pub fn set_totals(&self, cost_usd: f64, turns: u64) {
         self.lock().set_totals(cost_usd, turns);
     }
@@ -240,7 +240,7 @@ impl Session {
         self.lock().restore(cost_usd, turns, cli_totals);
     }
 
-    /// Waits until the session has ended and everything was emitted.
+    /// Waits until the session has ended and all its events were emitted.
     pub async fn ended(&self) {
         // The sender lives in `self`, so waiting cannot fail.
         let _ = self.shared.ended.subscribe().wait_for(|ended| *ended).await;

@@ -1,17 +1,17 @@
-//! What a turn cost. The CLI reports running totals, whose base depends on its version.
+//! The cost of a turn. The CLI reports running totals, whose base depends on its version.
 //!
 //! - 2.1.330 names each turn's own usage in its result: that figure is taken.
-//! - Older ones report a total only. It starts again at 0 in a resumed or forked process; in between there
-//!   were versions whose total went on from the saved one. `/clear` may drop it.
+//! - Older versions report only a total. It starts again at 0 in a resumed or forked process; in some versions in
+//!   between it continued from the saved total. `/clear` may drop it.
 
 use crate::options::{CliTotals, SavedTotals};
 use crate::protocol::inbound::TurnResult;
 
-/// The base that the next total is measured from.
+/// The base for the next total.
 #[derive(Debug, Clone, Copy)]
 pub struct Ledger {
     totals: SavedTotals,
-    /// Whether the totals come from another process, so that the next one may have started again.
+    /// Whether the totals come from another process, so that the next total may have started again at 0.
     carried_over: bool,
 }
 
@@ -34,18 +34,18 @@ impl Ledger {
         }
     }
 
-    /// What the record keeps.
+    /// The totals for the record.
     #[must_use]
     pub fn totals(&self) -> SavedTotals {
         self.totals
     }
 
-    /// The process has ended in order: the CLI saves its totals then, and at no other time.
+    /// Notes that the process has ended in order: the CLI saves its totals then, and at no other time.
     pub fn process_ended(&mut self) {
         self.totals.on_disk = self.totals.last;
     }
 
-    /// What the turn of this result cost, in USD; moves the base.
+    /// The cost of the turn of this result, in USD. Moves the base.
     pub fn charge(&mut self, result: &TurnResult) -> f64 {
         let Some(cost_usd) = result.total_cost_usd else {
             return plain(result.turn_cost_usd.unwrap_or(0.0));
@@ -72,8 +72,8 @@ impl Ledger {
         }
         let candidates = [self.totals.last, self.totals.on_disk, CliTotals::default()];
         let possible = |base: &&CliTotals| base.cost_usd <= total.cost_usd;
-        // Tokens are whole numbers, so the base whose tokens fit exactly is the one. Where none does (a turn
-        // whose own usage is not reported), the total went on if there is room for all that was saved.
+        // Tokens are whole numbers, so the base whose tokens fit exactly is the right one. If none fits (the turn's
+        // own usage is not reported), the total continued if it is at least the saved one.
         let exact = candidates
             .iter()
             .filter(possible)
@@ -87,7 +87,7 @@ impl Ledger {
     }
 }
 
-/// An amount that can be shown and added: finite, not negative, and without the sign that a sum of nothing has.
+/// An amount that can be shown and added: finite, not negative, and not the -0 of an empty sum.
 fn plain(usd: f64) -> f64 {
     if usd.is_finite() { usd.max(0.0) + 0.0 } else { 0.0 }
 }

@@ -1,17 +1,17 @@
-//! Events on their way out, in order. What a caller learns must already be stored, so an event that reports
-//! a change waits for the store, and all that come after it wait with it.
+//! Events on their way out, in order. A change must be stored before a caller learns of it. So an event that reports a
+//! change waits for the store, and all later events wait behind it.
 
 use super::event::{Event, Turn};
 use crate::error::Error;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 
-/// Where events go. Called in order, from any thread, and must not block.
+/// Receives events. Called in order, from any thread; must not block.
 pub trait EventSink: Send + Sync {
     /// Takes the next event.
     fn emit(&self, event: Event);
 
-    /// Counts the ticks of its program: what a program does without a pause is one tick.
+    /// Counts the ticks of its program: the work that a program does without a pause is one tick.
     fn tick(&self) -> u64 {
         0
     }
@@ -31,9 +31,9 @@ struct Queue {
 
 enum Slot {
     Ready(Event),
-    /// Waits for the store; holds the turn to be emitted then, if any.
+    /// Waits for the store, with the turn to emit then, if any.
     Held(u64, Option<Box<Turn>>),
-    /// Was held and is stored; there is nothing to emit.
+    /// Was held and is stored; nothing to emit.
     Stored,
 }
 
@@ -56,7 +56,7 @@ impl Outbox {
         self.sink.tick()
     }
 
-    /// Emits the event as soon as nothing before it is held.
+    /// Emits the event once nothing before it is held.
     pub fn emit(&self, event: Event) {
         let mut queue = self.lock();
         queue.slots.push_back(Slot::Ready(event));
@@ -72,7 +72,7 @@ impl Outbox {
         Ticket(ticket)
     }
 
-    /// What was held is stored, or could not be.
+    /// Notes that the held change is stored, or could not be.
     pub fn release(&self, ticket: Ticket, stored: Result<(), Error>) {
         let mut queue = self.lock();
         let held = queue
@@ -95,7 +95,7 @@ impl Outbox {
         self.flush(&mut queue);
     }
 
-    /// Emits all that is ready at the front. The lock is held meanwhile: it is what keeps the order.
+    /// Emits the ready events at the front. The lock is held during this, to keep the order.
     fn flush(&self, queue: &mut Queue) {
         while let Some(slot) = queue.slots.pop_front() {
             match slot {

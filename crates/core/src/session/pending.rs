@@ -1,5 +1,5 @@
-//! Messages that have no answer yet, as the record keeps them: what was on its way when a host ends can be reported, and sent
-//! again, by the next one.
+//! Messages without an answer, as the record keeps them. If their host ends, the next host can report them and send them
+//! again.
 //!
 //! ```json
 //! {"uuid":"...","sentAt":"2026-11-22T06:10:28.562Z","prompt":"hi"}
@@ -10,7 +10,7 @@
 use crate::limits;
 use serde_json::value::RawValue;
 
-/// JSON of one message. `content` and `prompt` are JSON; the content is left out where it is the prompt, or too long.
+/// JSON of one message. `content` and `prompt` are JSON; the content is omitted if it equals the prompt or is too long.
 #[must_use]
 pub(crate) fn entry(uuid: &str, sent_at: &str, content: &str, prompt: &RawValue) -> String {
     let prompt = prompt.get();
@@ -26,7 +26,7 @@ pub(crate) fn entry(uuid: &str, sent_at: &str, content: &str, prompt: &RawValue)
     format!(r#"{{"uuid":"{uuid}","sentAt":"{sent_at}","prompt":{prompt}{content}}}"#)
 }
 
-/// The first of these entries, as many as are kept. The very first one, which is in flight, always is.
+/// The first entries, as many as are kept. The very first one, which is in flight, is always kept.
 fn kept<'a>(entries: impl Iterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
     let mut bytes = 0;
     entries.take(limits::PENDING_MESSAGES).take_while(move |entry| {
@@ -36,9 +36,9 @@ fn kept<'a>(entries: impl Iterator<Item = &'a str>) -> impl Iterator<Item = &'a 
     })
 }
 
-/// Whether the last of these entries is kept: a message further back in the line is no news for the record.
+/// Whether the last of these entries is kept: a message further back in line does not change the record.
 pub(crate) fn keeps_last<'a>(entries: impl Iterator<Item = &'a str> + Clone) -> bool {
-    // No more of a long line is looked at than is kept.
+    // Of a long line only the kept part is examined.
     let shown = kept(entries.clone()).count();
     entries.take(shown + 1).count() == shown
 }
@@ -57,7 +57,7 @@ pub(crate) fn list<'a>(entries: impl Iterator<Item = &'a str>) -> String {
     out
 }
 
-/// The beginning of a JSON string as a JSON string: at most about `most` bytes of its text, no part of an escape.
+/// The beginning of a JSON string, as a JSON string: at most about `most` bytes of its text, without a partial escape.
 fn cut(json: &str, most: usize) -> String {
     let inner = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     let Some(inner) = inner.filter(|inner| inner.len() > most) else {

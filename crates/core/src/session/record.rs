@@ -1,4 +1,4 @@
-//! What a session says of itself to whoever keeps its record. The store's side is in `crate::manager`.
+//! The data that a session gives to the writer of its record. The store's side is in `crate::manager`.
 
 use super::status::Status;
 use crate::error::Result;
@@ -16,17 +16,17 @@ pub struct Fields {
     pub status: Status,
     /// The conversation's id.
     pub session_id: Option<ConversationId>,
-    /// Cost, turns and the CLI's own running totals; `None` while a resumed session has not read them.
+    /// Cost, turns and the CLI's own running totals; `None` until a resumed session has read them.
     pub totals: Option<Totals>,
     /// Pid of the process, while there is one.
     pub pid: Option<u32>,
-    /// JSON of the messages without an answer, if they are not what was last saved.
+    /// JSON of the messages without an answer, if they have changed since the last save.
     pub pending: Option<Box<RawValue>>,
     /// Count of changes up to these fields.
     pub revision: u64,
 }
 
-/// What the turns so far add up to.
+/// The totals of the turns so far.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Totals {
     /// Cost over all processes, in USD.
@@ -42,7 +42,7 @@ pub trait Writer: Send + Sync {
     /// Saves the fields.
     fn save(&self, fields: Fields, stored: Stored);
 
-    /// Saves the messages without an answer, if they are given. `stored` is called after all that was saved before.
+    /// Saves the messages without an answer, if they are given. `stored` is called after everything saved before.
     fn note(&self, pending: Option<Box<RawValue>>, stored: Stored);
 
     /// Adds an interaction and saves the fields.

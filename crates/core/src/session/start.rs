@@ -1,4 +1,4 @@
-//! From options to a started session: what can be checked is checked before anything starts.
+//! From options to a started session. Everything that can be checked is checked before anything starts.
 
 use super::handle::Session;
 use super::launch::{self, Before, Launcher};
@@ -21,16 +21,15 @@ use std::time::Instant;
 pub struct Prepared {
     session: Session,
     process: launch::Prepared,
-    /// What another host left behind in the same conversation.
+    /// The CLI that another host left behind in the same conversation.
     left_over: Option<InstanceId>,
-    /// Tells apart where the CLI keeps its conversations.
+    /// The CLI's configuration directory, which has conversations of its own.
     config_dir: ConfigDirId,
     not_before: Option<Instant>,
 }
 
 impl Prepared {
-    /// Checks what can be checked without a process: the program, the directory. `number` comes from
-    /// [`runtime::next_number`].
+    /// Checks the program and the directory, which need no process. `number` comes from [`runtime::next_number`].
     ///
     /// # Errors
     /// `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_START_FAILED` (the system prompt's file).
@@ -63,7 +62,7 @@ impl Prepared {
         })
     }
 
-    /// Ends what carries this id before the process is started: another host left it behind in the conversation.
+    /// Makes the start end the processes with this id first: another host left them behind in the conversation.
     pub fn end_first(&mut self, instance: InstanceId) {
         self.left_over = Some(instance);
     }
@@ -79,8 +78,8 @@ impl Prepared {
         &self.session
     }
 
-    /// Starts the process on the calling thread; if another process is just leaving the same conversation, as soon
-    /// as that one has ended. `hosts` is where the hosts of the session's data directory are.
+    /// Starts the process on the calling thread. If another process is leaving the same conversation, the start waits until
+    /// that one has ended. `hosts` is the directory of the instance locks of the session's data directory.
     ///
     /// # Errors
     /// `ERR_SESSION_HELD`, `ERR_CLI_NOT_FOUND`, `ERR_START_FAILED`.
@@ -105,7 +104,7 @@ impl Prepared {
     }
 }
 
-/// Lists the session and takes its conversation, which no other one may have. Returns what is about to leave it.
+/// Lists the session and locks its conversation. Returns what the start must wait for.
 fn enter_conversation(prepared: &Prepared, hosts: Option<&Path>) -> Result<Vec<Before>> {
     static ENTERING: Mutex<()> = Mutex::new(());
     let session = &prepared.session;

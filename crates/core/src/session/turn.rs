@@ -16,7 +16,7 @@ pub enum TurnKind {
     Background,
     /// The first turn of a fork.
     Fork,
-    /// A turn whose result nobody heard, known from the transcript alone.
+    /// A turn whose result was lost with its host, known only from the transcript.
     Recovered,
 }
 
@@ -37,7 +37,7 @@ struct Interaction<'a> {
     flags: Flags,
 }
 
-/// Fields of an interaction that are there only where they say something.
+/// Fields of an interaction that are present only if they apply.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Flags {
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
@@ -65,7 +65,7 @@ impl Flags {
     }
 }
 
-/// What a send resolves to.
+/// The response of a send.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Response<'a> {
@@ -137,7 +137,7 @@ pub fn describe(
     }
 }
 
-/// Raw JSON of a text that is known to be JSON; `null` if it is not after all.
+/// Raw JSON of a text that is known to be JSON; `null` if it is not.
 #[must_use]
 pub fn raw(json: impl Into<String>) -> Box<RawValue> {
     RawValue::from_string(json.into()).unwrap_or_else(|_| RawValue::NULL.to_owned())

@@ -15,7 +15,7 @@ impl Session {
         self.shared.outbox.emit(event);
     }
 
-    /// Changes the state and carries out what follows from it.
+    /// Changes the state and carries out the effects.
     pub(in crate::session) fn apply(&self, change: impl FnOnce(&mut State) -> Vec<Effect>) -> (Status, u64) {
         let _guard = PanicGuard(|| self.fail());
         let mut state = self.lock();
@@ -39,7 +39,7 @@ impl Session {
 
     pub(super) fn perform(&self, effects: Vec<Effect>, state: &State) {
         if state.is_suspended() {
-            // Before anything that reports it.
+            // Before any event that reports it.
             self.forget_incarnation();
         }
         for effect in effects {

@@ -1,4 +1,4 @@
-//! What the session's record is given, and what waits for it.
+//! The data for the session's record, and the messages that wait for the record.
 
 use super::Session;
 use crate::session::event::{Event, Turn};
@@ -12,14 +12,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 impl Session {
-    /// Makes `writer` keep the session's record. To be called once, before the process is started.
+    /// Makes `writer` keep the session's record. Called once, before the process is started.
     pub fn keep_record(&self, writer: Arc<dyn Writer>) {
         // A second writer would be a defect of the binding; the first one stays.
         let _ = self.shared.writer.set(writer);
     }
 
-    /// What the record says of the session at this moment. Messages without an answer have their own way into it, which
-    /// keeps their order.
+    /// The fields of the record at this moment. Messages without an answer reach the record in another way, which keeps their
+    /// order.
     #[must_use]
     pub fn record_fields(&self) -> Fields {
         self.fields(&self.lock())
@@ -38,7 +38,7 @@ impl Session {
         self.save_fields(&self.lock());
     }
 
-    /// The messages without an answer, if the record's writer was not given them as they are.
+    /// The messages without an answer, if the record's writer does not have this version.
     fn news_of_pending(&self, state: &State) -> Option<Box<RawValue>> {
         let (version, list) = state.pending();
         // In the order of the changes: the state is locked.
@@ -70,24 +70,24 @@ impl Session {
         }
     }
 
-    /// Writes a message once the record has it: a host that ends in between has lost nothing.
+    /// Writes a message once the record has it, so that nothing is lost if the host ends in between.
     pub(super) fn write(&self, line: String, state: &State) {
         let Some(input) = self.input(self.incarnation()) else {
             return;
         };
-        // In the pipe's own line at once: it may still be taken back.
+        // It enters the pipe's queue at once; it can still be taken back.
         let ticket = input.push(line);
         let Some(writer) = self.shared.writer.get() else {
             input.release(ticket);
             return;
         };
-        // However late the record has it, it belongs to the process that it was meant for.
+        // However late the record gets it, it belongs to the process for which it was meant.
         let pending = PendingWrite::new(move || input.release(ticket));
-        // A store that cannot be written stops no message: its turn will say so, with the answer.
+        // If the store cannot be written, the message is sent anyway; its turn reports the error with the answer.
         writer.note(self.news_of_pending(state), Box::new(move |_| pending.write()));
     }
 
-    /// Tells the record of messages that came or went without a line being written.
+    /// Notes in the record messages that came or went without a written line.
     pub(super) fn note(&self, state: &State) {
         let Some(writer) = self.shared.writer.get() else {
             return;

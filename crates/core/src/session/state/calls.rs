@@ -1,4 +1,4 @@
-//! What callers ask of a session.
+//! The calls of a session.
 
 use super::{Deadline, Effect, Effects, Message, Phase, State, Waiting};
 use crate::clock;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 impl State {
-    /// The process runs. Nothing if the session was ended meanwhile: the caller then ends the process.
+    /// The process runs. `None` if the session has been ended: the caller then ends the process.
     pub fn started(&mut self, delivery: Arc<dyn Delivery>) -> Option<Effects> {
         if self.phase != Phase::Starting {
             return None;
@@ -47,7 +47,7 @@ impl State {
     /// Takes a message: it is sent at once or waits in line. Resumes a paused session.
     ///
     /// # Errors
-    /// `ERR_SESSION_NOT_ALIVE` if the session does not take messages any more.
+    /// `ERR_SESSION_NOT_ALIVE` if the session no longer takes messages.
     pub fn send(&mut self, message: Message, now: Instant) -> Result<Effects, Error> {
         self.require_alive()?;
         Ok(self.transition(|state, effects| {
@@ -80,7 +80,7 @@ impl State {
         Ok(self.transition(|state, _| state.paused = true))
     }
 
-    /// Takes the mark of `pause` away.
+    /// Ends a `pause`.
     ///
     /// # Errors
     /// `ERR_SESSION_NOT_ALIVE`.
@@ -92,7 +92,7 @@ impl State {
         }))
     }
 
-    /// Ends the session in peace: what waits is rejected, a turn that runs may finish, then the escalation.
+    /// Ends the session gracefully: waiting messages are rejected, a running turn may finish, then the escalation begins.
     pub fn stop(&mut self, now: Instant) -> Effects {
         let error = Error::SessionStopped {
             name: self.options.name.clone(),
@@ -145,7 +145,7 @@ impl State {
     pub(super) fn end_at_once(&mut self, status: Status, now: Instant, effects: &mut Effects) {
         self.phase = Phase::Ending(status);
         self.turns.wait_no_more();
-        // Repeated until the process is gone: a process in an uninterruptible wait dies late.
+        // Repeated until the process is gone, since a process in an uninterruptible wait dies late.
         let patience = self.options.run.kill_timeout();
         self.escalation = Some(Escalation::start(now, patience, patience));
         effects.push(Effect::KillTree);

@@ -1,9 +1,9 @@
-//! What this CLI does with the lines of a turn: learnt from what it does, with what is known of its version to begin with.
+//! The habits of this CLI: which lines a turn has. They are learnt from its lines; its version gives the first assumption.
 
-/// The first version whose habits were looked at (`docs/protocol.md`).
+/// The first version whose habits are known (`docs/protocol.md`).
 const FIRST_KNOWN: Version = [1, 0, 64];
 
-/// From here on the result of a turn that the CLI started by itself has an `origin`.
+/// From this version on, the result of a turn that the CLI started by itself has an `origin`.
 const FIRST_WITH_ORIGIN: Version = [2, 1, 150];
 
 type Version = [u32; 3];
@@ -14,17 +14,17 @@ pub(super) struct Habits {
     version: Option<Version>,
     /// Whether each turn begins with an init; `None` until it was seen.
     init_per_turn: Option<bool>,
-    /// A result has named its messages.
+    /// Whether a result has named its messages.
     names_messages: bool,
 }
 
 impl Habits {
-    /// The version that an init tells.
+    /// Learns the version that an init reports.
     pub(super) fn learn_version(&mut self, version: Option<&str>) {
         self.version = version.and_then(parse).or(self.version);
     }
 
-    /// An init has come for a turn after the first one, or a turn has ended without one.
+    /// Learns whether turns have inits: one came for a turn after the first, or a turn ended without one.
     pub(super) fn learn_init_per_turn(&mut self, is_so: bool) {
         self.init_per_turn = Some(is_so);
     }
@@ -34,24 +34,24 @@ impl Habits {
         self.names_messages = true;
     }
 
-    /// Whether each turn begins with an init: `None` if neither its version nor what it did tells.
+    /// Whether each turn begins with an init; `None` if neither the version nor the lines so far show it.
     pub(super) fn init_per_turn(&self) -> Option<bool> {
         let known = self.version.is_some_and(|version| version >= FIRST_KNOWN);
         self.init_per_turn.or(known.then_some(true))
     }
 
-    /// Whether a turn of the CLI's own can be told by its result.
+    /// Whether the result of a turn that the CLI started by itself shows that.
     pub(super) fn marks_own_turns(&self) -> bool {
         self.names_messages || self.version.is_some_and(|version| version >= FIRST_WITH_ORIGIN)
     }
 
-    /// Whether it is known that such a turn cannot be told.
+    /// Whether it is known that such a result does not show it.
     pub(super) fn hides_own_turns(&self) -> bool {
         !self.names_messages && self.version.is_some_and(|version| version < FIRST_WITH_ORIGIN)
     }
 }
 
-/// The numbers of a version like `2.1.330`, whatever follows them.
+/// The numbers of a version such as `2.1.330`, ignoring what follows.
 fn parse(version: &str) -> Option<Version> {
     let mut numbers = version.splitn(3, '.').map(|part| {
         let digits = part.bytes().take_while(u8::is_ascii_digit).count();

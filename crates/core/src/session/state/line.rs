@@ -1,5 +1,4 @@
-//! The messages that wait for their turn, in their order and by their deadlines. Each step costs the same however many
-//! they are, or nearly so.
+//! The waiting messages, in order and by their deadlines. The cost of each step hardly depends on their number.
 
 use super::Waiting;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +7,7 @@ use std::time::Instant;
 /// The line.
 #[derive(Debug, Default)]
 pub(super) struct WaitingLine {
-    /// By the number under which they came.
+    /// The messages by their numbers, in the order of arrival.
     messages: BTreeMap<u64, Waiting>,
     deadlines: BTreeSet<(Instant, u64)>,
     count: u64,
@@ -21,21 +20,21 @@ impl WaitingLine {
         self.messages.insert(self.count, waiting);
     }
 
-    /// Takes the next one out.
+    /// Removes the next message.
     pub(super) fn pop(&mut self) -> Option<Waiting> {
         let (number, waiting) = self.messages.pop_first()?;
         self.deadlines.remove(&(waiting.deadline.at, number));
         Some(waiting)
     }
 
-    /// Takes out one whose deadline has passed.
+    /// Removes a message whose deadline has passed.
     pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Waiting> {
         let (_, number) = self.deadlines.first().filter(|(at, _)| *at <= now).copied()?;
         self.deadlines.pop_first();
         self.messages.remove(&number)
     }
 
-    /// Takes all of them out, in their order.
+    /// Removes all messages, in order.
     pub(super) fn take(&mut self) -> impl Iterator<Item = Waiting> + use<> {
         self.deadlines.clear();
         std::mem::take(&mut self.messages).into_values()

@@ -1,4 +1,4 @@
-//! Which permission mode is in force, and whether it may be.
+//! The permission mode in force, and whether it is allowed.
 //!
 //! Every process is given the mode that was asked for, so no settings and no version's default should decide. Each
 //! `init` shows whether that worked:
@@ -7,10 +7,10 @@
 //!   `ERR_PERMISSION_MODE`: its process is killed before the model's first answer can call a tool. One that allows less
 //!   is a warning.
 //! - A later `init` may have the mode that a `status` line announced: that is how the CLI tells of each change by the
-//!   model (which enters plan mode, or leaves it) and by a control request. With any other mode it is judged as the
-//!   first one is, but for the warning: less than was asked for is then no news.
+//!   model (which enters plan mode, or leaves it) and by a control request. With any other mode it is judged like the
+//!   first one, except that a mode that allows less gives no second warning.
 //! - `status` lines are followed, not judged.
-//! - An `init` without a mode, as of an old CLI, says nothing. Where the mode is inherited, none is judged.
+//! - An `init` without a mode, as from an old CLI, is not judged, and none is if the mode is inherited.
 
 use super::{Effect, Effects, Phase, State};
 use crate::error::Error;
@@ -22,7 +22,7 @@ use std::time::Instant;
 /// Code of the warning that a mode allows less than was asked for.
 const WARNING: &str = "CLEARCTX_PERMISSION_MODE";
 
-/// How much a mode allows without a question; `None` for one that is not known.
+/// How much a mode allows without asking; `None` for an unknown mode.
 ///
 /// `dontAsk` refuses what `default` asks for. `manual` is another name of `default`. `auto` lets a model decide, and
 /// allows the edits that `acceptEdits` does.
@@ -38,7 +38,7 @@ fn rank(mode: &str) -> Option<u8> {
     }
 }
 
-/// What `actual` allows, compared with `asked`. Of two modes one of which is not known, the actual one may allow more.
+/// Compares what `actual` allows with `asked`. If one of the two is unknown, the actual mode may allow more.
 fn compare(actual: &str, asked: &str) -> Ordering {
     if actual == asked {
         return Ordering::Equal;
@@ -50,7 +50,7 @@ fn compare(actual: &str, asked: &str) -> Ordering {
 }
 
 impl State {
-    /// The CLI says that the mode has changed.
+    /// The CLI reports a change of the mode.
     pub(super) fn on_mode(&mut self, mode: String, effects: &mut Effects) {
         effects.push(Effect::Emit(Event::PermissionMode { mode: mode.clone() }));
         self.mode_in_force = Some(mode);
@@ -76,7 +76,7 @@ impl State {
     }
 
     fn refuse_mode(&mut self, actual: &str, now: Instant, effects: &mut Effects) {
-        // It dies already, and its callers know why.
+        // The session is already being killed, and its callers have the error.
         if self.phase == Phase::Ending(Status::Killed) {
             return;
         }

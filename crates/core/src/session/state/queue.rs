@@ -17,7 +17,7 @@ impl State {
         in_flight.chain(self.waiting.iter().map(|waiting| waiting.entry.as_str()))
     }
 
-    /// Sends the next message if nothing is in the way.
+    /// Sends the next message if nothing holds it back.
     pub(super) fn pump(&mut self, effects: &mut Effects) {
         if self.paused || self.in_flight.is_some() || self.turns.runs_foreign() {
             return;
@@ -57,7 +57,7 @@ impl State {
         }
     }
 
-    /// Rejects the message in flight, and says whether the process has got it. What it has not got by now, it never gets.
+    /// Rejects the message in flight, and reports whether the process has got it. The rest of the message is never written.
     pub(super) fn reject_in_flight(&mut self, error: &Error, effects: &mut Effects) {
         let Some(turn) = self.in_flight.take().filter(|turn| !turn.abandoned) else {
             return;
@@ -79,7 +79,7 @@ impl State {
         self.reject_waiting(error, effects);
     }
 
-    /// Whether the process has got all of the message that was written last.
+    /// Whether the process has got the whole message that was written last.
     pub(super) fn is_delivered(&self) -> bool {
         self.delivery
             .as_ref()

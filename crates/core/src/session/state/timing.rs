@@ -1,4 +1,4 @@
-//! What the passing of time does to the state.
+//! The effect of time on the state.
 
 use super::turns::Whose;
 use super::{Deadline, Effect, Effects, InFlight, State};
@@ -72,7 +72,7 @@ impl State {
         let Some(turn) = self.in_flight.as_mut().filter(|turn| is_late(turn)) else {
             return;
         };
-        // A message that the process has not got a byte of is in nobody's way: the next one takes its place.
+        // If the process has not got a byte of the message, the next message takes its place.
         let withdrawn = self.delivery.as_ref().is_some_and(|delivery| delivery.withdraw());
         effects.push(timed_out(
             &self.options.name,

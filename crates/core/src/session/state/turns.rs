@@ -1,13 +1,13 @@
 //! Whose turn it is: one rule for the init that begins a turn and for the result that ends it.
 //!
-//! - A line that names messages belongs to them alone, one with a foreign `origin` to nobody here.
-//! - Otherwise a turn is bound by its init: to the message in flight, or to the CLI itself if nothing was in flight.
-//! - A result without an init belongs to the message in flight if the CLI writes no init for each turn: if that is known,
-//!   or if nothing is known and content came before the result. Else it may be a second result of the turn before: it is
-//!   held until the next init shows that, or until none has come for a while.
+//! - A line that names messages belongs only to them; a line with a foreign `origin` belongs to none of ours.
+//! - Otherwise the init binds a turn: to the message in flight, or to the CLI itself if none was in flight.
+//! - A result without an init belongs to the message in flight if the CLI does not write an init for each turn: if that is
+//!   known, or if nothing is known and content came before the result. Otherwise it may be a second result of the turn
+//!   before. It is held until the next init shows that, or until none has come for a while.
 //!
-//! Nothing here waits for ever: a turn of the CLI's own holds back our messages for a limited time only. They are then
-//! written although it may still run, which `priority: "later"` makes safe.
+//! Nothing here waits forever: a turn that the CLI started by itself holds back our messages only for a limited time. They
+//! are then written although it may still run; `priority: "later"` makes that safe.
 
 use super::habits::Habits;
 use crate::limits;
@@ -21,7 +21,7 @@ pub(super) enum Whose {
     Ours,
     /// One that the CLI started by itself, or a second result of the turn before.
     Foreign,
-    /// Not known yet: the result is to be held, see [`TurnTracker::hold`].
+    /// Not known yet: the result must be held, see [`TurnTracker::hold`].
     Unknown,
 }
 
@@ -30,7 +30,7 @@ pub(super) enum Whose {
 enum Open {
     Ours,
     Foreign,
-    /// It came before any message was written, so it need not begin a turn at all.
+    /// It came before any message was written, so it may not begin a turn at all.
     AtStart,
 }
 
@@ -41,13 +41,13 @@ pub(super) struct TurnTracker {
     any_init: bool,
     any_write: bool,
     open: Option<Open>,
-    /// Content came since the last write or result.
+    /// Whether content came since the last write or result.
     any_content: bool,
-    /// Until when a turn that nobody here asked for holds back what waits.
+    /// Until when a foreign turn holds back waiting messages.
     foreign_until: Option<Instant>,
-    /// When a session that is to end waits no longer, whatever comes.
+    /// When a session that is to end stops waiting, whatever comes.
     end_by: Option<Instant>,
-    /// Longest silence within a turn of the CLI's own.
+    /// Longest silence within a turn that the CLI started by itself.
     longest_turn: Duration,
     held: Option<Held>,
 }
@@ -74,7 +74,7 @@ impl TurnTracker {
         }
     }
 
-    /// Whether a turn that nobody here asked for holds back what waits.
+    /// Whether a foreign turn holds back waiting messages.
     pub(super) fn runs_foreign(&self) -> bool {
         self.foreign_until.is_some()
     }
@@ -90,7 +90,7 @@ impl TurnTracker {
         self.any_content = false;
     }
 
-    /// A turn begins. A result that was held was not the answer: the turn of the message in flight begins only now.
+    /// A turn begins. So a held result was not the answer: the turn of the message in flight begins only now.
     pub(super) fn on_init(
         &mut self,
         init: &Init,
@@ -120,7 +120,7 @@ impl TurnTracker {
         self.held.take().map(|held| held.result)
     }
 
-    /// Something of the model, or for it.
+    /// Content of a turn has come.
     pub(super) fn on_content(&mut self, in_flight: Option<&str>, now: Instant) {
         self.any_content = true;
         if self.open == Some(Open::AtStart) && in_flight.is_none() {
@@ -148,7 +148,7 @@ impl TurnTracker {
         whose
     }
 
-    /// Keeps a result whose turn is not known; the one kept before, whose turn it was not.
+    /// Holds a result whose turn is unknown. Returns the one held before, which was not the answer.
     pub(super) fn hold(&mut self, result: Box<TurnResult>, now: Instant) -> Option<Box<TurnResult>> {
         let patience = match self.habits.init_per_turn() {
             Some(true) => limits::KNOWN_INIT_WAIT,
@@ -158,15 +158,15 @@ impl TurnTracker {
         self.held.replace(Held { result, until }).map(|held| held.result)
     }
 
-    /// The result that is held, if no init has come in time: it was the answer.
+    /// The held result, if no init has come in time: it was the answer.
     pub(super) fn release_held(&mut self, now: Instant) -> Option<Box<TurnResult>> {
         let held = self.held.take_if(|held| held.until <= now)?;
         self.end_ours();
         Some(held.result)
     }
 
-    /// The result that is held, when no more can be learnt: the time of the message is over, or the process. Whose it
-    /// is taken for.
+    /// The held result and whose turn it is assumed to end, when no more can be learnt: the time of the message is over, or
+    /// the process has ended.
     pub(super) fn take_held(&mut self) -> Option<(Box<TurnResult>, Whose)> {
         let Held { result, .. } = self.held.take()?;
         if !result.is_error && self.habits.init_per_turn() == Some(true) {
@@ -176,7 +176,7 @@ impl TurnTracker {
         Some((result, Whose::Ours))
     }
 
-    /// The result that is held, since another one has come: of two results without an init the last one is the answer.
+    /// The held result, when another one has come: of two results without an init the last one is the answer.
     pub(super) fn take_held_as_foreign(&mut self) -> Option<Box<TurnResult>> {
         self.held.take().map(|held| held.result)
     }
@@ -192,18 +192,18 @@ impl TurnTracker {
         whose
     }
 
-    /// Whether a result says that the CLI does not start: an error before any turn began.
+    /// Whether a result means that the CLI does not start: an error before any turn began.
     pub(super) fn is_refusal(&self, result: &TurnResult) -> bool {
         !self.any_init && result.is_error
     }
 
-    /// The session is to end, and waits for a foreign turn until then at the latest.
+    /// Notes that the session is to end, and waits for a foreign turn no longer than until `at`.
     pub(super) fn end_by(&mut self, at: Instant) {
         let end_by = *self.end_by.get_or_insert(at);
         self.foreign_until = self.foreign_until.map(|until| until.min(end_by));
     }
 
-    /// No turn of the CLI's own is waited for.
+    /// Stops waiting for a foreign turn.
     pub(super) fn wait_no_more(&mut self) {
         self.foreign_until = None;
     }
@@ -214,7 +214,7 @@ impl TurnTracker {
         self.foreign_until.into_iter().chain(held).min()
     }
 
-    /// Whether a foreign turn holds back nothing from now on.
+    /// Ends the time of a foreign turn; returns whether it no longer holds back messages.
     pub(super) fn expire(&mut self, now: Instant) -> bool {
         self.foreign_until.take_if(|until| *until <= now).is_some()
     }
@@ -234,14 +234,14 @@ impl TurnTracker {
         match self.open {
             Some(Open::Ours | Open::AtStart) => Whose::Ours,
             Some(Open::Foreign) if self.runs_foreign() => Whose::Foreign,
-            // What seemed to be a turn was none.
+            // The apparent turn was not one.
             Some(Open::Foreign) if self.habits.marks_own_turns() => Whose::Ours,
             None if self.needs_no_init() => Whose::Ours,
             Some(Open::Foreign) | None => Whose::Unknown,
         }
     }
 
-    /// Whether a turn may have gone without an init.
+    /// Whether a turn may have no init.
     fn needs_no_init(&self) -> bool {
         match self.habits.init_per_turn() {
             Some(is_so) => !is_so || !self.any_init,
@@ -249,7 +249,7 @@ impl TurnTracker {
         }
     }
 
-    /// A turn of ours is over; without an init it shows a habit.
+    /// Ends a turn of ours; if it had no init, that shows a habit.
     fn end_ours(&mut self) {
         if self.open.is_none() && self.any_init {
             self.habits.learn_init_per_turn(false);
@@ -264,7 +264,7 @@ impl TurnTracker {
     }
 }
 
-/// A line that names messages belongs to them alone; one that names none to the message in flight.
+/// Whose a line is: one that names messages belongs only to them; one that names none belongs to the message in flight.
 fn whose(named: &[String], in_flight: Option<&str>) -> Whose {
     match in_flight {
         Some(uuid) if named.is_empty() || named.iter().any(|named| named == uuid) => Whose::Ours,
