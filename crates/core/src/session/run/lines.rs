@@ -1,4 +1,4 @@
-//! What is made of the bytes of standard output.
+//! Processes the bytes of standard output.
 
 use crate::error::Error;
 use crate::faults;
@@ -12,7 +12,7 @@ use crate::session::handle::Link;
 use std::borrow::Cow;
 use std::time::Instant;
 
-/// Reads once and hands on the lines; `false` at the end of the stream.
+/// Reads once and passes on the lines; `false` at the end of the stream.
 pub(super) async fn read_lines(stdout: &mut ReadPipe, framer: &mut Framer, to: &Link) -> bool {
     let more = stdout
         .read(|bytes| framer.push(bytes, |framed| on_framed(to, &framed)))
@@ -45,8 +45,8 @@ pub(super) fn on_framed(to: &Link, framed: &Framed<'_>) {
     }
 }
 
-/// Whether there is memory for all that is made of a line. Asked beforehand: an allocation that fails later ends the
-/// program.
+/// Whether there is memory for everything made of a line. Checked in advance, since an allocation that fails later ends
+/// the program.
 fn fits(bytes: usize) -> bool {
     bytes < limits::BIG_LINE_BYTES
         || Vec::<u8>::new()
@@ -54,14 +54,14 @@ fn fits(bytes: usize) -> bool {
             .is_ok()
 }
 
-/// A line cannot be read. If it is a result, the turn has ended without one.
+/// Skips a line that cannot be read. If it is a result, the turn has ended without one.
 fn leave_out(to: &Link, bytes: usize, is_result: bool) {
     let why = if bytes > limits::LINE_BYTES {
-        format!("is over the bound of {}", limits::LINE_BYTES)
+        format!("over the limit of {}", limits::LINE_BYTES)
     } else {
-        "finds no memory".to_owned()
+        "not enough memory".to_owned()
     };
-    let reason = format!("a line of {bytes} bytes {why} and was left out");
+    let reason = format!("skipped a line of {bytes} bytes: {why}");
     let error = Error::Internal { reason };
     to.emit(Event::Error { error: error.clone() });
     if is_result {
