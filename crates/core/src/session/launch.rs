@@ -21,7 +21,7 @@ use tempfile::NamedTempFile;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-/// What all processes of a session are started from, beside its options.
+/// The data for starting all processes of a session, besides its options.
 pub(super) struct Launcher {
     pub(super) program: PathBuf,
     pub(super) work_dir: PathBuf,
@@ -31,17 +31,17 @@ pub(super) struct Launcher {
 /// A process that has everything it needs to be started.
 pub(super) struct Prepared {
     launch: Launch,
-    /// The CLI reads it at its start.
+    /// The file of a long system prompt, which the CLI reads at its start.
     prompt_file: Option<NamedTempFile>,
 }
 
-/// What must be gone from a conversation before a process may go on with it.
+/// What a process must wait for before it may continue a conversation.
 pub(super) enum Before {
-    /// A session of this host, which is on its way out.
+    /// The end of a session of this host.
     Session(Session),
-    /// What a host that has ended left behind.
+    /// The end of the processes that a dead host left behind.
     LeftOver(InstanceId),
-    /// The moment at which what the process reads is written.
+    /// The moment at which the transcript is complete.
     Moment(Instant),
 }
 
@@ -73,7 +73,7 @@ impl Launcher {
         Ok(Prepared { launch, prompt_file })
     }
 
-    /// Prepares the next process, which goes on with the conversation as it is now.
+    /// Prepares the next process, which continues the present conversation.
     fn prepare_next(&self, session: &Session) -> Result<Prepared> {
         let mut options = SessionOptions::clone(session.options());
         if let Some(conversation) = session.read(|state| state.conversation_to_resume().cloned()) {
@@ -85,7 +85,7 @@ impl Launcher {
 
 impl Supervisor for Launcher {
     fn start_next(&self, session: &Session, mailbox: Mailbox) {
-        // The runtime is there: the first process ran on it.
+        // The runtime exists: the first process ran on it.
         let Ok(runtime) = runtime::handle() else { return };
         let launcher = Self {
             program: self.program.clone(),
@@ -108,7 +108,7 @@ impl Supervisor for Launcher {
     }
 }
 
-/// The caller's environment, kept once as long as it stays the same: it is as big as all the rest of a session.
+/// The caller's environment, shared while it stays the same: it is as big as the rest of a session.
 pub(super) fn shared(caller: &CallerEnv) -> Arc<CallerEnv> {
     static LAST: Mutex<Weak<CallerEnv>> = Mutex::new(Weak::new());
     let mut last = LAST.lock();
@@ -128,14 +128,14 @@ pub(super) fn run_now(
     prepared: Prepared,
 ) -> Result<()> {
     let started = prepared.launch.start()?;
-    // Nobody else knows the session yet, so it cannot have been ended.
+    // The session is not yet known elsewhere, so it cannot have been ended.
     Link::new(session.clone(), mailbox.incarnation).attach(&started);
     let run = runtime.spawn(run::run(session.clone(), mailbox, started, prepared.prompt_file));
     runtime.spawn(supervise(session, run));
     Ok(())
 }
 
-/// Starts the process once what is leaving the conversation has ended, and runs it.
+/// Waits until other processes have left the conversation, then starts the process and runs it.
 pub(super) fn run_later(
     runtime: &'static Handle,
     session: Session,
@@ -144,7 +144,7 @@ pub(super) fn run_later(
     prepare: impl FnOnce(&Session) -> Result<Prepared> + Send + 'static,
 ) {
     let starting = session.clone();
-    // Another task than the run: what few processes need before it takes no room for its whole life.
+    // A task of its own, so that data that few processes need before the run takes no memory during the run.
     let start = runtime.spawn(async move {
         let mut mailbox = mailbox;
         if let Some((started, prompt_file)) = start_after(before, prepare, &starting, &mut mailbox).await {
@@ -155,7 +155,7 @@ pub(super) fn run_later(
     runtime.spawn(supervise(session, start));
 }
 
-/// Sees to the session if its task fails: a panic fails this session with `ERR_INTERNAL` and ends its process.
+/// Supervises the task of the session: a panic fails this session with `ERR_INTERNAL` and ends its process.
 async fn supervise(session: Session, mut task: JoinHandle<()>) {
     let failure = tokio::select! {
         task = &mut task => task.err().map(|error| error.to_string()),
@@ -167,21 +167,21 @@ async fn supervise(session: Session, mut task: JoinHandle<()>) {
     }
 }
 
-/// Nobody drives the session any more. Its end is emitted once its process is gone.
+/// Ends a session whose task has failed. Its end is emitted once its process is gone.
 async fn fail(session: &Session, failure: &str) {
     if let Some(process) = session.process() {
         let end = async {
             run::end_tree(&process).await;
             process.exited().await;
         };
-        // Out of time only if the kernel does not let go of the process.
+        // This times out only if the kernel does not let the process end.
         let _ = tokio::time::timeout(limits::DRAIN_WAIT, end).await;
     }
     session.apply(|state| state.on_internal_error(format!("the session failed: {failure}")));
 }
 
-/// Waits until the processes that are leaving the conversation have ended, then starts ours. `None` if the
-/// session was ended meanwhile, or could not be started.
+/// Waits until the processes that are leaving the conversation have ended, then starts ours. `None` if the session was
+/// ended in between, or could not be started.
 async fn start_after(
     before: Vec<Before>,
     prepare: impl FnOnce(&Session) -> Result<Prepared>,
@@ -214,7 +214,7 @@ async fn start_after(
     }
 }
 
-/// Waits for the end of `other`, or of the session. Time passes for the waiting session too.
+/// Waits for `other`, or for the end of the session. Deadlines of the waiting session still count.
 async fn wait_for_end_of(other: Before, session: &Session, mailbox: &mut Mailbox) {
     let ended = other.ended();
     tokio::pin!(ended);
@@ -230,7 +230,7 @@ async fn wait_for_end_of(other: Before, session: &Session, mailbox: &mut Mailbox
     }
 }
 
-/// A private file with the system prompt, where it is too long for an argument. The CLI reads it at its start.
+/// A private file with the system prompt, if that is too long for an argument. The CLI reads it at its start.
 pub(crate) fn prompt_file(options: &SessionOptions) -> Result<Option<NamedTempFile>> {
     if !command::needs_file(&options.system_prompt) {
         return Ok(None);

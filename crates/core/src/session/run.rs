@@ -1,5 +1,5 @@
-//! The run of one process: moves its bytes and watches it. Lines, deadlines, orders and the end go to the state; what
-//! follows from them is the state's business.
+//! The run of one process: moves its bytes and watches it. Lines, deadlines, orders and the end go to the state, which
+//! decides.
 
 mod lines;
 
@@ -45,7 +45,7 @@ pub(super) async fn run(
     keep_time(&session).await;
 }
 
-/// The messages of a session that was suspended while it was paused have deadlines, too.
+/// Keeps the deadlines of the messages of a session that was suspended while it was paused.
 async fn keep_time(session: &Session) {
     let deadline = |state: &State| state.next_deadline().filter(|_| state.is_suspended());
     while let Some(at) = session.read(deadline) {
@@ -67,9 +67,9 @@ struct Run {
     diagnostics: Diagnostics,
     /// Kills that are under way.
     kills: Vec<JoinHandle<()>>,
-    /// Whether the process was signalled: a wrapper may have died of it, and left the CLI behind.
+    /// Whether the process was signalled: a wrapper may have died of that and left the CLI behind.
     signalled: bool,
-    /// What the timer is set to.
+    /// The time of the timer.
     timer_at: Option<Instant>,
     /// The system prompt, until the CLI has read it.
     prompt_file: Option<NamedTempFile>,
@@ -82,11 +82,11 @@ enum Wake {
     Diagnostics(bool),
     Room,
     Time,
-    /// The process has closed its output and lives on.
+    /// The process has closed its output but lives on.
     Silence,
-    /// The process does not read its input any more.
+    /// The process no longer reads its input.
     InputBroken,
-    /// And lives on.
+    /// The process no longer reads its input, and lives on.
     Deaf,
     Exit(Exit),
 }
@@ -109,7 +109,7 @@ impl Run {
         let input = started.stdin;
         let writer = tokio::spawn(feed(run.link.session().clone(), Arc::clone(&input)));
         let exit = run.until_exit(&input).await;
-        // Whatever is still to be written has no reader any more.
+        // Unwritten lines have no reader any more.
         writer.abort();
         input.close();
         run.drain().await;
@@ -117,7 +117,7 @@ impl Run {
         if run.signalled || !exit.is_orderly() {
             run.end_leftovers().await;
         }
-        // Nothing is left of a process that is said to have ended.
+        // When the end is reported, nothing is left of the process.
         run.prompt_file = None;
         run.process.release();
         let stderr = run.diagnostics.tail();
@@ -163,7 +163,7 @@ impl Run {
                     silent_at = None;
                     self.link.apply(|state| state.on_silence(Instant::now()));
                 }
-                // Most such processes are about to end, which tells more.
+                // Most such processes are about to end, and their end says more.
                 Wake::InputBroken => deaf_at = Some(Instant::now() + limits::SILENT_LIFE),
                 Wake::Deaf => {
                     deaf_at = None;
@@ -174,8 +174,7 @@ impl Run {
         }
     }
 
-    /// A deadline may have passed. What the process has written by then comes first: this program may have been stopped
-    /// until now.
+    /// A deadline may have passed. The output so far is read first, since this program may have been stopped until now.
     async fn on_time(&mut self, output: bool) {
         self.timer_at = None;
         self.link.timer_is_over();
@@ -195,7 +194,7 @@ impl Run {
         self.link.apply(|state| state.on_time(Instant::now()));
     }
 
-    /// Sets the timer to the next deadline, unless it is over earlier anyway.
+    /// Sets the timer to the next deadline, unless it fires earlier anyway.
     fn set_timer(&mut self, timer: Pin<&mut Sleep>) {
         let at = self.link.set_timer();
         if let Some(at) = at.filter(|_| at != self.timer_at) {
@@ -225,7 +224,7 @@ impl Run {
         self.signalled = true;
     }
 
-    /// A kill finds its descendants by the session's id, and must not find the next process.
+    /// Waits for the kills: a kill finds descendants by the session's id, and must not find the next process.
     async fn finish_kills(&mut self) {
         for kill in self.kills.drain(..) {
             // An error is a panic, which the hook has reported.
@@ -233,8 +232,8 @@ impl Run {
         }
     }
 
-    /// A CLI that crashed or was killed leaves its tools behind; one that exits in order has ended them, but for
-    /// what they were told to leave running.
+    /// Ends the tools that a CLI leaves behind after a crash or a kill. A CLI that exits in order has ended its tools, except
+    /// processes that were meant to keep running.
     async fn end_leftovers(&self) {
         let process = Arc::clone(&self.process);
         off_thread::run(move || kill_tree::end_leftovers(&process)).await;
@@ -258,7 +257,7 @@ impl Run {
                 room().await;
             }
         };
-        // Out of time only if a descendant goes on writing.
+        // This times out only if a descendant keeps writing.
         let _ = tokio::time::timeout(limits::DRAIN_WAIT, everything).await;
         let link = &self.link;
         self.framer.finish(|framed| on_framed(link, &framed));
@@ -275,7 +274,7 @@ async fn read_stderr(stderr: &mut ReadPipe, diagnostics: &mut Diagnostics, link:
     stderr.read(take).await
 }
 
-/// Whether a read gave something; silence counts as the end, for what an ended process wrote is there.
+/// Whether a read gave data. Silence counts as the end, since everything an ended process wrote is in the pipe.
 async fn more(read: impl Future<Output = bool>) -> bool {
     tokio::time::timeout(limits::DRAIN_SILENCE, read)
         .await

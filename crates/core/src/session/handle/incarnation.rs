@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::mpsc;
 
-/// Starts the processes of a session after its first one, and sees to a session that has no process.
+/// Starts the processes of a session after its first one, and supervises a session without a process.
 pub(in crate::session) trait Supervisor: Send + Sync {
     /// Starts the next process, whose orders come through the mailbox. Called under the session's lock: must not block,
     /// nor call the session.
@@ -21,11 +21,11 @@ pub(in crate::session) trait Supervisor: Send + Sync {
     /// The session has ended. Called under the session's lock, more than once.
     fn ended(&self, session: &Session);
 
-    /// Something panicked on a session that has no process, so that nobody else ends it.
+    /// Called after a panic on a session without a process, which no run would end.
     fn failed(&self, session: &Session);
 }
 
-/// For the run of a process.
+/// An order to the run of a process.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::session) enum Order {
     Interrupt,
@@ -34,7 +34,7 @@ pub(in crate::session) enum Order {
     Look,
 }
 
-/// What the run of a process receives.
+/// The inbox of the run of a process.
 pub(in crate::session) struct Mailbox {
     /// Number of the incarnation.
     pub(in crate::session) incarnation: u64,
@@ -52,7 +52,7 @@ pub(super) struct Incarnations {
 struct Incarnation {
     number: u64,
     orders: mpsc::UnboundedSender<Order>,
-    /// Not there until it is started.
+    /// `None` until it is started.
     running: Option<Running>,
     /// When the run looks at the deadlines by itself.
     timer: Option<Instant>,
@@ -64,7 +64,7 @@ struct Running {
 }
 
 impl Incarnations {
-    /// Begins the next incarnation. What is still under way for the one before reaches nobody.
+    /// Begins the next incarnation. Orders that are still under way for the one before are dropped.
     fn begin(&mut self) -> Mailbox {
         self.count += 1;
         let (orders, receiver) = mpsc::unbounded_channel();
@@ -86,7 +86,7 @@ impl Incarnations {
 }
 
 impl Session {
-    /// The process id, while there is a process, and after the end of the session.
+    /// The process id, while there is a process and after the end of the session.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.process().map(|process| process.pid())
@@ -104,7 +104,7 @@ impl Session {
         self.incarnations().begin()
     }
 
-    /// The session has no process any more.
+    /// Forgets the process: the session no longer has one.
     pub(super) fn forget_incarnation(&self) {
         self.incarnations().present = None;
     }
@@ -127,13 +127,13 @@ impl Session {
 
     pub(super) fn order(&self, order: Order) {
         if let Some(present) = &self.incarnations().present {
-            // Fails only when the process has ended: then there is nothing to see to.
+            // Fails only when the process has ended; then the order is not needed.
             let _ = present.orders.send(order);
         }
     }
 
-    /// Has the run look at the deadlines if one comes before its timer. A turn's deadline comes after that of the
-    /// turn before, so turns do not wake it.
+    /// Makes the run check the deadlines if one is before its timer. A turn's deadline is after that of the turn before, so
+    /// turns do not wake it.
     pub(super) fn wake_for_deadline(&self, state: &State) {
         let Some(deadline) = state.next_deadline() else {
             return;
@@ -156,8 +156,7 @@ impl Session {
     }
 }
 
-/// A session as one of its processes sees it: nothing that comes from a process changes the session once that process
-/// is no longer the session's.
+/// The session for one of its processes: a process cannot change the session once it is no longer the present one.
 #[derive(Clone)]
 pub(in crate::session) struct Link {
     session: Session,
@@ -173,7 +172,7 @@ impl Link {
         &self.session
     }
 
-    /// Changes the state and carries out what follows from it.
+    /// Changes the state and carries out the effects.
     pub(in crate::session) fn apply(&self, change: impl FnOnce(&mut State) -> Vec<Effect>) {
         let _guard = PanicGuard(|| self.session.fail());
         let mut state = self.session.lock();
@@ -184,14 +183,14 @@ impl Link {
         }
     }
 
-    /// Emits something that is no change of the state.
+    /// Emits an event that is not a change of the state.
     pub(in crate::session) fn emit(&self, event: Event) {
         if self.is_present() {
             self.session.emit(event);
         }
     }
 
-    /// Takes the process, unless the session was ended meanwhile: then the caller ends the process.
+    /// Takes the process, unless the session has been ended: then the caller ends the process.
     pub(in crate::session) fn attach(&self, started: &Started) -> bool {
         let mut state = self.session.lock();
         match self.session.incarnations().get(self.incarnation) {
@@ -212,8 +211,7 @@ impl Link {
         true
     }
 
-    /// When the run must look at the deadlines: never later than the next one. The timer of a deadline that is no
-    /// more stays.
+    /// When the run must check the deadlines: never after the next one. A timer stays if its deadline is gone.
     pub(in crate::session) fn set_timer(&self) -> Option<Instant> {
         let deadline = self.session.lock().next_deadline();
         let mut incarnations = self.session.incarnations();
@@ -225,7 +223,7 @@ impl Link {
         present.timer
     }
 
-    /// The timer is over.
+    /// Notes that the timer has fired.
     pub(in crate::session) fn timer_is_over(&self) {
         if let Some(present) = self.session.incarnations().get(self.incarnation) {
             present.timer = None;
