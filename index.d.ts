@@ -702,6 +702,8 @@ export interface Response {
   sessionId: string | null
   /** Whether the CLI ended the turn with an error; `text` or `errors` describe it. */
   isError: boolean
+  /** Why the turn failed, to branch on; never `null` when `isError`. */
+  failure: Failure | null
   /** The CLI's kind of result: `success`, `error_during_execution`, `error_max_turns`, `error_max_budget_usd`, ... */
   subtype: string | null
   /** Tokens of this turn, as the CLI reports them. */
@@ -715,6 +717,47 @@ export interface Response {
   /** Present only if `recover` found the answer in the CLI's transcript. Cost, turns and duration are unknown then, and 0. */
   recovered?: true
 }
+
+/** Why a turn failed. */
+export interface Failure {
+  kind: FailureKind
+  /** HTTP status of the API's answer, if there was one and the CLI reported it. */
+  status?: number
+  /** Of `usage_limit`: when the limit ends, in ms since 1970 (for `new Date()`), if the CLI reported it. */
+  resetsAt?: number
+  /** Of `rate_limit` and `overloaded`, in the event `retry`: how long the CLI waits before its next request, in ms. */
+  retryAfter?: number
+}
+
+/**
+ * What kind of failure it is.
+ *
+ * - `auth`: not logged in, wrong or expired credentials, no permission, no credit. A person must act.
+ * - `rate_limit`: too many requests (429). `overloaded`: the API is at capacity (529). `server`: the API failed (5xx).
+ * - `usage_limit`: the subscription's limit is used up until `resetsAt`.
+ * - `network`: no connection, or a broken one.
+ * - `invalid_request`: the API refused the request, and would refuse it again: an unknown model, for instance.
+ * - `too_long`: the conversation or the request is too long for the model.
+ * - `budget`: `maxBudget` is used up; every later message of this process fails, too.
+ * - `max_turns`: the CLI's limit of model turns for one message.
+ * - `refused`: the model refused to answer.
+ * - `schema`: the answer does not have the form that was asked for.
+ * - `other`: anything else; `text` or `errors` describe it.
+ */
+export type FailureKind =
+  | 'auth'
+  | 'rate_limit'
+  | 'overloaded'
+  | 'usage_limit'
+  | 'network'
+  | 'server'
+  | 'invalid_request'
+  | 'too_long'
+  | 'budget'
+  | 'max_turns'
+  | 'refused'
+  | 'schema'
+  | 'other'
 
 /** One turn in a session's history. */
 export interface Interaction {
@@ -899,6 +942,8 @@ export interface StartError extends Error {
   sent?: boolean
   /** The system's error, if that is the cause: `EMFILE`, `EACCES`. */
   cause?: SystemError
+  /** Of `ERR_START_FAILED`: why, if the CLI itself reported the error. */
+  failure?: Failure
 }
 
 /** An argument of a wrong type. */
@@ -929,6 +974,8 @@ export interface ForkFailedError extends Error {
   sessionId?: string
   /** Of a rejected message: whether the CLI had got it. */
   sent?: boolean
+  /** Why the first turn failed, if there was one. */
+  failure?: Failure
 }
 
 /** The CLI runs in a permission mode that may allow more than the one that was asked for. Its process was killed. */
@@ -951,6 +998,8 @@ export interface ProcessExitedError extends Error {
   stderr: string
   /** Of a rejected message: whether the CLI had got it. */
   sent?: boolean
+  /** What the process's last words tell of the reason: mostly `other`, `auth` if they say that nobody is logged in. */
+  failure: Failure
 }
 
 /** A message was not answered in time. */

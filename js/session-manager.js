@@ -395,7 +395,8 @@ function forkError(cause) {
   const paid = cause.response === undefined ? {} : { cost, sessionId }
   if (ownCodes.has(cause.code)) return Object.assign(cause, paid)
   const message = `Fork failed: ${cause.message}`
-  return Object.assign(decodeError({ code: 'ERR_FORK_FAILED', class: 'Error', message, data: paid }), { cause })
+  const data = cause.failure === undefined ? paid : { ...paid, failure: cause.failure }
+  return Object.assign(decodeError({ code: 'ERR_FORK_FAILED', class: 'Error', message, data }), { cause })
 }
 
 module.exports = { SessionManager }

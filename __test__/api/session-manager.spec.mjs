@@ -75,7 +75,7 @@ test('spawn with a prompt resolves with session, initData and response', async (
   assert.equal(initData.session_id, session.id)
   assert.match(session.id, UUID)
   assert.deepEqual(Object.keys(response).toSorted(), [
-    ...['cost', 'duration', 'errors', 'isError', 'permissionDenials', 'sessionId', 'stopReason', 'subtype'],
+    ...['cost', 'duration', 'errors', 'failure', 'isError', 'permissionDenials', 'sessionId', 'stopReason', 'subtype'],
     ...['text', 'turns', 'usage'],
   ])
   assert.deepEqual(

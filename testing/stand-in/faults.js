@@ -71,6 +71,17 @@ const failTurn = (turn, subtype, message, outcome) => {
   turn.outcome = { subtype, isError: true, errors: [message], stopReason: 'end_turn', ...outcome }
 }
 
+/** The limit of a subscription is used up for `seconds`: the event comes before the words, without a retry. */
+const limitReached = (turn, seconds) => {
+  const { session } = turn
+  session.write(lines.limitReached(session, Math.floor(Date.now() / 1000) + seconds))
+  const outcome = { apiErrorStatus: 429, stopReason: 'stop_sequence' }
+  fail(turn, "You've hit your 5-hour limit", outcome, {
+    error: 'rate_limit',
+    ...(session.habit.newer && { api_error_status: 429, api_error: 'usage_limit_reached' }),
+  })
+}
+
 const error = (turn, args) => {
   const [kind, ...words] = args.replace(/^api\s+/, '').split(/\s+/)
   const said = words.join(' ')
@@ -78,6 +89,12 @@ const error = (turn, args) => {
   else if (kind === 'execution') failTurn(turn, 'error_during_execution', said || 'stand-in: execution failed', {})
   else if (kind === 'max-turns') {
     failTurn(turn, 'error_max_turns', 'Reached maximum number of turns', { terminalReason: 'max_turns' })
+  } else if (kind === 'budget') {
+    // Up to 2.1.61 it is not marked as an error.
+    const isError = said !== 'unmarked'
+    failTurn(turn, 'error_max_budget_usd', 'Reached maximum budget', { isError, terminalReason: undefined })
+  } else if (kind === 'usage-limit') {
+    limitReached(turn, Number(said) || 3600)
   } else if (kind === 'login') {
     const outcome = { stopReason: 'stop_sequence', terminalReason: 'completed' }
     fail(turn, 'Not logged in · Please run /login', outcome, { error: 'authentication_failed' })

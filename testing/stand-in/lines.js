@@ -173,14 +173,25 @@ const streamEvent = (session, event, extra = {}) => ({
   ...extra,
 })
 
+/** The CLI's word for an error of the API, by its status. */
+const ERROR_WORDS = { 401: 'authentication_failed', 403: 'authentication_failed', 429: 'rate_limit', 529: 'overloaded' }
+
 const apiRetry = (session, attempt, status, delayMs) =>
   system('api_retry', session.conversation.id, {
     attempt,
     max_retries: 10,
     retry_delay_ms: delayMs,
     error_status: status,
-    error: status === 529 ? 'overloaded' : 'server_error',
+    error: status === null ? 'unknown' : (ERROR_WORDS[status] ?? 'server_error'),
   })
+
+/** `rate_limit_event` of a subscription whose limit is used up; `resetsAt` in seconds since 1970. */
+const limitReached = (session, resetsAt) => ({
+  type: 'rate_limit_event',
+  rate_limit_info: { status: 'rejected', resetsAt, rateLimitType: 'five_hour', isUsingOverage: false },
+  uuid: uuid(),
+  session_id: session.conversation.id,
+})
 
 module.exports = {
   SHORT_LISTS,
@@ -195,4 +206,5 @@ module.exports = {
   lifecycle,
   streamEvent,
   apiRetry,
+  limitReached,
 }

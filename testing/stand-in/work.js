@@ -28,9 +28,9 @@ const stream = async (turn, args) => {
 
 const retry = async (turn, args) => {
   const [count, rest] = takeNumber(args, 1)
-  const [delay] = takeNumber(rest, 0)
+  const [delay, status] = takeNumber(rest, 0)
   for (let attempt = 1; attempt <= count; attempt += 1) {
-    turn.session.write(lines.apiRetry(turn.session, attempt, 500, delay))
+    turn.session.write(lines.apiRetry(turn.session, attempt, status === 'none' ? null : Number(status) || 500, delay))
     turn.doing = 'silent'
     if (delay > 0) await turn.wait(delay)
   }

@@ -7,8 +7,9 @@ mod system;
 
 pub use system::SystemError;
 
+use crate::protocol::failure::{Failure, FailureKind};
 use serde::{Serialize, Serializer, ser::SerializeMap};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::io;
 use std::path::Path;
 
@@ -85,6 +86,8 @@ pub enum Error {
         cost: Option<f64>,
         /// Session id of the forked conversation, if the CLI reported it.
         session_id: Option<String>,
+        /// Why the turn failed.
+        failure: Option<Failure>,
     },
     /// The program to run does not exist or cannot be executed.
     #[error("Cannot run \"{program}\": {reason}")]
@@ -118,9 +121,11 @@ pub enum Error {
         /// What the system said, where that is the cause.
         #[source]
         source: Option<SystemError>,
+        /// Why the turn failed, where the CLI reported the error.
+        failure: Option<Box<Failure>>,
     },
     /// The CLI's process ended while a message waited for its result.
-    #[error("Session \"{name}\" ended before it answered: {}", describe_exit(*exit_code, signal.as_deref(), stderr))]
+    #[error("Session \"{name}\" ended before it answered: {}", describe_exit(*exit_code, signal.as_deref(), told.words.as_deref().unwrap_or(stderr)))]
     ProcessExited {
         /// Name of the session.
         name: String,
@@ -130,6 +135,8 @@ pub enum Error {
         signal: Option<String>,
         /// Tail of its standard error, bounded by [`crate::limits::STDERR_TAIL_BYTES`].
         stderr: String,
+        /// What the end was about, as far as the process has told.
+        told: Box<LastWords>,
     },
     /// The CLI's process no longer reads its input, and lives on.
     #[error("Session \"{name}\" ended before it answered: its process no longer reads its input")]
@@ -230,6 +237,15 @@ pub enum Error {
     },
 }
 
+/// What a process that ended has told of the reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastWords {
+    /// The CLI's words in an error result that answered no message.
+    pub words: Option<String>,
+    /// Of what kind it is: by these words, or by standard error.
+    pub failure: Failure,
+}
+
 /// The wire form: `{"code":"ERR_...","class":"TypeError","message":"...","data":{...}}`.
 impl Serialize for Error {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
@@ -262,6 +278,19 @@ impl Error {
             name: name.to_owned(),
             reason: format!("{what}{error}"),
             source: Some(error.into()),
+            failure: None,
+        }
+    }
+
+    /// Why the turn failed, where a turn did.
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure> {
+        match self {
+            Self::ForkFailed { failure, .. } => *failure,
+            Self::StartFailed { failure, .. } => failure.as_deref().copied(),
+            Self::ProcessExited { told, .. } => Some(told.failure),
+            Self::InputClosed { .. } => Some(FailureKind::Other.into()),
+            _ => None,
         }
     }
 
@@ -359,6 +388,7 @@ impl Error {
             }
             _ => {}
         }
+        insert_some(&mut data, "failure", self.failure().map(|failure| json!(failure)));
         insert_some(&mut data, "cause", self.system().map(SystemError::to_json));
         data
     }
@@ -378,13 +408,13 @@ fn describe_holder(pid: Option<u32>) -> String {
     }
 }
 
-fn describe_exit(exit_code: Option<i32>, signal: Option<&str>, stderr: &str) -> String {
+fn describe_exit(exit_code: Option<i32>, signal: Option<&str>, words: &str) -> String {
     let end = match (exit_code, signal) {
         (_, Some(signal)) => format!("its process was ended by {signal}"),
         (Some(code), None) => format!("its process exited with code {code}"),
         (None, None) => "its process ended".to_owned(),
     };
-    match stderr.trim().lines().next_back() {
+    match words.trim().lines().next_back() {
         Some(last_line) => format!("{end}: {last_line}"),
         None => end,
     }

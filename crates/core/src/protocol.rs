@@ -1,10 +1,12 @@
 //! The lines that travel over the pipes of the `claude` CLI: one JSON object a line, both ways. No I/O here.
 //!
+//! - [`failure`]: why a turn failed.
 //! - [`framer`]: bytes in, whole lines out.
 //! - [`inbound`]: one line of the CLI to a typed [`inbound::Frame`].
 //! - [`outbound`]: one message of ours to a line.
 //! - [`json_text`]: JSON strings that a strict decoder rejects.
 
+pub mod failure;
 pub mod framer;
 pub mod inbound;
 pub(crate) mod json_text;

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::options::{CallerEnv, RunOptions};
 use crate::process::left_over;
 use crate::process::transcript::{self, Answer, Fate};
+use crate::protocol::failure::Signs;
 use crate::protocol::inbound::TurnResult;
 use crate::session::turn::{self, TurnKind, TurnTexts};
 use crate::store::{Ownership, Record};
@@ -257,12 +258,14 @@ fn judge(name: &str, message: Pending, fate: &Fate) -> LostMessage {
 /// Its cost is not known: no result told it.
 fn recovered(prompt: &RawValue, answer: &Answer, session_id: Option<&str>) -> TurnTexts {
     let text = serde_json::to_string(&answer.text).unwrap_or_default();
-    let result = TurnResult {
+    let mut result = TurnResult {
         is_error: answer.is_error,
         text: Some(turn::raw(text)),
+        api_error: answer.api_error.clone(),
         session_id: session_id.map(str::to_owned),
         ..TurnResult::default()
     };
+    result.failure = Signs::default().conclude(&result);
     let timestamp = answer.at.clone().unwrap_or_else(clock::timestamp);
     turn::describe(&result, TurnKind::Recovered, prompt, 0.0, &timestamp)
 }

@@ -6,6 +6,7 @@
 
 use crate::fs::conversation_lock::ConfigDirId;
 use crate::options::{CallerEnv, RunOptions, variable_name};
+use crate::protocol::failure::ApiError;
 use crate::protocol::json_text;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -38,6 +39,8 @@ pub(crate) struct Answer {
     pub text: String,
     /// Whether it is the CLI's report of an error of the API.
     pub is_error: bool,
+    /// What it says of that error.
+    pub api_error: ApiError,
     /// When it came, ISO 8601, if the transcript says so.
     pub at: Option<String>,
 }
@@ -142,6 +145,8 @@ struct Line<'a> {
     #[serde(default)]
     is_api_error_message: Option<bool>,
     #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     content: Option<&'a RawValue>,
     #[serde(borrow, default)]
     message: Option<Message<'a>>,
@@ -244,6 +249,10 @@ impl Reading<'_> {
             self.fates[index] = Fate::Answered(Answer {
                 text,
                 is_error,
+                api_error: ApiError {
+                    word: line.error.and_then(json_text::decode),
+                    ..ApiError::default()
+                },
                 at: line.timestamp.as_deref().map(str::to_owned),
             });
         }
@@ -286,6 +295,7 @@ mod tests {
         Fate::Answered(Answer {
             text: text.to_owned(),
             is_error: false,
+            api_error: ApiError::default(),
             at: Some("t".to_owned()),
         })
     }

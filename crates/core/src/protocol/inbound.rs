@@ -4,6 +4,7 @@
 //! other types than expected. Nothing here fails; an unknown line is [`Frame::Other`] or [`Frame::NotAnObject`].
 //! Text that is only passed on stays raw JSON (see [`super::json_text`]).
 
+use super::failure::{ApiError, Failure, Retry, UsageLimit, milliseconds};
 use super::json_text;
 use indexmap::IndexMap;
 use serde::Deserialize;
@@ -24,11 +25,30 @@ pub enum Frame {
     /// ```
     PermissionMode(String),
     /// `assistant` or `user`: content of a turn.
-    Content,
+    Content(Content),
+    /// `system` / `api_retry`: the CLI waits, then it asks the API again.
+    Retry(Retry),
+    /// `rate_limit_event`: where the subscription stands.
+    UsageLimit(UsageLimit),
+    /// `system` / `model_refusal_no_fallback`: the model has refused to answer.
+    Refusal,
     /// Any other object: passed on, not used.
     Other,
     /// Not a JSON object: blank lines, log text, arrays. Skipped.
     NotAnObject,
+}
+
+/// What the engine tells apart in the content of a turn.
+#[derive(Debug)]
+pub enum Content {
+    /// The model was heard.
+    Model,
+    /// The CLI's word about an error of the API, in the place of an answer.
+    Error(Box<ApiError>),
+    /// The result of a tool that the model called.
+    ToolResult,
+    /// Lines of a subagent, replayed messages, texts of the CLI's own.
+    Other,
 }
 
 /// The fields that the engine reads from an `init`.
@@ -49,8 +69,15 @@ pub struct Init {
 pub struct TurnResult {
     /// `success`, `error_during_execution`, `error_max_turns`, ...
     pub subtype: Option<String>,
-    /// Whether the CLI reports an error.
+    /// Whether the turn ended with an error. Up to 2.1.61 a budget that is used up has `is_error: false`: a subtype that
+    /// begins with `error` counts, too.
     pub is_error: bool,
+    /// What it says of an error of the API.
+    pub api_error: ApiError,
+    /// `terminal_reason`: `completed`, `api_error`, `max_turns`, ...
+    pub terminal_reason: Option<String>,
+    /// Why the turn failed. Not part of the line: [`super::failure::Signs::conclude`] finds it.
+    pub failure: Option<Failure>,
     /// The answer's text, if `result` is a string.
     pub text: Option<Box<RawValue>>,
     /// `errors`, if it is an array.
@@ -106,6 +133,12 @@ impl TurnResult {
         text.or_else(|| self.subtype.clone())
             .unwrap_or_else(|| "unknown error".to_owned())
     }
+
+    /// Whether the model stopped for this reason.
+    #[must_use]
+    pub fn stop_reason_is(&self, reason: &str) -> bool {
+        text(self.stop_reason.as_deref()).is_some_and(|text| text == reason)
+    }
 }
 
 /// Every field that the engine reads, raw, so that a wrong type affects only its own field.
@@ -151,6 +184,28 @@ struct Envelope<'a> {
     user_message_uuid: Option<&'a RawValue>,
     #[serde(borrow)]
     user_message_uuids: Option<&'a RawValue>,
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow)]
+    parent_tool_use_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    terminal_reason: Option<&'a RawValue>,
+    #[serde(borrow)]
+    api_error_status: Option<&'a RawValue>,
+    #[serde(borrow)]
+    api_error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    api_error_type: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error_status: Option<&'a RawValue>,
+    #[serde(borrow)]
+    attempt: Option<&'a RawValue>,
+    #[serde(borrow)]
+    retry_delay_ms: Option<&'a RawValue>,
+    #[serde(borrow)]
+    rate_limit_info: Option<&'a RawValue>,
 }
 
 /// Reads one line.
@@ -193,16 +248,90 @@ fn understand(envelope: &Envelope<'_>) -> Frame {
             filled(envelope.permission_mode).map_or(Frame::Other, Frame::PermissionMode)
         }
         (Some("result"), _) => Frame::Result(Box::new(turn_result(envelope))),
-        (Some("assistant" | "user"), _) => Frame::Content,
+        (Some("system"), Some("api_retry")) => Frame::Retry(Retry {
+            attempt: number(envelope.attempt).map_or(1, to_count),
+            delay_ms: number(envelope.retry_delay_ms).map_or(0.0, |ms| ms.max(0.0)),
+            error: api_error(envelope, envelope.error_status),
+        }),
+        (Some("system"), Some("model_refusal_no_fallback")) => Frame::Refusal,
+        (Some("rate_limit_event"), _) => usage_limit(envelope).map_or(Frame::Other, Frame::UsageLimit),
+        (Some("assistant"), _) => Frame::Content(assistant(envelope)),
+        (Some("user"), _) => Frame::Content(user(envelope)),
         _ => Frame::Other,
     }
 }
 
+/// These cannot be part of a text, where quotes are escaped.
+const SYNTHETIC_MARK: &str = "\"model\":\"<synthetic>\"";
+const TOOL_RESULT_MARK: &str = "\"type\":\"tool_result\"";
+
+fn assistant(envelope: &Envelope<'_>) -> Content {
+    if is_of_subagent(envelope) {
+        return Content::Other;
+    }
+    if text(envelope.error).is_some() {
+        return Content::Error(Box::new(api_error(envelope, envelope.api_error_status)));
+    }
+    if message_has(envelope, SYNTHETIC_MARK) {
+        Content::Other
+    } else {
+        Content::Model
+    }
+}
+
+fn user(envelope: &Envelope<'_>) -> Content {
+    if !is_of_subagent(envelope) && message_has(envelope, TOOL_RESULT_MARK) {
+        Content::ToolResult
+    } else {
+        Content::Other
+    }
+}
+
+fn is_of_subagent(envelope: &Envelope<'_>) -> bool {
+    filled(envelope.parent_tool_use_id).is_some()
+}
+
+fn message_has(envelope: &Envelope<'_>, mark: &str) -> bool {
+    let has = |raw: &RawValue| memchr::memmem::find(raw.get().as_bytes(), mark.as_bytes()).is_some();
+    envelope.message.is_some_and(has)
+}
+
+fn api_error(envelope: &Envelope<'_>, status: Option<&RawValue>) -> ApiError {
+    ApiError {
+        status: number(status).and_then(|status| u16::try_from(to_count(status)).ok()),
+        word: filled(envelope.error),
+        cause: filled(envelope.api_error),
+        api_type: filled(envelope.api_error_type),
+    }
+}
+
+fn usage_limit(envelope: &Envelope<'_>) -> Option<UsageLimit> {
+    #[derive(Deserialize)]
+    struct Info<'a> {
+        #[serde(borrow)]
+        status: Option<&'a RawValue>,
+        #[serde(borrow, rename = "resetsAt")]
+        resets_at: Option<&'a RawValue>,
+    }
+    let info: Info<'_> = serde_json::from_str(envelope.rate_limit_info?.get()).ok()?;
+    Some(UsageLimit {
+        is_reached: text(info.status)? == "rejected",
+        resets_at: number(info.resets_at).map(|seconds| milliseconds(seconds * 1000.0)),
+    })
+}
+
 fn turn_result(envelope: &Envelope<'_>) -> TurnResult {
     let turn_usage = envelope.model_usage_since_last_result.and_then(model_usage);
+    let subtype = text(envelope.subtype);
     TurnResult {
-        subtype: text(envelope.subtype),
-        is_error: boolean(envelope.is_error),
+        is_error: boolean(envelope.is_error)
+            || subtype
+                .as_deref()
+                .is_some_and(|subtype| subtype.starts_with("error")),
+        subtype,
+        api_error: api_error(envelope, envelope.api_error_status),
+        terminal_reason: text(envelope.terminal_reason),
+        failure: None,
         text: starting(envelope.result, '"'),
         errors: starting(envelope.errors, '['),
         total_cost_usd: usd(envelope.total_cost_usd).or_else(|| usd(envelope.cost_usd)),

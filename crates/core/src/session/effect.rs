@@ -37,8 +37,14 @@ impl Subscriptions {
     pub fn includes(self, frame: &Frame) -> bool {
         match frame {
             Frame::NotAnObject => false,
-            Frame::Content => self.messages || self.content,
-            Frame::Init(_) | Frame::Result(_) | Frame::PermissionMode(_) | Frame::Other => self.messages,
+            Frame::Content(_) => self.messages || self.content,
+            Frame::Init(_)
+            | Frame::Result(_)
+            | Frame::PermissionMode(_)
+            | Frame::Retry(_)
+            | Frame::UsageLimit(_)
+            | Frame::Refusal
+            | Frame::Other => self.messages,
         }
     }
 }

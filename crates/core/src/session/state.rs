@@ -23,8 +23,10 @@ use super::escalation::Escalation;
 use super::event::Event;
 use super::ledger::Ledger;
 use super::status::Status;
+use crate::error::LastWords;
 use crate::ids::ConversationId;
 use crate::options::{SavedTotals, SessionOptions};
+use crate::protocol::failure::Signs;
 use line::WaitingLine;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -94,6 +96,10 @@ pub struct State {
     /// Counts changes of the messages without an answer.
     pending_version: u64,
     turns: TurnTracker,
+    /// What the lines of the present turn tell of its failure.
+    signs: Signs,
+    /// Of an error result that answered no message: the process may end with it.
+    last_words: Option<LastWords>,
     /// The CLI has begun to keep the conversation.
     has_history: bool,
     /// The first turn of a fork was answered.
@@ -131,6 +137,8 @@ impl State {
             in_flight: None,
             pending_version: 0,
             turns: TurnTracker::new(options.turn_timeout()),
+            signs: Signs::default(),
+            last_words: None,
             has_forked: false,
             has_history: options.session_id.is_some(),
             last_result_was_error: false,

@@ -1,6 +1,7 @@
 //! A finished turn as the JSON that callers and records get.
 
 use crate::api;
+use crate::protocol::failure::Failure;
 use crate::protocol::inbound::TurnResult;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -75,6 +76,7 @@ struct Response<'a> {
     duration: f64,
     session_id: Option<&'a str>,
     is_error: bool,
+    failure: Option<Failure>,
     subtype: Option<&'a str>,
     usage: Option<&'a RawValue>,
     permission_denials: &'a RawValue,
@@ -123,6 +125,7 @@ pub fn describe(
         duration: result.duration_ms,
         session_id: result.session_id.as_deref(),
         is_error: result.is_error,
+        failure: result.failure,
         subtype: result.subtype.as_deref(),
         usage: result.usage.as_deref(),
         permission_denials: result.permission_denials.as_deref().unwrap_or(&empty_list),

@@ -541,7 +541,14 @@ impl Harness {
             let name = String::from("a");
             let reason = String::from("a test");
             let source = None;
-            self.apply(|state| state.failed_to_start(&Error::StartFailed { name, reason, source }));
+            self.apply(|state| {
+                state.failed_to_start(&Error::StartFailed {
+                    name,
+                    reason,
+                    source,
+                    failure: None,
+                })
+            });
         } else {
             self.model.phase = Phase::Running;
             let pipe: Arc<Pipe> = Arc::clone(&self.pipe);

@@ -1,7 +1,7 @@
 //! How a session ends: refused by the CLI, by the end of its process, by a defect of the engine.
 
-use super::{Effect, Effects, Phase, State};
-use crate::error::Error;
+use super::{Effect, Effects, Phase, Signs, State};
+use crate::error::{Error, LastWords};
 use crate::faults;
 use crate::protocol::inbound::TurnResult;
 use crate::session::escalation::Escalation;
@@ -16,12 +16,6 @@ impl State {
         if self.has_ended() {
             return Effects::new();
         }
-        let error = Error::ProcessExited {
-            name: self.options.name.clone(),
-            exit_code: code,
-            signal: signal.clone(),
-            stderr: stderr.to_owned(),
-        };
         // On SIGINT and SIGTERM the CLI ends in order too.
         if code.is_some() || matches!(signal.as_deref(), Some("SIGINT" | "SIGTERM")) {
             self.ledger.process_ended();
@@ -33,8 +27,24 @@ impl State {
         let mut effects = self.transition(|state, effects| {
             state.settle_held(effects);
         });
+        let error = self.exit_error(code, signal.clone(), stderr);
         effects.extend(self.end(&error, Event::Close { code, signal }));
         effects
+    }
+
+    /// The error for messages that wait when the process has ended.
+    fn exit_error(&mut self, exit_code: Option<i32>, signal: Option<String>, stderr: &str) -> Error {
+        let told = self.last_words.take().unwrap_or_else(|| LastWords {
+            words: None,
+            failure: Signs::of_words(stderr),
+        });
+        Error::ProcessExited {
+            name: self.options.name.clone(),
+            exit_code,
+            signal,
+            stderr: stderr.to_owned(),
+            told: Box::new(told),
+        }
     }
 
     /// The process has closed its output and does not end: no answer can come any more, while it may go on
@@ -150,6 +160,7 @@ impl State {
                 name: self.options.name.clone(),
                 reason: result.error_words(),
                 source: None,
+                failure: result.failure.map(Box::new),
             }
         };
         let asked =

@@ -33,6 +33,7 @@ impl State {
             reason: result.error_words(),
             cost: Some(self.ledger.charge(result)),
             session_id: result.session_id.clone(),
+            failure: result.failure,
         }
     }
 }

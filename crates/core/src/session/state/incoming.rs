@@ -3,10 +3,10 @@
 use super::turns::Whose;
 use super::{Effect, Effects, InFlight, Phase, State};
 use crate::clock;
-use crate::error::Error;
+use crate::error::{Error, LastWords};
 use crate::faults;
 use crate::ids::ConversationId;
-use crate::protocol::inbound::{Frame, Init, TurnResult};
+use crate::protocol::inbound::{Content, Frame, Init, TurnResult};
 use crate::session::event::{Event, Turn};
 use crate::session::turn::{self, TurnKind};
 use std::time::Instant;
@@ -23,10 +23,12 @@ impl State {
                 Frame::Init(init) => state.on_init(init, line, now, effects),
                 Frame::Result(result) => state.on_result(result, now, effects),
                 Frame::PermissionMode(mode) => state.on_mode(mode, effects),
-                Frame::Content => {
-                    let in_flight = state.in_flight.as_ref().map(|turn| turn.uuid.as_str());
-                    state.turns.on_content(in_flight, now);
+                Frame::Content(content) => state.on_content(content, now),
+                Frame::Retry(retry) => {
+                    state.signs.on_retry(retry);
                 }
+                Frame::UsageLimit(limit) => state.signs.on_limit(limit),
+                Frame::Refusal => state.signs.on_refusal(),
                 Frame::Other | Frame::NotAnObject => {}
             }
         })
@@ -38,6 +40,7 @@ impl State {
         if let Some(result) = self.turns.on_init(&init, in_flight, now) {
             self.finish_turn(&result, Whose::Foreign, effects);
         }
+        self.last_words = None;
         self.rename(init.session_id);
         if matches!(self.phase, Phase::Ending(_)) {
             self.turns.end_by(now + self.options.turn_timeout());
@@ -50,7 +53,18 @@ impl State {
         self.judge_mode(init.permission_mode, first, now, effects);
     }
 
-    fn on_result(&mut self, result: Box<TurnResult>, now: Instant, effects: &mut Effects) {
+    fn on_content(&mut self, content: Content, now: Instant) {
+        match content {
+            Content::Model => self.signs.on_answer(),
+            Content::Error(error) => self.signs.on_error(*error),
+            Content::ToolResult | Content::Other => {}
+        }
+        let in_flight = self.in_flight.as_ref().map(|turn| turn.uuid.as_str());
+        self.turns.on_content(in_flight, now);
+    }
+
+    fn on_result(&mut self, mut result: Box<TurnResult>, now: Instant, effects: &mut Effects) {
+        result.failure = self.signs.conclude(&result);
         if self.turns.is_refusal(&result) && matches!(self.phase, Phase::Running | Phase::Ending(_)) {
             self.fail_start(&result, now, effects);
             return;
@@ -77,6 +91,13 @@ impl State {
     pub(super) fn finish_turn(&mut self, result: &TurnResult, whose: Whose, effects: &mut Effects) {
         let answered = self.in_flight.take_if(|_| whose == Whose::Ours);
         self.pending_version += u64::from(answered.is_some());
+        self.last_words = result
+            .failure
+            .filter(|_| answered.is_none() && result.is_error)
+            .map(|failure| LastWords {
+                words: Some(result.error_words()),
+                failure,
+            });
         self.has_history = true;
         self.rename(result.session_id.clone());
         if let Some(first) = answered.as_ref().filter(|_| result.is_error && self.is_forking()) {

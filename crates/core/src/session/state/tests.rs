@@ -1,5 +1,6 @@
 //! The rules of a session, checked without a process.
 
+mod failure;
 mod permission;
 
 use super::{Effect, Effects, Message, State};
