@@ -494,6 +494,8 @@ export interface StreamSessionEvents {
   tool_result: [block: ToolResultBlock]
   /** A turn ended, including turns that the CLI started by itself and late answers. */
   result: [response: Response, interaction: Interaction]
+  /** The CLI waits after an error of the API, then tries again. It may do so for minutes: ten times after a 401. */
+  retry: [retry: Retry]
   /** Text that the CLI wrote to standard error. */
   stderr: [text: string]
   /** The status changed. */
@@ -506,6 +508,16 @@ export interface StreamSessionEvents {
   newListener: [event: string | symbol, listener: (...args: any[]) => void]
   /** Node.js: a listener was removed. */
   removeListener: [event: string | symbol, listener: (...args: any[]) => void]
+}
+
+/** The CLI tries again after an error of the API. */
+export interface Retry {
+  /** Number of the retry, from 1. */
+  attempt: number
+  /** How long the CLI waits, in ms. */
+  delay: number
+  /** Why. */
+  failure: Failure
 }
 
 /** How a process ended: by itself with a code, or by a signal. Both are `null` if there never was a process. */

@@ -275,6 +275,8 @@ class StreamSession extends EventEmitter {
       case 'status':
         return this.#changeStatus(event.status, event.change)
       case 'error':
+      case 'retry':
+        return this.emit('retry', { attempt: event.attempt, delay: event.delay, failure: event.failure })
         return this.#onError(decodeError(event.error))
       case 'close':
         return this.#onClose(event.code, event.signal)

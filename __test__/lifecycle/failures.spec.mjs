@@ -62,3 +62,18 @@ test('an error that ends a first turn has a failure', async (t) => {
   const crash = await rejection(m.fork('c', 'd', { message: 'stand-in: exit 3' }), 'ERR_FORK_FAILED')
   assert.deepEqual(crash.failure, { kind: 'other' })
 })
+
+test('each retry of the CLI is told at once', async (t) => {
+  const session = world(t).session()
+  const retries = []
+  session.on('retry', (retry) => retries.push(retry))
+  session.start()
+  const { failure } = await session.send('stand-in: retry 2 5 401; retry 1 7 429; retry 1 0 none; text fine')
+  assert.equal(failure, null)
+  assert.deepEqual(retries, [
+    { attempt: 1, delay: 5, failure: { kind: 'auth', status: 401 } },
+    { attempt: 2, delay: 5, failure: { kind: 'auth', status: 401 } },
+    { attempt: 1, delay: 7, failure: { kind: 'rate_limit', status: 429, retryAfter: 7 } },
+    { attempt: 1, delay: 0, failure: { kind: 'network' } },
+  ])
+})

@@ -5,6 +5,7 @@ use super::turn::Flags;
 use crate::error::Error;
 use crate::ids::ConversationId;
 use crate::limits;
+use crate::protocol::failure::Failure;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -26,6 +27,15 @@ pub enum Event {
     PermissionMode {
         /// The mode in force from now on.
         mode: String,
+    },
+    /// The CLI waits after an error of the API, then it tries again.
+    Retry {
+        /// Number of the retry, from 1.
+        attempt: u64,
+        /// How long the CLI waits, in ms.
+        delay: f64,
+        /// Why.
+        failure: Failure,
     },
     /// A line of the CLI that has listeners.
     Message {
@@ -88,6 +98,7 @@ impl Event {
             Self::Turn(_)
             | Self::Failed { .. }
             | Self::PermissionMode { .. }
+            | Self::Retry { .. }
             | Self::Status { .. }
             | Self::Error { .. }
             | Self::Warning { .. }
@@ -104,6 +115,7 @@ impl Event {
             | Self::PermissionMode { mode: text }
             | Self::Stderr { text } => limits::EVENT_BYTES + text.len(),
             Self::Turn(turn) => turn.backlog_bytes(),
+            Self::Retry { .. } => limits::EVENT_BYTES,
             Self::Failed { .. }
             | Self::Status { .. }
             | Self::Error { .. }

@@ -118,6 +118,7 @@ impl EventSink for RecordingSink {
             Event::Init { .. }
             | Event::Message { .. }
             | Event::PermissionMode { .. }
+            | Event::Retry { .. }
             | Event::Stderr { .. }
             | Event::Error { .. }
             | Event::Warning { .. } => None,

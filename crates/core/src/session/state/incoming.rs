@@ -25,7 +25,13 @@ impl State {
                 Frame::PermissionMode(mode) => state.on_mode(mode, effects),
                 Frame::Content(content) => state.on_content(content, now),
                 Frame::Retry(retry) => {
-                    state.signs.on_retry(retry);
+                    let (attempt, delay) = (retry.attempt, retry.delay_ms);
+                    let failure = state.signs.on_retry(retry);
+                    effects.push(Effect::Emit(Event::Retry {
+                        attempt,
+                        delay,
+                        failure,
+                    }));
                 }
                 Frame::UsageLimit(limit) => state.signs.on_limit(limit),
                 Frame::Refusal => state.signs.on_refusal(),
