@@ -410,7 +410,7 @@ export class StreamSession extends EventEmitter {
   interactions: Interaction[]
   /** What the session has cost over all its processes, in USD. */
   totalCostUsd: number
-  /** The CLI's `num_turns`, added up over all its processes. */
+  /** The `turns` of all responses, added up over all its processes: turns of the model, not messages of yours. */
   totalTurns: number
   /** ISO 8601, when the session was first created. */
   readonly created: string
@@ -706,7 +706,10 @@ export interface Response {
   text: string
   /** USD of this turn alone. */
   cost: number
-  /** The CLI's `num_turns`: 1 + the number of tool results; 0 for a command that does not ask the model. */
+  /**
+   * Turns of the model: 1 + the number of tool results; 0 for a command that does not ask the model. This is the CLI's
+   * `num_turns`, in versions before 2.1.120 counted from its messages, since `num_turns` is something else there.
+   */
   turns: number
   /** ms, as the CLI measured it. */
   duration: number

@@ -3,6 +3,10 @@
 /// The first version whose habits are known (`docs/protocol.md`).
 const FIRST_KNOWN: Version = [1, 0, 64];
 
+/// From this version on, `num_turns` is 1 + the number of tool results, and 0 for a command that asks no model. Up to 2.0.0
+/// it grows over the conversation, and up to 2.1.112 it is 8 or 9 for commands; versions in between were not tried.
+const FIRST_TO_COUNT: Version = [2, 1, 120];
+
 /// From this version on, the result of a turn that the CLI started by itself has an `origin`.
 const FIRST_WITH_ORIGIN: Version = [2, 1, 150];
 
@@ -43,6 +47,11 @@ impl Habits {
     /// Whether the result of a turn that the CLI started by itself shows that.
     pub(super) fn marks_own_turns(&self) -> bool {
         self.names_messages || self.version.is_some_and(|version| version >= FIRST_WITH_ORIGIN)
+    }
+
+    /// Whether `num_turns` is known to count the turns of one message.
+    pub(super) fn counts_turns(&self) -> bool {
+        self.version.is_some_and(|version| version >= FIRST_TO_COUNT)
     }
 
     /// Whether it is known that such a result does not show it.

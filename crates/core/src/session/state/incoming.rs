@@ -60,17 +60,18 @@ impl State {
     }
 
     fn on_content(&mut self, content: Content, now: Instant) {
+        let in_flight = self.in_flight.as_ref().map(|turn| turn.uuid.as_str());
+        self.turns.on_content(&content, in_flight, now);
         match content {
             Content::Model => self.signs.on_answer(),
             Content::Error(error) => self.signs.on_error(*error),
             Content::ToolResult | Content::Other => {}
         }
-        let in_flight = self.in_flight.as_ref().map(|turn| turn.uuid.as_str());
-        self.turns.on_content(in_flight, now);
     }
 
     fn on_result(&mut self, mut result: Box<TurnResult>, now: Instant, effects: &mut Effects) {
         result.failure = self.signs.conclude(&result);
+        result.turns = self.turns.count(result.turns);
         if self.turns.is_refusal(&result) && matches!(self.phase, Phase::Running | Phase::Ending(_)) {
             self.fail_start(&result, now, effects);
             return;

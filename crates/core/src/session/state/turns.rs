@@ -11,7 +11,7 @@
 
 use super::habits::Habits;
 use crate::limits;
-use crate::protocol::inbound::{Init, TurnResult};
+use crate::protocol::inbound::{Content, Init, TurnResult};
 use std::time::{Duration, Instant};
 
 /// Whose turn a result ends.
@@ -43,6 +43,8 @@ pub(super) struct TurnTracker {
     open: Option<Open>,
     /// Whether content came since the last write or result.
     any_content: bool,
+    /// What counts as turns in the present turn, as far as its lines show.
+    count: Count,
     /// Until when a foreign turn holds back waiting messages.
     foreign_until: Option<Instant>,
     /// When a session that is to end stops waiting, whatever comes.
@@ -50,6 +52,29 @@ pub(super) struct TurnTracker {
     /// Longest silence within a turn that the CLI started by itself.
     longest_turn: Duration,
     held: Option<Held>,
+}
+
+/// The content of a turn, counted.
+#[derive(Debug, Default)]
+struct Count {
+    model_was_heard: bool,
+    tool_results: u64,
+    any: bool,
+}
+
+impl Count {
+    fn take(&mut self, content: &Content) {
+        self.any = true;
+        match content {
+            Content::Model | Content::Error(_) => self.model_was_heard = true,
+            Content::ToolResult => self.tool_results += 1,
+            Content::Other => {}
+        }
+    }
+
+    fn turns(&self) -> u64 {
+        u64::from(self.model_was_heard) + self.tool_results
+    }
 }
 
 /// A result whose turn is not known yet.
@@ -67,6 +92,7 @@ impl TurnTracker {
             any_write: false,
             open: None,
             any_content: false,
+            count: Count::default(),
             foreign_until: None,
             end_by: None,
             longest_turn,
@@ -121,7 +147,8 @@ impl TurnTracker {
     }
 
     /// Content of a turn has come.
-    pub(super) fn on_content(&mut self, in_flight: Option<&str>, now: Instant) {
+    pub(super) fn on_content(&mut self, content: &Content, in_flight: Option<&str>, now: Instant) {
+        self.count.take(content);
         self.any_content = true;
         if self.open == Some(Open::AtStart) && in_flight.is_none() {
             self.open = Some(Open::Foreign);
@@ -129,6 +156,17 @@ impl TurnTracker {
         }
         if let Some(until) = self.foreign_until {
             self.hold_back_until(until.max(now + self.longest_turn));
+        }
+    }
+
+    /// The turns of the model in the turn that ends: what the result says, unless this version is not known to say it
+    /// right, and content was seen.
+    pub(super) fn count(&mut self, reported: u64) -> u64 {
+        let count = std::mem::take(&mut self.count);
+        if self.habits.counts_turns() || !count.any {
+            reported
+        } else {
+            count.turns()
         }
     }
 
