@@ -601,6 +601,7 @@ export interface SessionState {
   agent: string | null
   /** USD over all processes of the session. */
   totalCostUsd: number
+  /** The `turns` of all responses, added up: turns of the model, not messages of yours. */
   totalTurns: number
   interactions: Interaction[]
   /** ms. Absent in records of clearctx 3, as are all that follow. */
@@ -620,10 +621,19 @@ export interface SessionRecord extends SessionState {
   created: string
   /** The program that owns the session while it lives. Absent in records of clearctx 3, as are all that follow. */
   owner?: unknown
+  /** Why the session ended, if nobody had asked for that; `null` again after a resume. */
+  lastError?: LastError | null
   /** ISO 8601, when the record was last written. */
   lastSaved?: string
   /** ISO 8601. Present if the owner was gone when the record was read; the status then reads `stopped`. */
   lostAt?: string
+}
+
+/** The error with which a session ended unasked, as its record keeps it. */
+export interface LastError {
+  /** One of the codes of all errors. */
+  code: string
+  message: string
 }
 
 /**
@@ -637,6 +647,7 @@ export interface SessionSnapshot extends SessionState {
   interactionCount?: number
   created?: string
   owner?: unknown
+  lastError?: LastError | null
   lastSaved?: string
   lostAt?: string
 }
@@ -924,6 +935,7 @@ export type ErrorCode = ClearctxError['code']
  */
 export type ClearctxError =
   | PlainError
+  | SessionNotAliveError
   | StartError
   | InvalidArgTypeError
   | InvalidArgValueError
@@ -939,7 +951,6 @@ export type ClearctxError =
 export interface PlainError extends Error {
   code:
     | 'ERR_SESSION_EXISTS'
-    | 'ERR_SESSION_NOT_ALIVE'
     | 'ERR_SESSION_NOT_FOUND'
     | 'ERR_NO_SESSION_ID'
     | 'ERR_NOT_RESENT'
@@ -948,6 +959,13 @@ export interface PlainError extends Error {
     | 'ERR_INTERNAL'
   /** Of a rejected message: whether the CLI had got it. */
   sent?: boolean
+}
+
+/** The call needs a live session. */
+export interface SessionNotAliveError extends Error {
+  code: 'ERR_SESSION_NOT_ALIVE'
+  /** Why the session ended, if nobody had asked for that: an error with the code and message of the record's `lastError`. */
+  cause?: Error & { code: string }
 }
 
 /** A session's process could not be started. */

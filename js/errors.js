@@ -17,7 +17,7 @@ function decodeError(envelope) {
   const ErrorClass = classes[parts.class] ?? Error
   const { cause, ...data } = parts.data
   return Object.assign(
-    new ErrorClass(parts.message, cause && { cause: systemError(cause) }),
+    new ErrorClass(parts.message, cause && { cause: cause.class ? decodeError(cause) : systemError(cause) }),
     { code: parts.code },
     data,
   )
@@ -73,8 +73,8 @@ function valueError(argument, expected, value) {
   return Object.assign(new RangeError(message), { code: 'ERR_INVALID_ARG_VALUE' })
 }
 
-function plainError(code, message) {
-  return decodeError({ code, class: 'Error', message, data: {} })
+function plainError(code, message, cause) {
+  return decodeError({ code, class: 'Error', message, data: cause ? { cause } : {} })
 }
 
 /** Errors about names: only this side knows whether they are taken or alive. Texts as in the engine's `error.rs`. */
@@ -86,8 +86,9 @@ const sessionError = {
       `Session "${name}" already exists and is alive. Kill it first or use a different name.`,
     ),
   lost: (name) => plainError('ERR_INTERNAL', `Internal error: the outcome of a message of session "${name}" was lost`),
-  notAlive: (name) =>
-    plainError('ERR_SESSION_NOT_ALIVE', `Session "${name}" is not alive. Use resume() to restore it.`),
+  /** `lastError` is what the record of a session that ended unasked has. */
+  notAlive: (name, lastError) =>
+    plainError('ERR_SESSION_NOT_ALIVE', `Session "${name}" is not alive. Use resume() to restore it.`, lastError),
   notFound: (name) => plainError('ERR_SESSION_NOT_FOUND', `Session "${name}" not found.`),
 }
 

@@ -187,7 +187,7 @@ class SessionManager {
   _getSession(name) {
     check.name(name)
     const session = this.sessions.get(name)
-    if (session === undefined) throw sessionError.notAlive(name)
+    if (session === undefined) throw sessionError.notAlive(name, this.#lastError(name))
     return session
   }
 
@@ -223,6 +223,16 @@ class SessionManager {
     const record = this.store.get(name)
     if (record === null) throw sessionError.notFound(name)
     return record
+  }
+
+  /** Why a session that is not alive ended, if nobody had asked for that and its record can be read. */
+  #lastError(name) {
+    try {
+      const { code, message } = this.store.get(name)?.lastError ?? {}
+      return typeof message === 'string' ? { code, message } : undefined
+    } catch {
+      return undefined
+    }
   }
 
   #goOn(resume) {

@@ -169,7 +169,8 @@ class StreamSession extends EventEmitter {
     this.#tellTotals()
     this.pid = native.pid ?? null
     const { status, change } = native.status
-    this.#changeStatus(status, change)
+    // A CLI may have died already. Its end comes with its events, which tell the reason.
+    if (!ended.has(status)) this.#changeStatus(status, change)
   }
 
   send(message, timeout) {
@@ -182,7 +183,7 @@ class StreamSession extends EventEmitter {
       const send = (this.#sends += 1)
       this.#awaitInit(true)
       sent()
-      const code = unsent(() => native.send(send, content, prompt, ms))
+      const code = unsent(() => this.#ask(() => native.send(send, content, prompt, ms)))
       this.#open.set(send, { resolve, reject })
       this.#changeStatusApart(statuses[code % statuses.length], Math.floor(code / statuses.length))
     })
@@ -274,9 +275,9 @@ class StreamSession extends EventEmitter {
         return this.emit('stderr', event.text)
       case 'status':
         return this.#changeStatus(event.status, event.change)
-      case 'error':
       case 'retry':
         return this.emit('retry', { attempt: event.attempt, delay: event.delay, failure: event.failure })
+      case 'error':
         return this.#onError(decodeError(event.error))
       case 'close':
         return this.#onClose(event.code, event.signal)
@@ -333,8 +334,18 @@ class StreamSession extends EventEmitter {
     return this.#native
   }
 
+  // The engine may be ahead: of a session that has ended unasked, and is not seen to have ended yet, the reason is told.
+  #ask(change) {
+    try {
+      return call(change)
+    } catch (error) {
+      const isAhead = error.code === 'ERR_SESSION_NOT_ALIVE' && !ended.has(this.status)
+      throw (isAhead && error.cause) || error
+    }
+  }
+
   #apply(change) {
-    const applied = call(change)
+    const applied = this.#ask(change)
     if (applied !== undefined) this.#changeStatus(applied.status, applied.change)
   }
 
@@ -501,9 +512,9 @@ class StreamSession extends EventEmitter {
 }
 
 /** A message that the engine does not take has not reached the CLI. */
-function unsent(native) {
+function unsent(send) {
   try {
-    return call(native)
+    return send()
   } catch (error) {
     throw Object.assign(error, { sent: false })
   }

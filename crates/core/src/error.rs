@@ -52,6 +52,8 @@ pub enum Error {
     SessionNotAlive {
         /// Name of the session.
         name: String,
+        /// Why it ended, if nobody had asked for that.
+        reason: Option<Box<Self>>,
     },
     /// Neither a live session nor a record has this name.
     #[error("Session \"{name}\" not found.")]
@@ -373,6 +375,9 @@ impl Error {
             Self::PermissionMode { asked, actual, .. } => {
                 data.insert("asked".into(), asked.clone().into());
                 data.insert("actual".into(), actual.clone().into());
+            }
+            Self::SessionNotAlive { reason, .. } => {
+                insert_some(&mut data, "cause", reason.as_deref().map(|reason| json!(reason)));
             }
             Self::SessionHeld {
                 session_id,

@@ -123,6 +123,11 @@ impl RecordWriter {
         Ok(before.is_some_and(|record| record.get_raw("pending").is_some()))
     }
 
+    fn has_last_error(&self) -> Result<bool> {
+        let before = self.store.head(&self.options.name)?;
+        Ok(before.is_some_and(|record| record.get_raw("lastError").is_some()))
+    }
+
     fn write(&self, first: bool, fields: &Fields, interactions: Option<&RawValue>) -> Result<()> {
         let change = if first {
             self.first_change(fields, interactions)?
@@ -151,6 +156,9 @@ impl RecordWriter {
             },
             Beginning::TakeOver { instance } => {
                 record.remove("created");
+                if fields.last_error.is_none() && self.has_last_error()? {
+                    record.set("lastError", ());
+                }
                 if interactions.is_none() {
                     record.remove("interactions");
                 }
@@ -243,7 +251,8 @@ impl RecordWriter {
     fn when_stored(&self, fields: &Fields, stored: Stored) -> Done {
         let (saved, revision) = (Arc::clone(&self.saved), fields.revision);
         Box::new(move |applied| {
-            if applied.is_ok() {
+            // A process may end before there is a record: then nothing was saved, and the first write is still to come.
+            if applied.as_ref().is_ok_and(|applied| applied.changed) {
                 move_forward(&saved, revision);
             }
             stored(applied.map(|_| ()));
@@ -337,6 +346,9 @@ fn record_of(fields: &Fields) -> Record {
     record.set("claudeSessionId", &fields.session_id);
     record.set("status", fields.status.as_str());
     record.set("pid", fields.pid);
+    if let Some(error) = &fields.last_error {
+        record.set("lastError", error);
+    }
     if let Some(pending) = &fields.pending {
         record.set_raw("pending", pending);
     }

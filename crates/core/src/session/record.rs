@@ -1,9 +1,10 @@
 //! The data that a session gives to the writer of its record. The store's side is in `crate::manager`.
 
 use super::status::Status;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::ConversationId;
 use crate::options::SavedTotals;
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 /// Called once the change is stored, or could not be; from any thread.
@@ -20,10 +21,30 @@ pub struct Fields {
     pub totals: Option<Totals>,
     /// Pid of the process, while there is one.
     pub pid: Option<u32>,
+    /// Why the session ended, if nobody had asked for that.
+    pub last_error: Option<LastError>,
     /// JSON of the messages without an answer, if they have changed since the last save.
     pub pending: Option<Box<RawValue>>,
     /// Count of changes up to these fields.
     pub revision: u64,
+}
+
+/// An error as a record keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LastError {
+    /// Its code.
+    pub code: &'static str,
+    /// Its words.
+    pub message: String,
+}
+
+impl From<&Error> for LastError {
+    fn from(error: &Error) -> Self {
+        Self {
+            code: error.code(),
+            message: error.to_string(),
+        }
+    }
 }
 
 /// The totals of the turns so far.

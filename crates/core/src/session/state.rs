@@ -23,7 +23,7 @@ use super::escalation::Escalation;
 use super::event::Event;
 use super::ledger::Ledger;
 use super::status::Status;
-use crate::error::LastWords;
+use crate::error::{Error, LastWords};
 use crate::ids::ConversationId;
 use crate::options::{SavedTotals, SessionOptions};
 use crate::protocol::failure::Signs;
@@ -104,6 +104,8 @@ pub struct State {
     has_history: bool,
     /// The first turn of a fork was answered.
     has_forked: bool,
+    /// Why it ended, or is about to, if nobody has asked for that.
+    ended_by: Option<Box<Error>>,
     last_result_was_error: bool,
     last_result_at: Option<Instant>,
     escalation: Option<Escalation>,
@@ -139,6 +141,7 @@ impl State {
             turns: TurnTracker::new(options.turn_timeout()),
             signs: Signs::default(),
             last_words: None,
+            ended_by: None,
             has_forked: false,
             has_history: options.session_id.is_some(),
             last_result_was_error: false,
@@ -245,6 +248,12 @@ impl State {
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// Why the session ended, or is about to, if nobody has asked for that.
+    #[must_use]
+    pub fn ended_by(&self) -> Option<&Error> {
+        self.ended_by.as_deref()
     }
 
     /// When the last result came.

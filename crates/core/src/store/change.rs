@@ -11,7 +11,14 @@ use super::record::Record;
 
 /// Fields of a record that only the engine writes. If a caller sets a record without them, the record keeps them, since
 /// it would lose its session otherwise.
-pub(super) const ENGINE_FIELDS: [&str; 5] = ["owner", "pid", "cliTotals", "pending", "newSessionId"];
+pub(super) const ENGINE_FIELDS: [&str; 6] = [
+    "owner",
+    "pid",
+    "cliTotals",
+    "pending",
+    "newSessionId",
+    "lastError",
+];
 
 /// One change of the store. `Put`, `Set`, `Merge` and `Turn` stamp the record's `lastSaved`.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use super::Session;
 use crate::session::event::{Event, Turn};
 use crate::session::guards::{PendingWrite, StoreAck};
 use crate::session::outbox::Ticket;
-use crate::session::record::{Fields, Stored, Totals, Writer};
+use crate::session::record::{Fields, LastError, Stored, Totals, Writer};
 use crate::session::state::State;
 use crate::session::turn;
 use serde_json::value::RawValue;
@@ -58,6 +58,7 @@ impl Session {
             session_id: state.session_id().cloned(),
             totals: Some(totals).filter(|_| state.knows_totals()),
             pid: self.pid().filter(|_| state.has_process()),
+            last_error: state.ended_by().map(LastError::from),
             pending: None,
             revision: state.revision(),
         }

@@ -34,6 +34,7 @@ impl State {
         }
         self.transition(|state, effects| {
             state.phase = Phase::Ended(Status::Failed);
+            state.ended_by = Some(Box::new(error.clone()));
             effects.push(Effect::Save);
             effects.push(Effect::Emit(Event::Error { error: error.clone() }));
             state.reject_all(error, effects);
@@ -157,6 +158,7 @@ impl State {
         } else {
             Err(Error::SessionNotAlive {
                 name: self.options.name.clone(),
+                reason: self.ended_by.clone(),
             })
         }
     }

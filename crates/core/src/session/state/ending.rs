@@ -38,6 +38,14 @@ impl State {
             words: None,
             failure: Signs::of_words(stderr),
         });
+        if let Some(reason) = self.unknown_conversation(stderr) {
+            return Error::StartFailed {
+                name: self.options.name.clone(),
+                reason,
+                source: None,
+                failure: Some(Box::new(told.failure)),
+            };
+        }
         Error::ProcessExited {
             name: self.options.name.clone(),
             exit_code,
@@ -45,6 +53,16 @@ impl State {
             stderr: stderr.to_owned(),
             told: Box::new(told),
         }
+    }
+
+    /// The words of a CLI that does not know the conversation it was to go on with. Up to 2.0.76 they are on standard
+    /// error alone; newer versions report it by an error result before any init (see [`State::fail_start`]).
+    fn unknown_conversation(&self, stderr: &str) -> Option<String> {
+        let is_start = self.options.session_id.is_some() && !self.turns.has_begun();
+        let words = stderr
+            .lines()
+            .find(|line| line.contains("No conversation found"))?;
+        is_start.then(|| words.trim().to_owned())
     }
 
     /// The process has closed its output and does not end: no answer can come any more, while it may go on
@@ -126,6 +144,9 @@ impl State {
                 _ => Status::Failed,
             };
             let unasked = !matches!(state.phase, Phase::Ending(_));
+            if unasked || state.phase == Phase::Ending(Status::Failed) {
+                state.ended_by.get_or_insert_with(|| Box::new(error.clone()));
+            }
             state.phase = Phase::Ended(status);
             // The record has no pid from here on.
             state.revision += 1;
@@ -168,9 +189,8 @@ impl State {
         self.last_result_was_error = true;
         if !asked {
             self.phase = Phase::Ending(Status::Failed);
+            self.ended_by = Some(Box::new(error.clone()));
             effects.push(Effect::Save);
-        }
-        if !asked {
             effects.push(Effect::Emit(Event::Error { error: error.clone() }));
         }
         self.reject_all(&error, effects);

@@ -17,6 +17,7 @@ impl State {
         let error = self.fork_error(result);
         if self.phase == Phase::Running {
             self.phase = Phase::Ending(Status::Failed);
+            self.ended_by = Some(Box::new(error.clone()));
         }
         if !first.abandoned {
             effects.push(Effect::Emit(Event::Failed {

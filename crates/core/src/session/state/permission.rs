@@ -85,6 +85,7 @@ impl State {
             asked: self.options.asked_mode().unwrap_or_default().to_owned(),
             actual: actual.to_owned(),
         };
+        self.ended_by = Some(Box::new(error.clone()));
         self.end_at_once(Status::Failed, now, effects);
         effects.push(Effect::Save);
         effects.push(Effect::Emit(Event::Error { error: error.clone() }));
