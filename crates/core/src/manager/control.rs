@@ -94,6 +94,7 @@ impl Manager {
     fn live(&self, name: &str) -> Result<Live> {
         self.names.get(name).ok_or_else(|| Error::SessionNotAlive {
             name: name.to_owned(),
+            reason: None,
         })
     }
 
