@@ -228,6 +228,29 @@ export class SessionManager {
   close(options?: { timeout?: number | null | undefined } | null): Promise<void>
 
   /**
+   * Calls the listener with each event of this type, of every session of this manager. The listener runs after the
+   * session's own listeners. An exception in it is an uncaught one of your program; it affects no session.
+   *
+   * @throws `ERR_INVALID_ARG_TYPE`
+   *
+   * @example
+   * ```js
+   * mgr.on('turn', ({ name, response }) => console.log(name, response.cost))
+   * ```
+   */
+  on<T extends keyof SessionManagerEvents>(type: T, listener: (event: SessionManagerEvents[T]) => void): this
+
+  /**
+   * {@link SessionManager.on} for the next event only.
+   *
+   * @throws `ERR_INVALID_ARG_TYPE`
+   */
+  once<T extends keyof SessionManagerEvents>(type: T, listener: (event: SessionManagerEvents[T]) => void): this
+
+  /** Removes a listener. Does nothing if it was not added. */
+  off<T extends keyof SessionManagerEvents>(type: T, listener: (event: SessionManagerEvents[T]) => void): this
+
+  /**
    * Returns a live session by name. A hook for subclasses: every method that needs a live session gets it here.
    *
    * @throws `ERR_SESSION_NOT_ALIVE`
@@ -246,6 +269,65 @@ export class SessionManager {
    * `super._wireEvents(session)` too.
    */
   protected _wireEvents(session: StreamSession): void
+}
+
+/** The events of a {@link SessionManager}, by type. */
+export interface SessionManagerEvents {
+  turn: TurnEvent
+  status: StatusEvent
+  warning: WarningEvent
+  error: ErrorEvent
+  close: CloseEvent
+}
+
+/** What every event of a {@link SessionManager} has. */
+export interface SessionManagerEvent {
+  type: keyof SessionManagerEvents
+  /** Name of the session. */
+  name: string
+}
+
+/**
+ * A turn ended, including turns that the CLI started by itself and late answers. Comes once for each turn, before the
+ * promise of its message settles.
+ */
+export interface TurnEvent extends SessionManagerEvent {
+  type: 'turn'
+  response: Response
+  /** The turn's entry in the history. */
+  interaction: Interaction
+}
+
+/** The status of a session changed. */
+export interface StatusEvent extends SessionManagerEvent {
+  type: 'status'
+  status: SessionStatus
+  previous: SessionStatus
+}
+
+/** Something about a session is not as it should be, though no call failed. */
+export interface WarningEvent extends SessionManagerEvent {
+  type: 'warning'
+  /** Stable; docs/errors.md lists all codes. */
+  code: string
+  message: string
+}
+
+/**
+ * A failure that belongs to no call: the process ended unasked, or the CLI refused to start. Without a listener it is
+ * dropped.
+ */
+export interface ErrorEvent extends SessionManagerEvent {
+  type: 'error'
+  error: ClearctxError
+}
+
+/** The process of a session has ended. Always the last event of that process. */
+export interface CloseEvent extends SessionManagerEvent {
+  type: 'close'
+  /** Exit code; `null` if a signal ended it, or if there never was a process. */
+  code: number | null
+  signal: string | null
 }
 
 /** Options of {@link SessionManager}. */

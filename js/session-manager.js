@@ -4,6 +4,7 @@ const { NativeManager } = require('./engine')
 const check = require('./arguments')
 const { call, decodeError, sessionError, valueError } = require('./errors')
 const { callerEnv, environment, outcome } = require('./environment')
+const { ManagerEvents } = require('./manager-events')
 const { Store, checkpoint, nativeOf, removeOld, storeCall } = require('./store')
 const { DEFAULT_TIMEOUT_MS, internals, newSession, persist } = require('./stream-session')
 
@@ -16,6 +17,7 @@ class SessionManager {
   #maxHistory
   /** Forks whose first turn has no answer yet, by name: they are not in {@link sessions}. */
   #forking = new Map()
+  #events = new ManagerEvents(this)
 
   constructor(options) {
     const given = check.object(options)
@@ -28,6 +30,21 @@ class SessionManager {
     this.sessions = new Map()
     this.#native = call(() => new NativeManager(environment, nativeOf(this.store)))
     call(() => this.#native.sweep())
+  }
+
+  on(type, listener) {
+    this.#events.add(type, listener, false)
+    return this
+  }
+
+  once(type, listener) {
+    this.#events.add(type, listener, true)
+    return this
+  }
+
+  off(type, listener) {
+    this.#events.remove(type, listener)
+    return this
   }
 
   async spawn(name, options) {
@@ -295,6 +312,7 @@ class SessionManager {
       onError: () => this.#isCurrent(session) && this._persist(session.name),
       onEnd: () => this.#release(session),
       onClose: () => this.#running.delete(session),
+      tell: (type, details) => this.#events.emit(type, session.name, details),
     })
     this.#running.add(session)
     return session

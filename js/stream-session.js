@@ -33,6 +33,7 @@ const DEFAULT_TIMEOUT_MS = 600_000
  * @property {() => void} onError
  * @property {() => void} onEnd
  * @property {() => void} onClose
+ * @property {(type: string, details: object) => void} tell called after the session's own listeners
  */
 
 /**
@@ -286,6 +287,7 @@ class StreamSession extends EventEmitter {
         return
       case 'warning':
         process.emitWarning(event.message, { code: event.code })
+        this.#manager?.tell('warning', { code: event.code, message: event.message })
     }
   }
 
@@ -359,7 +361,7 @@ class StreamSession extends EventEmitter {
     try {
       if (ended.has(status)) this.#bookkeep(() => this.#manager?.onEnd())
     } finally {
-      this.emit('status', status, before)
+      this.#announce('status', { status, previous: before }, status, before)
     }
   }
 
@@ -458,6 +460,7 @@ class StreamSession extends EventEmitter {
       if (error !== null && send === null) this.#onError(error)
       this.emit('result', response, interaction)
     } finally {
+      this.#manager?.tell('turn', { response, interaction })
       if (error === null) this.#settle(send, 'resolve', response)
       else this.#settle(send, 'reject', Object.assign(error, { sent: true }))
     }
@@ -473,7 +476,17 @@ class StreamSession extends EventEmitter {
 
   // Without a listener it must not end the program; whoever waits for an answer is told by the promise.
   #emitError(error) {
-    if (this.listenerCount('error') > 0) this.emit('error', error)
+    if (this.listenerCount('error') > 0) this.#announce('error', { error }, error)
+    else this.#manager?.tell('error', { error })
+  }
+
+  // The manager's listeners hear of it even if one of the session's own throws.
+  #announce(type, details, ...args) {
+    try {
+      this.emit(type, ...args)
+    } finally {
+      this.#manager?.tell(type, details)
+    }
   }
 
   // A store that cannot be written fails the call that wanted it written. Where there is no call, it is an event.
@@ -492,7 +505,7 @@ class StreamSession extends EventEmitter {
     // Whatever a defect lost on its way: no promise outlives its session.
     for (const send of this.#open.keys()) this.#settle(send, 'reject', sessionError.lost(this.name))
     try {
-      this.emit('close', code, signal)
+      this.#announce('close', { code, signal }, code, signal)
     } finally {
       this.#closed.resolve({ code, signal })
     }

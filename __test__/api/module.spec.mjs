@@ -33,7 +33,7 @@ const MEMBERS = {
   SessionManager: {
     length: 1,
     async: ['batch', 'close', 'fork', 'recover', 'resume', 'send', 'spawn'],
-    sync: ['cleanup', 'delete', 'history', 'kill', 'lastOutput', 'list', 'pause', 'status', 'stop', 'stopAll'],
+    sync: 'cleanup delete history kill lastOutput list off on once pause status stop stopAll'.split(' '),
     hooks: ['_getSession', '_persist', '_wireEvents'],
   },
   Store: { sync: ['cleanup', 'delete', 'get', 'list', 'loadAll', 'saveAll', 'set'], async: ['flush'], hooks: [] },

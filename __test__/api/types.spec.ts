@@ -179,6 +179,21 @@ session.on('exit', () => {})
 session.on('text', (text: number) => console.log(text))
 void session.closed.then(({ code, signal }) => console.log(code, signal))
 
+// --- events of the manager ---
+mgr
+  .on('turn', ({ type, name, response, interaction }) => {
+    same<'turn', typeof type>()
+    console.log(name, response.cost, interaction.prompt)
+  })
+  .once('status', ({ status, previous }) => console.log(status === 'busy', previous === 'ready'))
+  .off('close', ({ code, signal }) => console.log(code === 0, signal === 'SIGKILL'))
+mgr.on('warning', ({ code, message }) => console.log(code, message))
+mgr.on('error', ({ name, error }) => console.log(name, error.code))
+// @ts-expect-error no such event
+mgr.on('turned', () => {})
+// @ts-expect-error a status has no response
+mgr.on('status', ({ response }) => response)
+
 // --- store ---
 const store = new Store('/tmp/x')
 const record = store.get('a')
