@@ -114,7 +114,8 @@ export class SessionManager {
    *
    * With `resume` the sessions continue, as with {@link SessionManager.resume}, and answers that only the CLI's transcript
    * has go into their history. With `resend` (which needs `resume`) messages that never reached the conversation are sent
-   * again, each with its old uuid, and the promise waits for their answers.
+   * again, each with its old uuid, and the promise waits for their answers. A `close()` that is called before the outcome
+   * is known resumes nothing: each session has an `error` with code `ERR_SESSION_STOPPED`.
    *
    * @returns rejects with `ERR_STORE`, `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`. A failure of one session is the
    *   `error` of its element.
@@ -218,8 +219,9 @@ export class SessionManager {
   batch(specs: readonly BatchSpec[]): Promise<BatchResult[]>
 
   /**
-   * {@link SessionManager.stopAll}, then waits until every process is gone and everything is written. Call it before your
-   * program ends. The files of the data directory are closed; the manager may be used again, which opens them.
+   * {@link SessionManager.stopAll}, then waits until every process is gone and everything is written. Forks whose first
+   * turn is running are killed, and a `recover` in flight resumes nothing. Call it before your program ends. The files of
+   * the data directory are closed; the manager may be used again, which opens them.
    *
    * @param options.timeout Longest wait in ms; processes that still run then are killed. Default: as long as the turns in
    *   flight and the escalation take at most.

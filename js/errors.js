@@ -80,6 +80,7 @@ function plainError(code, message, cause) {
 /** Errors about names: only this side knows whether they are taken or alive. Texts as in the engine's `error.rs`. */
 const sessionError = {
   alreadyStarted: (name) => plainError('ERR_SESSION_EXISTS', `Session "${name}" was already started.`),
+  closed: (name) => plainError('ERR_SESSION_STOPPED', `Session "${name}" was not resumed: its manager was closed.`),
   exists: (name) =>
     plainError(
       'ERR_SESSION_EXISTS',

@@ -17,6 +17,10 @@ class SessionManager {
   #maxHistory
   /** Forks whose first turn has no answer yet, by name: they are not in {@link sessions}. */
   #forking = new Map()
+  /** Looks at lost sessions that go on, each a promise. */
+  #looks = new Set()
+  /** How often it was closed: what began before the last time starts nothing any more. */
+  #closes = 0
   #events = new ManagerEvents(this)
 
   constructor(options) {
@@ -88,9 +92,10 @@ class SessionManager {
     const resume = check.flag(given.resume, 'options.resume')
     const resend = check.flag(given.resend, 'options.resend')
     if (resend && !resume) throw valueError('options.resend', 'given together with options.resume', given.resend)
-    const number = storeCall(this.store, () => this.#native.recover(this.#defaults(), callerEnv(), process.cwd()))
-    const found = await outcome(number)
-    return Promise.all(found.map((lost) => this.#recoverOne(lost, { resume, resend })))
+    const closes = this.#closes
+    const found = await this.#look()
+    const goesOn = resume ? () => this.#closes === closes : undefined
+    return Promise.all(found.map((lost) => this.#recoverOne(lost, goesOn, resend)))
   }
 
   async fork(sourceName, newName, options) {
@@ -127,7 +132,7 @@ class SessionManager {
     for (const session of [...this.sessions.values()]) {
       try {
         // A store that fails once would cost each session its own wait; their ends are recorded later.
-        if (failure !== undefined) this.#forget(session)
+        if (failure?.code === 'ERR_STORE') this.#forget(session)
         this.#stop(session)
       } catch (error) {
         failure ??= error
@@ -165,9 +170,12 @@ class SessionManager {
   delete(name) {
     check.name(name)
     const session = this.sessions.get(name) ?? this.#forking.get(name)
-    session?.kill()
-    if (session !== undefined) this.#forget(session)
-    storeCall(this.store, () => this.#native.deleteStored(name))
+    try {
+      session?.kill()
+    } finally {
+      if (session !== undefined) this.#forget(session)
+      storeCall(this.store, () => this.#native.deleteStored(name))
+    }
   }
 
   cleanup(days) {
@@ -189,12 +197,19 @@ class SessionManager {
   async close(options) {
     const timeout = check.milliseconds(check.object(options).timeout, 'options.timeout')
     let failure
+    this.#closes += 1
     try {
       this.stopAll()
     } catch (error) {
       failure = error
     }
-    for (const session of this.#forking.values()) session.kill()
+    for (const session of this.#forking.values()) {
+      try {
+        session.kill()
+      } catch (error) {
+        failure ??= error
+      }
+    }
     await this.#allEnded(timeout)
     await this.store.flush()
     call(() => this.#native.closeFiles())
@@ -258,10 +273,21 @@ class SessionManager {
     return session
   }
 
-  /** What is told of a lost session; with `resume` it goes on, with `resend` so do its messages. Never rejects. */
-  async #recoverOne(lost, { resume, resend }) {
-    if (!resume) return withLast(lost, lost.verdict)
+  #look() {
+    const number = storeCall(this.store, () => this.#native.recover(this.#defaults(), callerEnv(), process.cwd()))
+    const look = outcome(number).finally(() => this.#looks.delete(look))
+    this.#looks.add(look)
+    return look
+  }
+
+  /**
+   * What is told of a lost session. With `goesOn` it goes on if that says so, with `resend` so do its messages. Never
+   * rejects.
+   */
+  async #recoverOne(lost, goesOn, resend) {
+    if (goesOn === undefined) return withLast(lost, lost.verdict)
     try {
+      if (!goesOn()) throw sessionError.closed(lost.name)
       const session = this.#goOn((defaults) => this.#native.resumeLost(lost.name, defaults))
       lost.session = session.toJSON()
       if (resend) await this.#resend(session, lost.messages)
@@ -378,14 +404,31 @@ class SessionManager {
     return { session: session.toJSON(), response }
   }
 
+  /** Resolves when all processes have ended and nothing looks for lost sessions, which is not waited for beyond the time. */
   async #allEnded(timeout) {
-    const closed = [...this.#running].map((session) => session.closed)
-    const ended = Promise.allSettled(closed)
-    if (timeout === undefined) return ended
-    const kill = () => this.#running.forEach((session) => session.kill())
-    const timer = setTimeout(kill, Math.min(timeout, 2 ** 31 - 1))
+    const ended = Promise.allSettled([...this.#running].map((session) => session.closed))
+    const looked = Promise.allSettled(this.#looks)
+    if (timeout === undefined) return Promise.all([ended, looked])
+    let timer
+    const isLate = new Promise((resolve) => {
+      timer = setTimeout(resolve, Math.min(timeout, 2 ** 31 - 1))
+    }).then(() => this.#killAll())
     await ended
+    await Promise.race([looked, isLate])
     clearTimeout(timer)
+  }
+
+  // The exceptions of listeners are the program's; they spare no process.
+  #killAll() {
+    for (const session of this.#running) {
+      try {
+        session.kill()
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error
+        })
+      }
+    }
   }
 }
 

@@ -87,3 +87,39 @@ test('a listener that throws while a session is stopped or killed does not keep 
     if (end !== 'delete') assert.ok(['stopped', 'killed'].includes(m.status('a').status), m.status('a').status)
   }
 })
+
+/** A manager all of whose sessions have a status listener that throws. */
+class Throwing extends SessionManager {
+  static sessions = []
+  _wireEvents(session) {
+    session.on('status', (status) => {
+      if (status !== 'ready' && status !== 'busy') throw new Error('from status')
+    })
+    Throwing.sessions.push(session)
+  }
+}
+
+test('a listener that throws in delete() keeps neither the process nor the record', async (t) => {
+  const m = world(t).manager({}, Throwing)
+  await m.spawn('a', { prompt: 'hello' })
+  const session = m.sessions.get('a')
+  assert.throws(() => m.delete('a'), { message: 'from status' })
+  await session.closed
+  assert.equal(m.store.get('a'), null)
+  assert.equal(m.sessions.has('a'), false)
+})
+
+test('listeners that throw in close() keep no other session alive: idle, busy, or a fork in flight', async (t) => {
+  const m = world(t).manager({}, Throwing)
+  const names = ['a', 'b', 'c']
+  await m.batch(names.map((name) => ({ name, prompt: 'hello' })))
+  const forks = ['d', 'e'].map((name) => m.fork('a', name, { message: 'stand-in: slow 60000' }))
+  const sends = ['b', 'c'].map((name) => m.send(name, 'stand-in: slow 60000'))
+  const settled = Promise.allSettled([...forks, ...sends])
+  const sessions = Throwing.sessions.slice(-5)
+  await assert.rejects(m.close({ timeout: 200 }), { message: 'from status' })
+  const ended = await Promise.all(sessions.map((session) => session.closed.then(() => session.status)))
+  assert.deepEqual(ended, ['stopped', 'killed', 'killed', 'killed', 'killed'])
+  for (const { status } of await settled) assert.equal(status, 'rejected')
+  for (const name of names) assert.ok(['stopped', 'killed'].includes(m.store.get(name).status), name)
+})
