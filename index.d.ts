@@ -2,10 +2,11 @@
  * clearctx drives many Claude Code CLI processes from one Node.js program. Its named sessions live in long-running
  * processes, take one message after the other, survive restarts, and record exactly what they cost.
  *
- * For every optional argument, and where a type below says `| null | undefined`: `null`, `undefined`, `0`, `NaN` and `''`
- * mean "not given" and leave the default in force. Any other value of a wrong type throws (or rejects with) a
- * `TypeError` with code `ERR_INVALID_ARG_TYPE`; a right type with an impossible value gives a `RangeError` with code
- * `ERR_INVALID_ARG_VALUE`. Both name the argument, and nothing was started or stored.
+ * For every optional argument, and where a type below says `| null | undefined`: `null`, `undefined`, `0` and `''` mean
+ * "not given" and leave the default in force. Any other value of a wrong type throws (or rejects with) a `TypeError` with
+ * code `ERR_INVALID_ARG_TYPE`; a right type with an impossible value, such as `NaN`, gives a `RangeError` with code
+ * `ERR_INVALID_ARG_VALUE`. Both name the argument, and nothing was started or stored. An option that does not exist is
+ * ignored, with the warning `CLEARCTX_UNKNOWN_OPTION`.
  *
  * All times are milliseconds, all money is US dollars.
  *
@@ -389,7 +390,7 @@ export interface SessionOptions {
   allowedTools?: readonly string[] | null | undefined
   /** Text of any length, added to the CLI's system prompt. */
   systemPrompt?: string | null | undefined
-  /** The CLI's own limit for one process, in USD. Default: none. */
+  /** The CLI's own limit for one process, in USD. Default: none. `0` means "not given", with a warning. */
   maxBudget?: number | null | undefined
   /** Agent to run as. */
   agent?: string | null | undefined

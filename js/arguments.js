@@ -1,15 +1,17 @@
 'use strict'
 
-// Checks of callers' arguments. As in clearctx 3, null, undefined, 0 and '' (and NaN) mean "not given"; any other value of
-// a wrong type is refused before anything is started or stored.
+// Checks of callers' arguments. As in clearctx 3, null, undefined, 0 and '' mean "not given"; any other value of a
+// wrong type is refused before anything is started or stored. So is NaN where a number is wanted: it is the outcome of a
+// calculation that went wrong, and the default in its place would hide that.
 
 const { isAbsolute, resolve } = require('node:path')
 
 const { typeError, valueError } = require('./errors')
+const { checkNames, checkNoMore, warnOnce } = require('./option-names')
 
 /** @returns {boolean} whether clearctx 3 would use a default instead of the value */
 function isMissing(value) {
-  return value === undefined || value === null || value === 0 || value === '' || Number.isNaN(value)
+  return value === undefined || value === null || value === 0 || value === ''
 }
 
 function text(value, argument) {
@@ -34,8 +36,14 @@ function directory(value, argument) {
 function positive(value, argument) {
   if (isMissing(value)) return undefined
   if (typeof value !== 'number') throw typeError(argument, 'a number', value)
-  if (value < 0) throw valueError(argument, 'a positive number', value)
+  if (!(value >= 0)) throw valueError(argument, 'a positive number', value)
   return value
+}
+
+/** USD. Who gives 0 may mean "spend nothing", which it never meant. */
+function budget(value, argument) {
+  if (value === 0) warnOnce('CLEARCTX_ZERO_BUDGET', `${argument} is 0, which means "not given": there is no limit.`)
+  return positive(value, argument)
 }
 
 function flag(value, argument) {
@@ -120,37 +128,78 @@ function environment(value, argument) {
   return env
 }
 
-/** The options of a session. */
-function sessionOptions(options, argument = 'options') {
-  return {
-    model: text(options.model, `${argument}.model`),
-    workDir: directory(options.workDir, `${argument}.workDir`),
-    permissionMode: text(options.permissionMode, `${argument}.permissionMode`),
-    allowedTools: texts(options.allowedTools, `${argument}.allowedTools`),
-    systemPrompt: text(options.systemPrompt, `${argument}.systemPrompt`),
-    maxBudget: positive(options.maxBudget, `${argument}.maxBudget`),
-    agent: text(options.agent, `${argument}.agent`),
-    timeout: milliseconds(options.timeout, `${argument}.timeout`),
-    tags: texts(options.tags, `${argument}.tags`),
-  }
+/** The options of a session, and how each is checked. */
+const sessionChecks = {
+  model: text,
+  workDir: directory,
+  permissionMode: text,
+  allowedTools: texts,
+  systemPrompt: text,
+  maxBudget: budget,
+  agent: text,
+  timeout: milliseconds,
+  tags: texts,
 }
 
 /** The options of the CLI's program. */
-function runOptions(options, argument = 'options') {
-  return {
-    claudePath: text(options.claudePath, `${argument}.claudePath`),
-    env: environment(options.env, `${argument}.env`),
-    stopTimeout: milliseconds(options.stopTimeout, `${argument}.stopTimeout`),
-    killTimeout: milliseconds(options.killTimeout, `${argument}.killTimeout`),
-  }
+const runChecks = {
+  claudePath: text,
+  env: environment,
+  stopTimeout: milliseconds,
+  killTimeout: milliseconds,
+}
+
+const sessionNames = Object.keys(sessionChecks)
+const runNames = Object.keys(runChecks)
+const storeNames = ['durability', 'maxHistory']
+const managerNames = ['dataDir', 'defaultModel', 'defaultPermissionMode', 'defaultTimeout', ...runNames, ...storeNames]
+
+/** The options of each call, by the name that messages give it. */
+const optionNames = {
+  'new SessionManager()': managerNames,
+  'new Store()': storeNames,
+  'new StreamSession()': ['name', 'sessionId', ...sessionNames, ...runNames],
+  // The elements of a batch are options, too.
+  'spawn()': ['name', 'prompt', ...sessionNames],
+  'fork()': ['message', ...sessionNames],
+  'recover()': ['resume', 'resend'],
+  'close()': ['timeout'],
+}
+
+/** The properties of a session's state: programs pass one as options, to have another session like it. */
+const stateNames = 'id claudeSessionId status totalCostUsd totalTurns interactionCount interactions created pid parent'
+const recordNames = 'owner lastSaved lostAt cliTotals pending newSessionId'
+const isState = (given) => 'claudeSessionId' in given && 'totalTurns' in given
+const stateFields = ['name', 'sessionId', ...stateNames.split(' '), ...recordNames.split(' ')]
+
+/** The options object of a call; not given is an empty one. Warns of names that the call does not have. */
+function options(value, call) {
+  const given = object(value)
+  checkNames(given, call, optionNames, isState(given) ? stateFields : [])
+  return given
+}
+
+/** The options of a session. */
+function sessionOptions(given, argument = 'options') {
+  return checked(sessionChecks, given, argument)
+}
+
+/** The options of the CLI's program. */
+function runOptions(given, argument = 'options') {
+  return checked(runChecks, given, argument)
+}
+
+function checked(checks, given, argument) {
+  const names = Object.keys(checks)
+  return Object.fromEntries(names.map((key) => [key, checks[key](given[key], `${argument}.${key}`)]))
 }
 
 /** The options of the store. */
-function storeOptions(options, argument = 'options') {
-  const durability = text(options.durability, `${argument}.durability`) ?? 'os'
+function storeOptions(given, argument = 'options') {
+  const durability = text(given.durability, `${argument}.durability`) ?? 'os'
   if (durability !== 'os' && durability !== 'disk')
     throw valueError(`${argument}.durability`, "'os' or 'disk'", durability)
-  const maxHistory = positive(options.maxHistory, `${argument}.maxHistory`)
+  const maxHistory = positive(given.maxHistory, `${argument}.maxHistory`)
   if (maxHistory !== undefined && !(Number.isInteger(maxHistory) && maxHistory < 2 ** 32)) {
     throw valueError(`${argument}.maxHistory`, 'an integer below 2^32', maxHistory)
   }
@@ -164,8 +213,10 @@ module.exports = {
   message,
   milliseconds,
   name,
+  noMore: checkNoMore,
   object,
   optionalMessage,
+  options,
   positive,
   runOptions,
   sessionOptions,

@@ -24,13 +24,13 @@ class SessionManager {
   #events = new ManagerEvents(this)
 
   constructor(options) {
-    const given = check.object(options)
+    const given = check.options(options, 'new SessionManager()')
     this.#run = check.runOptions(given)
     this.#maxHistory = check.storeOptions(given).maxHistory
     this.defaultModel = check.text(given.defaultModel, 'options.defaultModel') ?? 'sonnet'
     this.defaultPermissionMode = check.text(given.defaultPermissionMode, 'options.defaultPermissionMode') ?? 'default'
     this.defaultTimeout = check.milliseconds(given.defaultTimeout, 'options.defaultTimeout') ?? DEFAULT_TIMEOUT_MS
-    this.store = new Store(check.text(given.dataDir, 'options.dataDir'), given)
+    this.store = new Store(check.text(given.dataDir, 'options.dataDir'), check.storeOptions(given))
     this.sessions = new Map()
     this.#native = call(() => new NativeManager(environment, nativeOf(this.store)))
     call(() => this.#native.sweep())
@@ -51,9 +51,10 @@ class SessionManager {
     return this
   }
 
-  async spawn(name, options) {
+  async spawn(name, options, ...extra) {
     check.name(name)
-    const given = check.object(options)
+    check.noMore(extra, 'spawn()')
+    const given = check.options(options, 'spawn()')
     const settings = check.sessionOptions(given)
     const prompt = check.optionalMessage(given.prompt, 'options.prompt')
     const session = this.#begin(
@@ -63,8 +64,9 @@ class SessionManager {
     return { session: session.toJSON(), initData: session.initData, response }
   }
 
-  async send(name, message, timeout) {
+  async send(name, message, timeout, ...extra) {
     const session = this._getSession(name)
+    check.noMore(extra, 'send()')
     check.message(message)
     check.milliseconds(timeout, 'timeout')
     if (session.status === 'paused') session.resume()
@@ -77,8 +79,9 @@ class SessionManager {
     this._persist(name)
   }
 
-  async resume(name, message) {
+  async resume(name, message, ...extra) {
     check.name(name)
+    check.noMore(extra, 'resume()')
     const given = check.optionalMessage(message, 'message')
     const session = this.sessions.get(name) ?? this.#goOn((defaults) => this.#native.resume(name, defaults))
     if (session.status === 'paused') session.resume()
@@ -88,7 +91,7 @@ class SessionManager {
   }
 
   async recover(options) {
-    const given = check.object(options)
+    const given = check.options(options, 'recover()')
     const resume = check.flag(given.resume, 'options.resume')
     const resend = check.flag(given.resend, 'options.resend')
     if (resend && !resume) throw valueError('options.resend', 'given together with options.resume', given.resend)
@@ -98,10 +101,11 @@ class SessionManager {
     return Promise.all(found.map((lost) => this.#recoverOne(lost, goesOn, resend)))
   }
 
-  async fork(sourceName, newName, options) {
+  async fork(sourceName, newName, options, ...extra) {
     check.name(sourceName, 'sourceName')
     check.name(newName, 'newName')
-    const given = check.object(options)
+    check.noMore(extra, 'fork()')
+    const given = check.options(options, 'fork()')
     const settings = check.sessionOptions(given)
     const message = check.text(given.message, 'options.message')
     const request = JSON.stringify({ source: sourceName, newName, given: settings, message })
@@ -195,7 +199,7 @@ class SessionManager {
   }
 
   async close(options) {
-    const timeout = check.milliseconds(check.object(options).timeout, 'options.timeout')
+    const timeout = check.milliseconds(check.options(options, 'close()').timeout, 'options.timeout')
     let failure
     this.#closes += 1
     try {

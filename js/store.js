@@ -15,7 +15,7 @@ const natives = new WeakMap()
 class Store {
   constructor(dataDir, options) {
     const given = check.text(dataDir, 'dataDir')
-    const { durability, maxHistory } = check.storeOptions(check.object(options))
+    const { durability, maxHistory } = check.storeOptions(check.options(options, 'new Store()'))
     const dir = resolve(given ?? join(homedir(), '.clearctx'))
     natives.set(
       this,

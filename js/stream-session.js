@@ -70,7 +70,7 @@ class StreamSession extends EventEmitter {
   constructor(options, manager) {
     super()
     this.#manager = manager?.[internals]
-    const given = check.object(options)
+    const given = this.#manager === undefined ? check.options(options, 'new StreamSession()') : options
     // What the engine planned was checked when it was given.
     const settings = this.#manager === undefined ? check.sessionOptions(given) : given
     this.name = this.#manager === undefined ? check.name(given.name, 'options.name') : given.name

@@ -94,12 +94,6 @@ describe('values that mean "not given"', SEVERAL, () => {
 })
 
 describe('values at the edge', SEVERAL, () => {
-  test('unknown options are ignored, as in the original', async (t) => {
-    const mgr = new SessionManager({ dataDir: world(t).dataDir, colour: 'red', sessions: 5 })
-    assert.equal(mgr.sessions.size, 0)
-    assert.ok(new StreamSession({ name: 'a', colour: 'red', status: 'busy', pid: 1 }).pid === null)
-  })
-
   test('options may be instances, frozen, without a prototype, or full of getters', async (t) => {
     const { mgr } = managed(t)
     class Options {

@@ -45,7 +45,13 @@ const badValues = (kind, argument) => {
     case 'text':
       return [...typed('string'), ['nul\0', isValue(argument)]]
     case 'number':
-      return [...typed('number'), [-1, isValue(argument)], [-0.001, isValue(argument)], [-Infinity, isValue(argument)]]
+      return [
+        ...typed('number'),
+        [-1, isValue(argument)],
+        [-0.001, isValue(argument)],
+        [-Infinity, isValue(argument)],
+        [Number.NaN, isValue(argument)],
+      ]
     case 'texts':
       return [
         ...typed('array'),

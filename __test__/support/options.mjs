@@ -2,8 +2,8 @@
 
 import { world } from './sessions.mjs'
 
-/** What the original's `||` takes for "not given". */
-export const MISSING = [undefined, null, 0, '', Number.NaN]
+/** What means "not given": what the original's `||` took for it, but NaN. */
+export const MISSING = [undefined, null, 0, '']
 
 /** Options of one kind each: a text, a number that is a time or money, a list of texts. */
 export const SESSION_OPTIONS = {
