@@ -69,6 +69,8 @@ export class SessionManager {
    *
    * The name must be free: no live session has it, and its record, if there is one, is `stopped`, `killed` or `failed`.
    * The new session replaces that record, with its history and costs; to keep them, use {@link SessionManager.resume}.
+   * The event `warning` says what was replaced (code `CLEARCTX_RECORD_REPLACED`). The same holds for the new name of a
+   * {@link SessionManager.fork}.
    *
    * @param name Any non-empty string.
    * @returns rejects with `ERR_SESSION_EXISTS`, `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_START_FAILED`,
@@ -314,6 +316,18 @@ export interface WarningEvent extends SessionManagerEvent {
   /** Stable; docs/errors.md lists all codes. */
   code: string
   message: string
+  /** With `CLEARCTX_RECORD_REPLACED`: the session whose record is gone. */
+  replaced?: ReplacedSession
+}
+
+/** What is known of a session whose record a new one of the same name has replaced. */
+export interface ReplacedSession {
+  status: SessionStatus
+  /** The CLI's id of the conversation, `null` if it had no turn. */
+  claudeSessionId: string | null
+  /** What it had cost, in USD. */
+  totalCostUsd: number
+  totalTurns: number
 }
 
 /**

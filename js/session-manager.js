@@ -57,9 +57,11 @@ class SessionManager {
     const given = check.options(options, 'spawn()')
     const settings = check.sessionOptions(given)
     const prompt = check.optionalMessage(given.prompt, 'options.prompt')
+    const replaced = this.#replaced(name)
     const session = this.#begin(
       storeCall(this.store, () => this.#native.spawn(name, JSON.stringify(settings), this.#defaults())),
     )
+    if (replaced !== null) this.#events.emit('warning', name, replacement(name, replaced))
     const response = prompt === undefined ? null : await this.#ask(session, prompt)
     return { session: session.toJSON(), initData: session.initData, response }
   }
@@ -109,8 +111,11 @@ class SessionManager {
     const settings = check.sessionOptions(given)
     const message = check.text(given.message, 'options.message')
     const request = JSON.stringify({ source: sourceName, newName, given: settings, message })
+    const replaced = this.#replaced(newName)
     const starting = forkCall(() => storeCall(this.store, () => this.#native.fork(request, this.#defaults())))
-    return this.#fork(starting)
+    const forked = await this.#fork(starting)
+    if (replaced !== null) this.#events.emit('warning', newName, replacement(newName, replaced))
+    return forked
   }
 
   stop(name) {
@@ -269,6 +274,11 @@ class SessionManager {
     } catch {
       return undefined
     }
+  }
+
+  /** The record that a new session of the name would replace; read only if somebody listens. */
+  #replaced(name) {
+    return this.#events.has('warning') ? this.store.get(name) : null
   }
 
   #goOn(resume) {
@@ -433,6 +443,22 @@ class SessionManager {
         })
       }
     }
+  }
+}
+
+/** The warning that a new session took the place of a record. */
+function replacement(name, { status, claudeSessionId, totalCostUsd, totalTurns }) {
+  const before = {
+    status,
+    claudeSessionId,
+    totalCostUsd: Number(totalCostUsd) || 0,
+    totalTurns: Number(totalTurns) || 0,
+  }
+  const spent = `${before.totalTurns} ${before.totalTurns === 1 ? 'turn' : 'turns'} and $${before.totalCostUsd.toFixed(4)}`
+  return {
+    code: 'CLEARCTX_RECORD_REPLACED',
+    message: `Session "${name}" replaced the record of a session that was ${status}, with ${spent}.`,
+    replaced: before,
   }
 }
 

@@ -86,6 +86,40 @@ test('a warning about a session is an event beside the warning of the process', 
   assert.deepEqual(ofProcess, ['CLEARCTX_PERMISSION_MODE'])
 })
 
+test('a spawn or fork that replaces a record gives a warning, with what that session had cost', async (t) => {
+  const m = world(t).manager()
+  const ofProcess = []
+  const listen = ({ code }) => ofProcess.push(code)
+  process.on('warning', listen)
+  t.after(() => process.off('warning', listen))
+  await m.spawn('a', { prompt: 'hello' })
+  const { claudeSessionId } = m.status('a')
+  m.kill('a')
+  const warnings = heard(m, 'warning')
+  await m.spawn('a')
+  const [{ name, code, message, replaced }, ...others] = warnings
+  assert.deepEqual([name, code, others], ['a', 'CLEARCTX_RECORD_REPLACED', []])
+  assert.equal(message, 'Session "a" replaced the record of a session that was killed, with 1 turn and $0.0001.')
+  near(replaced.totalCostUsd, PLAIN.newer)
+  assert.deepEqual(
+    { ...replaced, totalCostUsd: 0 },
+    { status: 'killed', claudeSessionId, totalCostUsd: 0, totalTurns: 1 },
+  )
+
+  await m.spawn('b', { prompt: 'hello' })
+  m.stop('b')
+  await m.fork('a', 'c').catch(() => {})
+  await rejection(m.spawn('a'), 'ERR_SESSION_EXISTS')
+  assert.equal(warnings.length, 1, 'where nothing was replaced nothing is said')
+  await m.send('a', 'hello')
+  await m.fork('a', 'b')
+  assert.deepEqual(
+    warnings.slice(1).map((event) => [event.name, event.replaced.status, event.replaced.totalTurns]),
+    [['b', 'stopped', 1]],
+  )
+  assert.deepEqual(ofProcess, [])
+})
+
 test('once hears one event, off ends the listening, and both return the manager', async (t) => {
   const m = world(t).manager()
   const seen = []

@@ -187,7 +187,7 @@ mgr
   })
   .once('status', ({ status, previous }) => console.log(status === 'busy', previous === 'ready'))
   .off('close', ({ code, signal }) => console.log(code === 0, signal === 'SIGKILL'))
-mgr.on('warning', ({ code, message }) => console.log(code, message))
+mgr.on('warning', ({ code, message, replaced }) => console.log(code, message, replaced?.totalCostUsd.toFixed(2)))
 mgr.on('error', ({ name, error }) => console.log(name, error.code))
 // @ts-expect-error no such event
 mgr.on('turned', () => {})
