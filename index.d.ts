@@ -82,7 +82,7 @@ export class SessionManager {
    * Sends a message to a live session and resolves with the answer. A paused session is resumed. Messages to one
    * session are answered one after the other, in the order of the calls.
    *
-   * The promise settles exactly once. A turn that the CLI ended with an error resolves, with `isError: true`: it cost
+   * The promise settles exactly once. The stack of an error names the line that awaits the promise. A turn that the CLI ended with an error resolves, with `isError: true`: it cost
    * money and is part of the conversation.
    *
    * @param timeout Time for this message in ms, waiting in line included. Default: the session's.
@@ -217,7 +217,7 @@ export class SessionManager {
 
   /**
    * Spawns all sessions of a list in parallel. Results come in the order of the list. A failed spawn does not reject: its
-   * element has `error`.
+   * element has `error`, the message, and `cause`, the error itself.
    */
   batch(specs: readonly BatchSpec[]): Promise<BatchResult[]>
 
@@ -457,6 +457,8 @@ export interface BatchFailure {
   session: { name: string; status: 'failed' }
   /** The error's message. */
   error: string
+  /** The error itself; not enumerable. */
+  readonly cause: ClearctxError
   initData?: undefined
   response?: undefined
 }
@@ -1086,6 +1088,13 @@ export interface InvalidArgTypeError extends TypeError {
 /** An argument of the right type with an impossible value. */
 export interface InvalidArgValueError extends RangeError {
   code: 'ERR_INVALID_ARG_VALUE'
+}
+
+/** The manager has no live session of this name. */
+export interface SessionNotAliveError extends Error {
+  code: 'ERR_SESSION_NOT_ALIVE'
+  /** The program in which the session is alive, if it is alive in another manager: that of its record. */
+  holderPid?: number
 }
 
 /** Another session is writing to the conversation. */

@@ -8,7 +8,7 @@ const { fileURLToPath } = require('node:url')
 const { isMainThread } = require('node:worker_threads')
 
 const { NativeEnvironment } = require('./engine')
-const { decodeError } = require('./errors')
+const { callSite, calledAt, decodeError } = require('./errors')
 
 /** How long events are delivered before the event loop gets its turn, in ms. */
 const SLICE_MS = 1
@@ -22,7 +22,7 @@ const deliver = Symbol('clearctx.deliver')
 /** @type {Map<number, { [deliver](event: any): boolean }>} */
 const sessions = new Map()
 
-/** @type {Map<number, { resolve(value: any): void, reject(error: Error): void }>} */
+/** @type {Map<number, { resolve(value: any): void, reject(error: Error): void, site: import('./errors').CallSite }>} */
 const outcomes = new Map()
 
 const native = new NativeEnvironment(drain, keeperProgram(), !isMainThread)
@@ -81,7 +81,7 @@ function settle({ call, value, error }) {
   outcomes.delete(call)
   updateHold()
   if (error === undefined) waiting?.resolve(value)
-  else waiting?.reject(decodeError(error))
+  else waiting?.reject(calledAt(decodeError(error), waiting.site))
 }
 
 /** Delivers the events of its number to a session, and keeps the program alive until {@link forget}. */
@@ -98,7 +98,7 @@ function forget(number) {
 /** The outcome of a call that the engine numbered: a fork, a flush. */
 function outcome(number) {
   return new Promise((resolve, reject) => {
-    outcomes.set(number, { resolve, reject })
+    outcomes.set(number, { resolve, reject, site: callSite() })
     updateHold()
   })
 }

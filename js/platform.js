@@ -4,6 +4,8 @@
 
 const { closeSync, openSync, readSync } = require('node:fs')
 
+const { marked } = require('./errors')
+
 /** Bytes at the beginning of a program that contain its header, with the path of its dynamic linker. */
 const HEADER_BYTES = 4096
 
@@ -44,11 +46,7 @@ function loadError(cause, { name, version, supported }) {
   const wanted = supported.includes(name) ? `clearctx-${name}` : null
   let message = `There is no clearctx for ${name}. Supported platforms: ${supported.join(', ')}.`
   if (wanted !== null) message = isMissing(cause) ? missing(name, wanted, version) : broken(name, wanted, cause)
-  return Object.assign(new Error(message, { cause }), {
-    code: 'ERR_ENGINE_NOT_LOADED',
-    platform: name,
-    package: wanted,
-  })
+  return marked(new Error(message, { cause }), 'ERR_ENGINE_NOT_LOADED', { platform: name, package: wanted })
 }
 
 function isMissing(cause) {

@@ -2,11 +2,11 @@
 
 const { NativeManager } = require('./engine')
 const check = require('./arguments')
-const { call, decodeError, sessionError, valueError } = require('./errors')
+const { call, callSite, calledAt, decodeError, sessionError, valueError } = require('./errors')
 const { callerEnv, environment, outcome } = require('./environment')
 const { ManagerEvents } = require('./manager-events')
 const { Store, checkpoint, nativeOf, removeOld, storeCall } = require('./store')
-const { DEFAULT_TIMEOUT_MS, internals, newSession, persist } = require('./stream-session')
+const { DEFAULT_TIMEOUT_MS, ended, internals, newSession, persist } = require('./stream-session')
 
 /** Many sessions by name, with their records. */
 class SessionManager {
@@ -62,7 +62,7 @@ class SessionManager {
       storeCall(this.store, () => this.#native.spawn(name, JSON.stringify(settings), this.#defaults())),
     )
     if (replaced !== null) this.#events.emit('warning', name, replacement(name, replaced))
-    const response = prompt === undefined ? null : await this.#ask(session, prompt)
+    const response = prompt === undefined ? null : await this.#first(session, prompt)
     return { session: session.toJSON(), initData: session.initData, response }
   }
 
@@ -72,7 +72,8 @@ class SessionManager {
     check.message(message)
     check.milliseconds(timeout, 'timeout')
     if (session.status === 'paused') session.resume()
-    return this.#ask(session, message, timeout)
+    // Without "await" the stack of an error would end here.
+    return await this.#ask(session, message, timeout)
   }
 
   pause(name) {
@@ -87,7 +88,7 @@ class SessionManager {
     const given = check.optionalMessage(message, 'message')
     const session = this.sessions.get(name) ?? this.#goOn((defaults) => this.#native.resume(name, defaults))
     if (session.status === 'paused') session.resume()
-    if (given !== undefined) return this.#ask(session, given)
+    if (given !== undefined) return await this.#first(session, given)
     this._persist(name)
     return null
   }
@@ -98,9 +99,10 @@ class SessionManager {
     const resend = check.flag(given.resend, 'options.resend')
     if (resend && !resume) throw valueError('options.resend', 'given together with options.resume', given.resend)
     const closes = this.#closes
+    const site = callSite()
     const found = await this.#look()
     const goesOn = resume ? () => this.#closes === closes : undefined
-    return Promise.all(found.map((lost) => this.#recoverOne(lost, goesOn, resend)))
+    return Promise.all(found.map((lost) => this.#recoverOne(lost, { goesOn, resend, site })))
   }
 
   async fork(sourceName, newName, options, ...extra) {
@@ -193,14 +195,7 @@ class SessionManager {
 
   async batch(specs) {
     check.list(specs, 'specs')
-    return Promise.all(
-      specs.map((spec) =>
-        this.spawn(spec.name, spec).catch((error) => ({
-          session: { name: spec.name, status: 'failed' },
-          error: error.message,
-        })),
-      ),
-    )
+    return Promise.all(specs.map((spec) => this.spawn(spec.name, spec).catch((error) => failedSpawn(spec.name, error))))
   }
 
   async close(options) {
@@ -228,7 +223,7 @@ class SessionManager {
   _getSession(name) {
     check.name(name)
     const session = this.sessions.get(name)
-    if (session === undefined) throw sessionError.notAlive(name, this.#lastError(name))
+    if (session === undefined) throw sessionError.notAlive(name, this.#whyNotAlive(name))
     return session
   }
 
@@ -266,13 +261,19 @@ class SessionManager {
     return record
   }
 
-  /** Why a session that is not alive ended, if nobody had asked for that and its record can be read. */
-  #lastError(name) {
+  /** Of a session that this manager does not have: why it ended, if nobody had asked for that; the program that has it. */
+  #whyNotAlive(name) {
     try {
-      const { code, message } = this.store.get(name)?.lastError ?? {}
-      return typeof message === 'string' ? { code, message } : undefined
+      const { status, owner, lastError } = this.store.get(name) ?? {}
+      const lives = status !== undefined && !ended.has(status) && typeof owner?.pid === 'number'
+      const { code, message } = lastError ?? {}
+      return {
+        ...(lives ? { holderPid: owner.pid } : {}),
+        ...(typeof message === 'string' ? { cause: { code, message } } : {}),
+      }
     } catch {
-      return undefined
+      // That the session is not alive here is true, whatever the store says.
+      return {}
     }
   }
 
@@ -298,22 +299,22 @@ class SessionManager {
    * What is told of a lost session. With `goesOn` it goes on if that says so, with `resend` so do its messages. Never
    * rejects.
    */
-  async #recoverOne(lost, goesOn, resend) {
+  async #recoverOne(lost, { goesOn, resend, site }) {
     if (goesOn === undefined) return withLast(lost, lost.verdict)
     try {
       if (!goesOn()) throw sessionError.closed(lost.name)
       const session = this.#goOn((defaults) => this.#native.resumeLost(lost.name, defaults))
       lost.session = session.toJSON()
-      if (resend) await this.#resend(session, lost.messages)
+      if (resend) await this.#resend(session, lost.messages, site)
       else this._persist(lost.name)
     } catch (error) {
-      lost.error = error
+      lost.error = calledAt(error, site)
     }
     return withLast(lost, lost.verdict)
   }
 
-  async #resend(session, messages) {
-    const sends = session[internals].resend()
+  async #resend(session, messages, site) {
+    const sends = session[internals].resend(site)
     await Promise.all(
       sends.map(async ({ index, response }) => {
         try {
@@ -365,8 +366,18 @@ class SessionManager {
     else session.kill()
   }
 
+  /** The first message of a process; the error has the stack of the call, whether that is awaited or not. */
+  async #first(session, message) {
+    const site = callSite()
+    try {
+      return await this.#ask(session, message)
+    } catch (error) {
+      throw calledAt(error, site)
+    }
+  }
+
   async #ask(session, message, timeout) {
-    return this.#asked(session, session.send(message, timeout))
+    return await this.#asked(session, session.send(message, timeout))
   }
 
   async #asked(session, answer) {
@@ -400,6 +411,7 @@ class SessionManager {
   /** A fork is in `sessions`, and has a record, from the answer to its first message on. */
   async #fork(starting) {
     const [message, timeout] = starting.firstTurn
+    const site = callSite()
     const session = this.#newSession(starting)
     let response
     try {
@@ -413,21 +425,21 @@ class SessionManager {
     } catch (error) {
       this.#undo(session, starting)
       if (session[internals].native !== undefined) await session.closed
-      throw forkError(error)
+      throw calledAt(forkError(error), site)
     }
     return { session: session.toJSON(), response }
   }
 
   /** Resolves when all processes have ended and nothing looks for lost sessions, which is not waited for beyond the time. */
   async #allEnded(timeout) {
-    const ended = Promise.allSettled([...this.#running].map((session) => session.closed))
+    const closed = Promise.allSettled([...this.#running].map((session) => session.closed))
     const looked = Promise.allSettled(this.#looks)
-    if (timeout === undefined) return Promise.all([ended, looked])
+    if (timeout === undefined) return Promise.all([closed, looked])
     let timer
     const isLate = new Promise((resolve) => {
       timer = setTimeout(resolve, Math.min(timeout, 2 ** 31 - 1))
     }).then(() => this.#killAll())
-    await ended
+    await closed
     await Promise.race([looked, isLate])
     clearTimeout(timer)
   }
@@ -444,6 +456,12 @@ class SessionManager {
       }
     }
   }
+}
+
+/** The element of a batch whose spawn failed. As in errors, `cause` is not enumerable: the rest is what clearctx 3 gives. */
+function failedSpawn(name, error) {
+  const result = { session: { name, status: 'failed' }, error: error.message }
+  return Object.defineProperty(result, 'cause', { value: error, writable: true, configurable: true })
 }
 
 /** The warning that a new session took the place of a record. */

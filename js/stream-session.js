@@ -4,7 +4,7 @@ const { EventEmitter } = require('node:events')
 
 const { NativeSession } = require('./engine')
 const check = require('./arguments')
-const { call, decodeError, sessionError, typeError } = require('./errors')
+const { call, calledAt, decodeError, sessionError, typeError } = require('./errors')
 const { callerEnv, deliver, environment, forget, listen, sent } = require('./environment')
 const { contentOf, promptOf } = require('./messages')
 
@@ -174,33 +174,44 @@ class StreamSession extends EventEmitter {
     if (!ended.has(status)) this.#changeStatus(status, change)
   }
 
-  send(message, timeout) {
-    return new Promise((resolve, reject) => {
-      const content = contentOf(message)
-      const prompt = typeof message === 'string' ? undefined : JSON.stringify(promptOf(message))
-      const ms =
-        check.milliseconds(timeout, 'timeout') ?? check.milliseconds(this.timeout, 'timeout') ?? DEFAULT_TIMEOUT_MS
-      const native = this.#started()
-      const send = (this.#sends += 1)
-      this.#awaitInit(true)
-      sent()
-      const code = unsent(() => this.#ask(() => native.send(send, content, prompt, ms)))
-      this.#open.set(send, { resolve, reject })
-      this.#changeStatusApart(statuses[code % statuses.length], Math.floor(code / statuses.length))
-    })
+  async send(message, timeout) {
+    let isSent = false
+    try {
+      return await new Promise((resolve, reject) => {
+        const content = contentOf(message)
+        const prompt = typeof message === 'string' ? undefined : JSON.stringify(promptOf(message))
+        const ms =
+          check.milliseconds(timeout, 'timeout') ?? check.milliseconds(this.timeout, 'timeout') ?? DEFAULT_TIMEOUT_MS
+        const native = this.#started()
+        const send = (this.#sends += 1)
+        this.#awaitInit(true)
+        sent()
+        const code = unsent(() => this.#ask(() => native.send(send, content, prompt, ms)))
+        isSent = true
+        this.#open.set(send, { resolve, reject })
+        this.#changeStatusApart(statuses[code % statuses.length], Math.floor(code / statuses.length))
+      })
+    } catch (error) {
+      // It was made by the event loop. Here the stack has whoever awaits the answer, and a send that succeeds pays nothing.
+      if (isSent) Error.captureStackTrace(error)
+      throw error
+    }
   }
 
   /** Sends again what was lost with the host of the record: the places of the messages there, and their responses. */
-  #resend() {
+  #resend(site) {
     const native = this.#started()
     this.#awaitInit(true)
     sent()
     const sends = JSON.parse(call(() => native.resend(this.#sends + 1)))
     const { status, change } = native.status
     const answers = sends.map(({ index, send, error }) => {
-      if (error !== undefined) return { index, response: Promise.reject(decodeError(error)) }
+      if (error !== undefined) return { index, response: Promise.reject(calledAt(decodeError(error), site)) }
       this.#sends = send
-      return { index, response: new Promise((resolve, reject) => this.#open.set(send, { resolve, reject })) }
+      const response = new Promise((resolve, reject) => {
+        this.#open.set(send, { resolve, reject: (reason) => reject(calledAt(reason, site)) })
+      })
+      return { index, response }
     })
     this.#changeStatusApart(status, change)
     return answers
@@ -295,7 +306,7 @@ class StreamSession extends EventEmitter {
     return {
       native: this.#native,
       show: (record) => this.#show(record),
-      resend: () => this.#resend(),
+      resend: (site) => this.#resend(site),
     }
   }
 
@@ -549,4 +560,4 @@ function newSession(options, manager) {
   return new StreamSession(options, { [internals]: manager })
 }
 
-module.exports = { DEFAULT_TIMEOUT_MS, StreamSession, internals, newSession, persist }
+module.exports = { DEFAULT_TIMEOUT_MS, StreamSession, ended, internals, newSession, persist }

@@ -108,7 +108,7 @@ async function promises(): Promise<void> {
   const results: BatchResult[] = await mgr.batch([{ name: 'a', prompt: 'x' }, { name: 'b' }])
   for (const result of results) {
     if (result.error === undefined) console.log(result.session.totalCostUsd, result.response?.cost)
-    else console.log(result.session.status satisfies 'failed', result.error.length)
+    else console.log(result.session.status satisfies 'failed', result.error.length, result.cause.code)
   }
   // @ts-expect-error each has a name
   await mgr.batch([{ prompt: 'x' }])
@@ -219,6 +219,8 @@ function describe(error: ClearctxError): string {
       return `${error.cost ?? 0} ${error.sessionId ?? ''}`
     case 'ERR_STORE':
       return `${error.path} ${error.holderPid ?? ''} ${error.response?.text ?? ''}`
+    case 'ERR_SESSION_NOT_ALIVE':
+      return String(error.holderPid)
     case 'ERR_INVALID_ARG_TYPE':
       return (error satisfies TypeError).message
     default:
