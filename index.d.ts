@@ -76,6 +76,8 @@ export class SessionManager {
    * @returns rejects with `ERR_SESSION_EXISTS`, `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_START_FAILED`,
    *   `ERR_STORE`, and, with a prompt, like {@link SessionManager.send}.
    */
+  spawn(name: string, options: SpawnOptions & { prompt: Message }): Promise<SpawnResult<TurnResponse>>
+  spawn(name: string, options?: (SpawnOptions & { prompt?: null | undefined }) | null): Promise<SpawnResult<null>>
   spawn(name: string, options?: SpawnOptions | null): Promise<SpawnResult>
 
   /**
@@ -89,7 +91,7 @@ export class SessionManager {
    * @returns rejects with `ERR_SESSION_NOT_ALIVE`, `ERR_TURN_TIMEOUT`, `ERR_PROCESS_EXITED`, `ERR_START_FAILED`,
    *   `ERR_PERMISSION_MODE`, `ERR_SESSION_STOPPED`, `ERR_SESSION_KILLED`, `ERR_STORE`.
    */
-  send(name: string, message: Message, timeout?: number | null): Promise<Response>
+  send(name: string, message: Message, timeout?: number | null): Promise<TurnResponse>
 
   /**
    * Pauses a session. Its process lives on and a turn in flight finishes; messages in line wait for `resume` or the
@@ -109,7 +111,9 @@ export class SessionManager {
    *   with a message, like `send`. If the CLI does not know the conversation, the session becomes `failed`, emits `error`
    *   and `close`, and the message is rejected with `ERR_START_FAILED`.
    */
-  resume(name: string, message?: Message | null): Promise<Response | null>
+  resume(name: string, message: Message): Promise<TurnResponse>
+  resume(name: string, message?: null): Promise<null>
+  resume(name: string, message?: Message | null): Promise<TurnResponse | null>
 
   /**
    * Reports each session that was alive when its program ended, and its messages without an answer. Processes that such a
@@ -232,6 +236,9 @@ export class SessionManager {
    */
   close(options?: { timeout?: number | null | undefined } | null): Promise<void>
 
+  /** {@link SessionManager.close} without a limit of time, for `await using mgr = new SessionManager()`. */
+  [Symbol.asyncDispose](): Promise<void>
+
   /**
    * Calls the listener with each event of this type, of every session of this manager. The listener runs after the
    * session's own listeners. An exception in it is an uncaught one of your program; it affects no session.
@@ -298,7 +305,7 @@ export interface SessionManagerEvent {
  */
 export interface TurnEvent extends SessionManagerEvent {
   type: 'turn'
-  response: Response
+  response: TurnResponse
   /** The turn's entry in the history. */
   interaction: Interaction
 }
@@ -433,20 +440,20 @@ export interface BatchSpec extends SpawnOptions {
   name: string
 }
 
-/** What {@link SessionManager.spawn} resolves to. */
-export interface SpawnResult {
+/** What {@link SessionManager.spawn} resolves to. With a prompt, `R` is without `null`. */
+export interface SpawnResult<R extends TurnResponse | null = TurnResponse | null> {
   session: LiveSessionSnapshot
   /** The CLI's latest `init` message, `null` before the first turn. */
   initData: InitMessage | null
-  /** Answer to the prompt, `null` without one. */
-  response: Response | null
+  /** Answer to the prompt, `null` without one. The empty string is none. */
+  response: R
 }
 
 /** What {@link SessionManager.fork} resolves to. */
 export interface ForkResult {
   session: LiveSessionSnapshot
   /** Answer to the fork's first message. */
-  response: Response
+  response: TurnResponse
 }
 
 /** One element of {@link SessionManager.batch}'s answer. */
@@ -529,7 +536,7 @@ export class StreamSession extends EventEmitter {
   start(): void
 
   /** Like {@link SessionManager.send}. Rejects, never throws. */
-  send(message: Message, timeout?: number | null): Promise<Response>
+  send(message: Message, timeout?: number | null): Promise<TurnResponse>
 
   /**
    * Like {@link SessionManager.pause}.
@@ -594,7 +601,7 @@ export interface StreamSessionEvents {
   /** A tool has answered. */
   tool_result: [block: ToolResultBlock]
   /** A turn ended, including turns that the CLI started by itself and late answers. */
-  result: [response: Response, interaction: Interaction]
+  result: [response: TurnResponse, interaction: Interaction]
   /** The CLI waits after an error of the API, then tries again. It may do so for minutes: ten times after a 401. */
   retry: [retry: Retry]
   /** Text that the CLI wrote to standard error. */
@@ -712,8 +719,6 @@ export interface SessionState {
   pid?: number | null
   /** Name of the session this one was forked from. */
   parent?: string | null
-  /** Any other field found in the file. */
-  [field: string]: unknown
 }
 
 /** The stored form of a session, one per name. Fields that clearctx does not know survive every rewrite. */
@@ -812,8 +817,8 @@ export interface OtherBlock {
   [field: string]: unknown
 }
 
-/** The answer to a message. */
-export interface Response {
+/** The answer to a message. {@link Response} is its earlier name, which is also that of a global type. */
+export interface TurnResponse {
   /** The final text; empty where the CLI gave none. */
   text: string
   /** USD of this turn alone. */
@@ -844,6 +849,9 @@ export interface Response {
   /** Present only if `recover` found the answer in the CLI's transcript. Cost, turns and duration are unknown then, and 0. */
   recovered?: true
 }
+
+/** {@link TurnResponse} by its earlier name. */
+export type Response = TurnResponse
 
 /** Why a turn failed. */
 export interface Failure {
@@ -929,7 +937,7 @@ export interface RecoveredSession {
   /** The CLI's id of the conversation. */
   claudeSessionId: string | null
   /** The answer to that message: from the transcript, or to the message that was sent again. */
-  response?: Response
+  response?: TurnResponse
   /** The messages without an answer, oldest first: the one in flight, and up to 31 that waited in line. */
   messages: RecoveredMessage[]
   /** With `resume`: the session that continues. */
@@ -946,7 +954,7 @@ export interface RecoveredMessage {
   /** ISO 8601, when it was given to the session. */
   sentAt?: string
   verdict: Exclude<Verdict, 'idle'>
-  response?: Response
+  response?: TurnResponse
   error?: ClearctxError
 }
 
@@ -956,7 +964,6 @@ export interface Usage {
   output_tokens?: number
   cache_creation_input_tokens?: number
   cache_read_input_tokens?: number
-  [field: string]: unknown
 }
 
 /** A tool call that was refused. */
@@ -964,25 +971,33 @@ export interface PermissionDenial {
   tool_name: string
   tool_use_id: string
   tool_input: Record<string, unknown>
-  [field: string]: unknown
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Messages of the CLI. They change with its versions: only fields that have been stable are named.
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Any message of the CLI. */
-export interface CliMessage {
-  /** `system`, `assistant`, `user`, `result`, `stream_event`, ... */
-  type: string
-  subtype?: string
-  session_id?: string
-  uuid?: string
+/**
+ * A message of the CLI; `type` tells which. Only fields that have been stable are named, and newer versions of the CLI may
+ * write other types and subtypes. Read what has no name here through a cast: `(message as UnknownMessage).field`.
+ */
+export type CliMessage =
+  InitMessage | SystemMessage | AssistantMessage | UserMessage | ResultMessage | PartialMessage | RateLimitMessage
+
+/** A message of the CLI as plain JSON. */
+export interface UnknownMessage extends BaseMessage {
   [field: string]: unknown
 }
 
+/** What all messages of the CLI may have. */
+export interface BaseMessage {
+  type: string
+  session_id?: string
+  uuid?: string
+}
+
 /** The message with which each turn begins. */
-export interface InitMessage extends CliMessage {
+export interface InitMessage extends BaseMessage {
   type: 'system'
   subtype: 'init'
   session_id: string
@@ -996,13 +1011,82 @@ export interface InitMessage extends CliMessage {
   claude_code_version?: string
 }
 
+/** What the CLI says of itself beside `init`. */
+export interface SystemMessage extends BaseMessage {
+  type: 'system'
+  subtype:
+    | 'api_retry'
+    | 'background_tasks_changed'
+    | 'compact_boundary'
+    | 'hook_response'
+    | 'hook_started'
+    | 'informational'
+    | 'model_refusal_no_fallback'
+    | 'permission_denied'
+    | 'session_state_changed'
+    | 'status'
+    | 'task_notification'
+    | 'task_progress'
+    | 'task_started'
+    | 'task_updated'
+    | 'thinking_tokens'
+}
+
+/** The assistant has spoken, thought or called a tool. */
+export interface AssistantMessage extends BaseMessage {
+  type: 'assistant'
+  message: { role: 'assistant'; content: AssistantBlock[]; model?: string; usage?: Usage; stop_reason?: string | null }
+  /** The call of the subagent that speaks, `null` in the conversation itself. */
+  parent_tool_use_id?: string | null
+}
+
+/** A block of an {@link AssistantMessage}. */
+export type AssistantBlock = TextBlock | ToolUseBlock | ThinkingBlock
+
+/** What the assistant thought. */
+export interface ThinkingBlock {
+  type: 'thinking'
+  thinking: string
+}
+
+/** What the assistant was given: results of tools, or a message that the CLI repeats. */
+export interface UserMessage extends BaseMessage {
+  type: 'user'
+  message: { role: 'user'; content: string | (TextBlock | ImageBlock | ToolResultBlock)[] }
+  parent_tool_use_id?: string | null
+}
+
+/** The message with which each turn ends. {@link TurnResponse} is made from it. */
+export interface ResultMessage extends BaseMessage {
+  type: 'result'
+  subtype: string
+  is_error: boolean
+  result?: string
+  errors?: string[]
+  num_turns: number
+  duration_ms: number
+  total_cost_usd: number
+  usage?: Usage
+  permission_denials?: PermissionDenial[]
+}
+
+/** A piece of a message while it is being written. */
+export interface PartialMessage extends BaseMessage {
+  type: 'stream_event'
+  event: { type: string }
+}
+
+/** The account's usage limits have changed. */
+export interface RateLimitMessage extends BaseMessage {
+  type: 'rate_limit_event'
+}
+
 /** A call of a tool by the assistant. */
 export interface ToolUseBlock {
   type: 'tool_use'
   id: string
   name: string
   input: Record<string, unknown>
-  [field: string]: unknown
 }
 
 /** The answer of a tool. */
@@ -1011,7 +1095,6 @@ export interface ToolResultBlock {
   tool_use_id: string
   content?: string | ContentBlock[]
   is_error?: boolean
-  [field: string]: unknown
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -1048,6 +1131,24 @@ export type ClearctxError =
   | StoreError
   | EngineNotLoadedError
 
+/**
+ * Whether a value is an error of this package, of whichever copy of it. Node's own errors share some codes
+ * (`ERR_INVALID_ARG_TYPE`), so the code alone does not say it.
+ *
+ * @example
+ * ```js
+ * const { isClearctxError } = require('clearctx')
+ *
+ * try {
+ *   await mgr.send('worker', 'Go on', 30_000)
+ * } catch (error) {
+ *   if (!isClearctxError(error) || error.code !== 'ERR_TURN_TIMEOUT') throw error
+ *   console.log(error.stillRunning)
+ * }
+ * ```
+ */
+export function isClearctxError(value: unknown): value is ClearctxError
+
 /** An error without properties besides its code. */
 export interface PlainError extends Error {
   code:
@@ -1062,11 +1163,6 @@ export interface PlainError extends Error {
   sent?: boolean
 }
 
-/** The call needs a live session. */
-export interface SessionNotAliveError extends Error {
-  code: 'ERR_SESSION_NOT_ALIVE'
-  /** Why the session ended, if nobody had asked for that: an error with the code and message of the record's `lastError`. */
-  cause?: Error & { code: string }
 }
 
 /** A session's process could not be started. */
@@ -1095,6 +1191,10 @@ export interface SessionNotAliveError extends Error {
   code: 'ERR_SESSION_NOT_ALIVE'
   /** The program in which the session is alive, if it is alive in another manager: that of its record. */
   holderPid?: number
+  /** Why the session ended, if nobody had asked for that: an error with the code and message of the record's `lastError`. */
+  cause?: Error & { code: string }
+  /** Of a rejected message: whether the CLI had got it. */
+  sent?: boolean
 }
 
 /** Another session is writing to the conversation. */
@@ -1179,7 +1279,7 @@ export interface StoreError extends Error {
   /** Process that holds the lock, if that is the cause. */
   holderPid?: number
   /** The answer to a message, if it arrived and only its record could not be written. */
-  response?: Response
+  response?: TurnResponse
   /** Of a rejected message: whether the CLI had got it. */
   sent?: boolean
 }

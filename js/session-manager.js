@@ -8,6 +8,9 @@ const { ManagerEvents } = require('./manager-events')
 const { Store, checkpoint, nativeOf, removeOld, storeCall } = require('./store')
 const { DEFAULT_TIMEOUT_MS, ended, internals, newSession, persist } = require('./stream-session')
 
+/** The symbol of `await using`; Node 20.3 does not have it. */
+const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
+
 /** Many sessions by name, with their records. */
 class SessionManager {
   #native
@@ -199,6 +202,15 @@ class SessionManager {
   }
 
   async close(options) {
+    await this.#close(options)
+  }
+
+  // Not through `close`, which a subclass of a clearctx 3 program may have for something else.
+  async [asyncDispose]() {
+    await this.#close()
+  }
+
+  async #close(options) {
     const timeout = check.milliseconds(check.options(options, 'close()').timeout, 'options.timeout')
     let failure
     this.#closes += 1

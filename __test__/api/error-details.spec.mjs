@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
+import { SessionManager, isClearctxError } from '../../index.js'
 import { hostWorld } from '../support/hosts.mjs'
 import { world } from '../support/sessions.mjs'
 import { rejection, thrown } from '../support/turns.mjs'
@@ -45,4 +46,30 @@ test('a failed element of a batch has the error beside its text, where clearctx 
   assert.deepEqual([dies.cause.code, dies.cause.exitCode, dies.cause.message], ['ERR_PROCESS_EXITED', 3, dies.error])
   assert.equal(wrong.cause.code, 'ERR_INVALID_ARG_TYPE')
   assert.deepEqual(Object.keys(dies), ['session', 'error'])
+})
+
+test('isClearctxError knows our errors from those of Node with the same code, and from anything else', async (t) => {
+  const m = world(t).manager()
+  const [rejected] = await m.batch([{ name: 'a', prompt: 'stand-in: exit 3' }])
+  const ours = [
+    rejected.cause,
+    thrown(() => m.pause(5), 'ERR_INVALID_ARG_TYPE'),
+    thrown(() => m.cleanup(-1), 'ERR_INVALID_ARG_VALUE'),
+    thrown(() => m.status('nobody'), 'ERR_SESSION_NOT_FOUND'),
+    await rejection(m.fork('nobody', 'b'), 'ERR_SESSION_NOT_FOUND'),
+  ]
+  for (const error of ours) assert.equal(isClearctxError(error), true, error.code)
+  const others = [thrown(() => Buffer.from(5), 'ERR_INVALID_ARG_TYPE'), new Error('x'), null, undefined, 'x', {}, m]
+  for (const value of others) assert.equal(isClearctxError(value), false)
+})
+
+test('a manager that is disposed of has closed', async (t) => {
+  const m = world(t).manager()
+  const symbol = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
+  await m.spawn('a', { prompt: 'hello' })
+  const session = m.sessions.get('a')
+  await m[symbol]()
+  assert.deepEqual([m.sessions.size, session.status], [0, 'stopped'])
+  assert.equal((await session.closed).code, 0)
+  assert.equal(Object.hasOwn(SessionManager.prototype, symbol), true)
 })

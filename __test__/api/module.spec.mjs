@@ -27,6 +27,7 @@ const run = promisify(execFile)
 const SEVERAL = { concurrency: 2 }
 
 const CLASSES = ['SessionManager', 'Store', 'StreamSession']
+const EXPORTS = [...CLASSES, 'isClearctxError']
 
 /** Members that the types promise, and the hooks for subclasses. */
 const MEMBERS = {
@@ -61,14 +62,15 @@ const project = (t) => {
 }
 
 describe('loading', SEVERAL, () => {
-  test('require gives the three classes and nothing else', async (t) => {
+  test('require gives the three classes, isClearctxError, and nothing else', async (t) => {
     const keys = await project(t).run(
       'main.cjs',
       `const clearctx = require('clearctx')
-      const classes = Object.values(clearctx).every((value) => /^class /.test(Function.prototype.toString.call(value)))
+      const { isClearctxError, ...rest } = clearctx
+      const classes = typeof isClearctxError === 'function' && Object.values(rest).every((value) => /^class /.test(Function.prototype.toString.call(value)))
       console.log(JSON.stringify([Object.getOwnPropertyNames(clearctx), classes]))`,
     )
-    assert.deepEqual(keys, [['SessionManager', 'StreamSession', 'Store'], true])
+    assert.deepEqual(keys, [['SessionManager', 'StreamSession', 'Store', 'isClearctxError'], true])
   })
 
   test('import gives them by name, and all of them as default', async (t) => {
@@ -85,7 +87,7 @@ describe('loading', SEVERAL, () => {
         SessionManager === same.SessionManager && StreamSession === same.StreamSession && Store === same.Store,
       ]))`,
     )
-    assert.deepEqual(result, [CLASSES, true, true])
+    assert.deepEqual(result, [EXPORTS, true, true])
   })
 
   test('the deep paths of clearctx 3 are the same classes, with and without .js', async (t) => {
@@ -277,9 +279,9 @@ describe('package.json', () => {
     }
   })
 
-  test('the types declare the three classes and no other value', () => {
+  test('the types declare what is exported and no other value', () => {
     const types = readFileSync(join(root, 'index.d.ts'), 'utf8')
     const values = [...types.matchAll(/^export (?:declare )?(?:class|const|let|var|function|enum) (\w+)/gm)]
-    assert.deepEqual(values.map(([, name]) => name).toSorted(), CLASSES)
+    assert.deepEqual(values.map(([, name]) => name).toSorted(), EXPORTS)
   })
 })

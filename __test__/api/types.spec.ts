@@ -4,8 +4,10 @@ import {
   SessionManager,
   Store,
   StreamSession,
+  isClearctxError,
   type BatchResult,
   type ClearctxError,
+  type CliMessage,
   type ContentBlock,
   type ErrorCode,
   type Interaction,
@@ -15,6 +17,8 @@ import {
   type SessionRecord,
   type SessionSnapshot,
   type SessionStatus,
+  type TurnResponse,
+  type UnknownMessage,
 } from 'clearctx'
 import DeepManager = require('clearctx/src/manager')
 import DeepManagerJs = require('clearctx/src/manager.js')
@@ -68,22 +72,31 @@ mgr.sessions = new Map()
 same<Map<string, StreamSession>, typeof mgr.sessions>()
 
 // --- promises ---
+declare const maybe: string | undefined
 async function promises(): Promise<void> {
   const tags: readonly string[] = ['nightly']
   const spawned = await mgr.spawn('a', { prompt: 'hi', allowedTools: ['Read'], tags, maxBudget: 0.5, agent: null })
   same<LiveSessionSnapshot, typeof spawned.session>()
   same<InitMessage | null, typeof spawned.initData>()
-  same<Response | null, typeof spawned.response>()
+  same<TurnResponse, typeof spawned.response>()
+  console.log(spawned.response.text.toUpperCase(), spawned.response.usage?.input_tokens)
+  // @ts-expect-error no such token count
+  console.log(spawned.response.usage?.input_token)
+  const silent = await mgr.spawn('a', { model: 'haiku' })
+  same<null, typeof silent.response>()
+  same<null, Awaited<ReturnType<typeof bare>>['response']>()
+  const perhaps = await mgr.spawn('a', { prompt: maybe })
+  same<TurnResponse | null, typeof perhaps.response>()
   // @ts-expect-error without a prompt there is no answer
-  console.log(spawned.response.text)
-  console.log(spawned.response?.text.toUpperCase(), spawned.response?.usage?.input_tokens)
+  console.log(perhaps.response.text)
   // @ts-expect-error a session has a name
   await mgr.spawn()
   // @ts-expect-error tools are a list
   await mgr.spawn('a', { allowedTools: 'Read' })
 
   const answer = await mgr.send('a', 'more', 1000)
-  same<Response, typeof answer>()
+  same<TurnResponse, typeof answer>()
+  same<Response, TurnResponse>()
   same<boolean, typeof answer.isError>()
   const blocks: ContentBlock[] = [
     { type: 'text', text: 'look' },
@@ -97,8 +110,11 @@ async function promises(): Promise<void> {
   await mgr.send('a', 'hi', { timeout: 5 })
 
   const resumed = await mgr.resume('a')
-  same<Response | null, typeof resumed>()
-  await mgr.resume('a', 'go on')
+  same<null, typeof resumed>()
+  const wentOn = await mgr.resume('a', 'go on')
+  same<TurnResponse, typeof wentOn>()
+  const mayGoOn = await mgr.resume('a', maybe)
+  same<TurnResponse | null, typeof mayGoOn>()
 
   const forked = await mgr.fork('a', 'b', { message: 'other way', timeout: 1, systemPrompt: 'x' })
   same<Response, typeof forked.response>()
@@ -118,6 +134,13 @@ async function promises(): Promise<void> {
   await mgr.store.flush()
 }
 
+const bare = () => mgr.spawn('a')
+
+async function disposed(): Promise<void> {
+  await using own = new SessionManager()
+  await own.spawn('a')
+}
+
 // --- synchronous methods ---
 same<void, ReturnType<typeof mgr.pause>>()
 same<void, ReturnType<typeof mgr.stop>>()
@@ -130,6 +153,8 @@ same<SessionSnapshot[], ReturnType<typeof mgr.list>>()
 same<Interaction[], ReturnType<typeof mgr.history>>()
 same<Interaction | null, ReturnType<typeof mgr.lastOutput>>()
 mgr.list('ready')
+// @ts-expect-error a typo, no field of a snapshot
+console.log(mgr.status('a').totalCostUSD)
 mgr.list(process.argv[2])
 // @ts-expect-error hooks are for subclasses
 mgr._persist('a')
@@ -161,7 +186,7 @@ same<number | null, typeof session.pid>()
 same<LiveSessionSnapshot, ReturnType<typeof session.toJSON>>()
 
 session.on('init', (init) => console.log(init.session_id, init.tools?.length))
-session.on('message', (message) => console.log(message.type, message['anything']))
+session.on('message', (message) => console.log(message.type, (message as UnknownMessage)['anything']))
 session.once('text', (text) => console.log(text.length))
 session.on('tool_use', (block) => console.log(block.name, block.input['command']))
 session.on('tool_result', (block) => console.log(block.tool_use_id, block.is_error))
@@ -206,7 +231,30 @@ console.log(removed, store.list().length, store.dataDir, store.sessionsFile)
 // @ts-expect-error a record is an object
 store.set('a', 'text')
 
+// --- messages of the CLI ---
+function textOf(message: CliMessage): string {
+  switch (message.type) {
+    case 'assistant':
+      return message.message.content.map((block) => (block.type === 'text' ? block.text : block.type)).join('')
+    case 'user':
+      return typeof message.message.content === 'string' ? message.message.content : ''
+    case 'result':
+      return `${message.result ?? ''} ${message.total_cost_usd.toFixed(2)}`
+    case 'system':
+      return message.subtype === 'init' ? (message.model ?? '') : message.subtype
+    default:
+      // @ts-expect-error such a message has no text
+      return message.message
+  }
+}
+
 // --- errors ---
+function stderrOf(error: unknown): string {
+  if (!isClearctxError(error)) return ''
+  // @ts-expect-error not every error has it
+  console.log(error.stderr)
+  return error.code === 'ERR_PROCESS_EXITED' ? error.stderr : error.message
+}
 function describe(error: ClearctxError): string {
   switch (error.code) {
     case 'ERR_PROCESS_EXITED':
@@ -230,4 +278,4 @@ function describe(error: ClearctxError): string {
 const code: ErrorCode = 'ERR_SESSION_EXISTS'
 // @ts-expect-error no such code
 const wrong: ErrorCode = 'ERR_SESSION_EXIST'
-console.log(code, wrong, describe, promises)
+console.log(code, wrong, describe, promises, disposed, textOf, stderrOf)
