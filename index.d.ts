@@ -1163,8 +1163,6 @@ export interface PlainError extends Error {
   sent?: boolean
 }
 
-}
-
 /** A session's process could not be started. */
 export interface StartError extends Error {
   code: 'ERR_CLI_NOT_FOUND' | 'ERR_WORKDIR' | 'ERR_START_FAILED'

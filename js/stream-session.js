@@ -347,7 +347,8 @@ class StreamSession extends EventEmitter {
     return this.#native
   }
 
-  // The engine may be ahead: of a session that has ended unasked, and is not seen to have ended yet, the reason is told.
+  // The engine may be ahead. A message for a session that ended unasked, and is not yet seen to have ended, fails with the
+  // reason of that end.
   #ask(change) {
     try {
       return call(change)
@@ -358,7 +359,7 @@ class StreamSession extends EventEmitter {
   }
 
   #apply(change) {
-    const applied = this.#ask(change)
+    const applied = call(change)
     if (applied !== undefined) this.#changeStatus(applied.status, applied.change)
   }
 

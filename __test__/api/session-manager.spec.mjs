@@ -82,7 +82,7 @@ test('spawn with a prompt resolves with session, initData and response', async (
     { ...response, cost: 0, duration: 0, usage: 0 },
     {
       ...{ text: 'echo(2): hello', cost: 0, turns: 1, duration: 0, sessionId: session.id, isError: false },
-      ...{ subtype: 'success', usage: 0, permissionDenials: [], stopReason: 'end_turn', errors: [] },
+      ...{ subtype: 'success', failure: null, usage: 0, permissionDenials: [], stopReason: 'end_turn', errors: [] },
     },
   )
   assert.equal(response.usage.input_tokens, 10)

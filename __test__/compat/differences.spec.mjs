@@ -128,7 +128,7 @@ differs('a session that is alive elsewhere is not resumed a second time', '`resu
 
 differs(
   'names of a wrong type are refused by every method',
-  'Wrong types, empty names and negative numbers are rejected',
+  'Wrong types, empty names, negative numbers and `NaN` are rejected',
   {
     ours({ mgr }) {
       for (const method of ['kill', 'delete', 'status', 'history', 'stop']) {
