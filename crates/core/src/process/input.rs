@@ -7,7 +7,7 @@ mod lines;
 #[cfg(unix)]
 pub(crate) use unix::InputPipe;
 #[cfg(not(unix))]
-pub use windows::InputPipe;
+pub(crate) use windows::InputPipe;
 
 #[cfg(unix)]
 mod unix {

@@ -3,7 +3,7 @@
 #[cfg(unix)]
 pub(crate) use unix::ReadPipe;
 #[cfg(not(unix))]
-pub use windows::ReadPipe;
+pub(crate) use windows::ReadPipe;
 
 #[cfg(unix)]
 mod unix {
