@@ -1,6 +1,6 @@
 //! The lines that travel over the pipes of the `claude` CLI: one JSON object a line, both ways. No I/O here.
 //!
-//! - [`failure`]: why a turn failed.
+//! - [`failure`]: the kinds of failures; [`signs`]: which one the lines of a turn show.
 //! - [`framer`]: bytes in, whole lines out.
 //! - [`inbound`]: one line of the CLI to a typed [`inbound::Frame`].
 //! - [`outbound`]: one message of ours to a line.
@@ -11,3 +11,4 @@ pub mod framer;
 pub mod inbound;
 pub(crate) mod json_text;
 pub(crate) mod outbound;
+pub(crate) mod signs;

@@ -76,7 +76,7 @@ pub struct TurnResult {
     pub api_error: ApiError,
     /// `terminal_reason`: `completed`, `api_error`, `max_turns`, ...
     pub terminal_reason: Option<String>,
-    /// Why the turn failed. Not part of the line: [`super::failure::Signs::conclude`] finds it.
+    /// Why the turn failed. Not part of the line: [`super::signs::Signs::conclude`] finds it.
     pub failure: Option<Failure>,
     /// The answer's text, if `result` is a string.
     pub text: Option<Box<RawValue>>,

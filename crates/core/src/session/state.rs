@@ -26,7 +26,7 @@ use super::status::Status;
 use crate::error::{Error, LastWords};
 use crate::ids::ConversationId;
 use crate::options::{SavedTotals, SessionOptions};
-use crate::protocol::failure::Signs;
+use crate::protocol::signs::Signs;
 use line::WaitingLine;
 use serde_json::value::RawValue;
 use std::sync::Arc;
