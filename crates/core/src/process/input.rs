@@ -35,7 +35,7 @@ mod unix {
     struct Queue {
         /// Gone once the input has ended.
         pipe: Option<Arc<Sender>>,
-        /// Bytes of the first line that have been written.
+        /// The lines that have not been written, and how much of the first one has.
         lines: Lines,
         /// Whether the input ends after these lines.
         last: bool,
