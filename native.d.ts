@@ -19,6 +19,10 @@ export declare class NativeEnvironment {
   take(): Array<string>
   /** Notes that the program has paused: see `EventSink::tick`. */
   endTick(): void
+  /** Begins a call of several steps, which wait for locks of the store no longer than one would. */
+  static beginCall(): void
+  /** Ends it. */
+  static endCall(): void
   /** Called before the environment ends: stops everything and brings the records up to date, in one write a store. */
   end(): void
 }

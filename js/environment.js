@@ -131,6 +131,22 @@ function callerEnv() {
   return Object.entries(process.env).flat()
 }
 
+/**
+ * Runs the steps of a method: while another program holds the lock of the store, all of them together wait no longer than
+ * one would.
+ * @template T
+ * @param {() => T} steps
+ * @returns {T}
+ */
+function oneCall(steps) {
+  NativeEnvironment.beginCall()
+  try {
+    return steps()
+  } finally {
+    NativeEnvironment.endCall()
+  }
+}
+
 /** The keeper's program. Its file is beside the addon, with the same ending. */
 function keeperProgram() {
   const given = process.env.CLEARCTX_KEEPER
@@ -141,4 +157,4 @@ function keeperProgram() {
 
 process.on('exit', () => native.end())
 
-module.exports = { callerEnv, deliver, environment: native, forget, listen, outcome, sent }
+module.exports = { callerEnv, deliver, environment: native, forget, listen, oneCall, outcome, sent }

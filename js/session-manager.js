@@ -3,7 +3,7 @@
 const { NativeManager } = require('./engine')
 const check = require('./arguments')
 const { call, callSite, calledAt, decodeError, sessionError, valueError } = require('./errors')
-const { callerEnv, environment, outcome } = require('./environment')
+const { callerEnv, environment, oneCall, outcome } = require('./environment')
 const { ManagerEvents } = require('./manager-events')
 const { Store, checkpoint, nativeOf, removeOld, storeCall } = require('./store')
 const { DEFAULT_TIMEOUT_MS, ended, internals, newSession, persist } = require('./stream-session')
@@ -61,8 +61,8 @@ class SessionManager {
     const settings = check.sessionOptions(given)
     const prompt = check.optionalMessage(given.prompt, 'options.prompt')
     const replaced = this.#replaced(name)
-    const session = this.#begin(
-      storeCall(this.store, () => this.#native.spawn(name, JSON.stringify(settings), this.#defaults())),
+    const session = oneCall(() =>
+      this.#begin(storeCall(this.store, () => this.#native.spawn(name, JSON.stringify(settings), this.#defaults()))),
     )
     if (replaced !== null) this.#events.emit('warning', name, replacement(name, replaced))
     const response = prompt === undefined ? null : await this.#first(session, prompt)
@@ -124,7 +124,8 @@ class SessionManager {
   }
 
   stop(name) {
-    this.#stop(this._getSession(name))
+    const session = this._getSession(name)
+    oneCall(() => this.#stop(session))
   }
 
   kill(name) {
@@ -134,14 +135,20 @@ class SessionManager {
       storeCall(this.store, () => this.#native.killStored(name))
       return
     }
-    try {
-      session.kill()
-    } finally {
-      this.#release(session)
-    }
+    oneCall(() => {
+      try {
+        session.kill()
+      } finally {
+        this.#release(session)
+      }
+    })
   }
 
   stopAll() {
+    oneCall(() => this.#stopAll())
+  }
+
+  #stopAll() {
     let failure
     for (const session of [...this.sessions.values()]) {
       try {
@@ -184,12 +191,14 @@ class SessionManager {
   delete(name) {
     check.name(name)
     const session = this.sessions.get(name) ?? this.#forking.get(name)
-    try {
-      session?.kill()
-    } finally {
-      if (session !== undefined) this.#forget(session)
-      storeCall(this.store, () => this.#native.deleteStored(name))
-    }
+    oneCall(() => {
+      try {
+        session?.kill()
+      } finally {
+        if (session !== undefined) this.#forget(session)
+        storeCall(this.store, () => this.#native.deleteStored(name))
+      }
+    })
   }
 
   cleanup(days) {
@@ -198,7 +207,8 @@ class SessionManager {
 
   async batch(specs) {
     check.list(specs, 'specs')
-    return Promise.all(specs.map((spec) => this.spawn(spec.name, spec).catch((error) => failedSpawn(spec.name, error))))
+    const start = (spec) => this.spawn(spec.name, spec).catch((error) => failedSpawn(spec.name, error))
+    return Promise.all(oneCall(() => specs.map(start)))
   }
 
   async close(options) {
@@ -295,7 +305,7 @@ class SessionManager {
   }
 
   #goOn(resume) {
-    const session = this.#begin(storeCall(this.store, () => resume(this.#defaults())))
+    const session = oneCall(() => this.#begin(storeCall(this.store, () => resume(this.#defaults()))))
     session[internals].show(this.store.get(session.name) ?? {})
     return session
   }

@@ -13,7 +13,7 @@ use clearctx_core::session::event::Event;
 use clearctx_core::session::handle::Session;
 use clearctx_core::session::outbox::EventSink;
 use clearctx_core::session::state::State;
-use clearctx_core::store::Store;
+use clearctx_core::store::{Store, patience};
 use clearctx_core::warnings::{self, Listener};
 use napi::bindgen_prelude::{Env, Function, FunctionRef};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
@@ -264,6 +264,18 @@ impl NativeEnvironment {
     #[napi(catch_unwind)]
     pub fn end_tick(&self) {
         self.queue.ticks.fetch_add(1, Ordering::Release);
+    }
+
+    /// Begins a call of several steps, which wait for locks of the store no longer than one would.
+    #[napi(catch_unwind)]
+    pub fn begin_call() {
+        patience::begin();
+    }
+
+    /// Ends it.
+    #[napi(catch_unwind)]
+    pub fn end_call() {
+        patience::end();
     }
 
     /// Called before the environment ends: stops everything and brings the records up to date, in one write a store.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Longest wait for the store's lock. A synchronous call blocks the JavaScript thread that long at most.
+/// Longest wait for the store's lock, in all steps of a call together. A synchronous call blocks the JavaScript thread that
+/// long at most.
 pub const STORE_LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// How much of the end of a process's standard error is kept for error messages.

@@ -23,6 +23,7 @@ use crate::process::{kill_tree, left_over};
 use crate::runtime;
 use crate::session::handle::Session;
 use crate::session::registry;
+use crate::store::patience::Call;
 use crate::store::{Change, OwnerState, Ownership, Record, Store};
 use clearctx_proctree::{InstanceId, terminate};
 use names::{Claim, Names};
@@ -120,6 +121,7 @@ impl Manager {
     /// # Errors
     /// `ERR_SESSION_EXISTS`, `ERR_STORE`.
     pub fn spawn(&self, name: &SessionName, given: Given, defaults: Defaults) -> Result<Starting> {
+        let _call = Call::begin();
         let claim = self.names.claim(name)?;
         self.check_record(name)?;
         let options = SessionOptions {
@@ -164,6 +166,7 @@ impl Manager {
     }
 
     fn go_on(&self, name: &SessionName, lost: Option<Lost>, defaults: Defaults) -> Result<Starting> {
+        let _call = Call::begin();
         let claim = self.names.claim(name)?;
         let owned = self.store.owner_of(name)?.ok_or_else(|| Error::SessionNotFound {
             name: name.to_string(),
@@ -229,6 +232,7 @@ impl Manager {
     /// # Errors
     /// `ERR_STORE`, `ERR_INTERNAL`.
     pub fn kill_stored(&self, name: &str) -> Result<()> {
+        let _call = Call::begin();
         let Some(owned) = self.store.owner_of(name)? else {
             return Ok(());
         };
@@ -280,6 +284,7 @@ impl Manager {
     /// # Errors
     /// `ERR_STORE`, `ERR_INTERNAL`.
     pub fn delete_stored(&self, name: &str) -> Result<bool> {
+        let _call = Call::begin();
         let owned = self.store.owner_of(name)?;
         let applied = self.store.apply([Change::Delete {
             name: name.to_owned(),

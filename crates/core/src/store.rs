@@ -13,6 +13,7 @@
 //! - `object`, `record`, `entries`: JSON in memory, values kept as text
 //! - `contents`, `source`: the records, and where their interactions are
 //! - `change`, `apply`, `view`, `age`, `owner`: the effect of changes, the read view of records, their owners
+//! - `patience`: how long a call waits for locks
 //! - `file`, `draft`, `scan`, `print`, `journal`, `line`, `lock`, `files`: the files
 //! - `cache`, `load`: the contents in memory, and the files they come from
 //! - `shared`, `queue`, `worker`, `folding`, `fold`, `pace`: the commit, the group commit, and `sessions.json`
@@ -38,6 +39,7 @@ mod object;
 mod options;
 mod owner;
 mod pace;
+pub mod patience;
 mod print;
 mod queue;
 mod read;
@@ -68,7 +70,9 @@ pub use warning::Warning;
 use clearctx_proctree::InstanceId;
 
 use crate::error::Result;
+use crate::limits;
 use owner::Liveness;
+use patience::Call;
 use shared::Shared;
 
 /// A handle on one data directory; cheap to clone. All handles of the process on one directory share a state.
@@ -121,14 +125,19 @@ impl Store {
 
     /// Applies changes in one commit, on the calling thread, after everything that is queued.
     ///
-    /// If one change is refused, none is applied. Waits at most [`crate::limits::STORE_LOCK_WAIT`] for other processes;
+    /// If one change is refused, none is applied. Waits at most [`crate::limits::STORE_LOCK_WAIT`] for other processes, in a
+    /// [`patience::Call`] together with its other steps;
     /// `ERR_STORE` then names the process that holds the lock. Changes that do nothing write nothing. Without changes it
     /// writes the queue and brings `sessions.json` up to date: a clean exit.
     pub fn apply(&self, changes: impl AsRef<[Change]>) -> Result<Vec<Applied>> {
+        let _call = Call::begin();
         let changes = changes.as_ref();
         let mut applied = self.shared.commit_now(changes);
         if changes.is_empty() && applied.is_ok() {
-            applied = self.shared.fold_all(u64::MAX).map(|()| Vec::new());
+            applied = self
+                .shared
+                .fold_all(u64::MAX, limits::STORE_FOLD_WAIT)
+                .map(|()| Vec::new());
         }
         // This commit also wrote queued changes. Their answers, and retries, are not this thread's to give.
         worker::wake(&self.shared);
@@ -139,10 +148,11 @@ impl Store {
     /// Brings `sessions.json` up to date on the calling thread, unless it is bigger than `most` bytes. The queue is
     /// written first.
     pub fn checkpoint_now(&self, most: u64) -> Result<()> {
+        let _call = Call::begin();
         let written = self.shared.commit_now(&[]).and_then(|_| {
             // Without open files nothing was changed from here since `sessions.json` was brought up to date.
             if self.shared.is_open() {
-                self.shared.fold_all(most)
+                self.shared.fold_all(most, patience::left())
             } else {
                 Ok(())
             }
@@ -171,7 +181,8 @@ impl Store {
     /// before it queues.
     pub fn apply_later(&self, change: Change, done: Done) {
         if self.shared.queue().is_full() {
-            self.shared.commit_queued();
+            // The queued changes have their own answers. Without the lock they wait on, and this caller has waited.
+            drop(self.shared.commit_now(&[]));
         }
         self.shared.queue().push(change, done);
         worker::wake(&self.shared);

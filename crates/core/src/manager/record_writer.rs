@@ -9,6 +9,7 @@ use crate::session::handle::Session;
 use crate::session::record::{Fields, Stored, Writer};
 use crate::session::state::State;
 use crate::session::turn;
+use crate::store::patience::Call;
 use crate::store::{Change, Done, Record, Store};
 use clearctx_proctree::InstanceId;
 use parking_lot::Mutex;
@@ -79,6 +80,7 @@ impl RecordWriter {
         if !self.has_begun() {
             return Ok(());
         }
+        let _call = Call::begin();
         let mut interactions = interactions;
         let mut overwritten = false;
         // A turn may be stored while a write waits for the lock; its fields must not be left overwritten by older ones.

@@ -13,6 +13,7 @@ use super::draft::Finished;
 use super::fold::{self, Ranges};
 use super::line::Mark;
 use super::lock::{self, StoreLock};
+use super::patience;
 use super::print::Print;
 use super::shared::Shared;
 use super::warning::Warning;
@@ -98,9 +99,10 @@ impl Shared {
         }
     }
 
-    /// Brings `sessions.json` up to date with the present journal, unless the file is bigger than `most`.
-    pub(super) fn fold_all(&self, most: u64) -> Result<()> {
-        let deadline = Instant::now() + limits::STORE_FOLD_WAIT;
+    /// Brings `sessions.json` up to date with the present journal, unless the file is bigger than `most`. Waits no longer than
+    /// `wait` for another process that writes it.
+    pub(super) fn fold_all(&self, most: u64, wait: Duration) -> Result<()> {
+        let deadline = Instant::now() + wait;
         let goal = self.current()?.seq();
         loop {
             {
@@ -114,7 +116,7 @@ impl Shared {
                 if Instant::now() > deadline {
                     return Err(self.lock_file.busy());
                 }
-                thread::sleep(FOLD_POLL);
+                patience::spend(|| thread::sleep(FOLD_POLL));
             }
         }
     }
@@ -129,7 +131,7 @@ impl Shared {
         if !locked {
             return self.fold_beside();
         }
-        let deadline = Instant::now() + limits::STORE_LOCK_WAIT;
+        let deadline = patience::deadline();
         let _passage = self.enter(deadline)?;
         let lock = self.lock(deadline)?;
         let mut cache = self.current_locked(&lock)?;
@@ -210,8 +212,9 @@ impl Shared {
         };
         let cannot_write = |error: io::Error| Error::store(self.file.path(), "cannot write", error);
         let (ranges, mut finished) = self.draft(&snapshot.contents).map_err(cannot_write)?;
-        let _passage = self.gate.lock();
-        let lock = self.lock(Instant::now() + limits::STORE_LOCK_WAIT)?;
+        let deadline = patience::deadline();
+        let _passage = self.enter(deadline)?;
+        let lock = self.lock(deadline)?;
         let mut cache = self.current_locked(&lock)?;
         if !snapshot.is_base_of(&cache) {
             return Ok(Folded::Elsewhere);

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::files::Files;
+use super::patience;
 use crate::error::{Error, Result};
 use crate::fs::locked_file::{self, Attempt, LockedFile};
 use crate::fs::private::{open_or_create, open_or_create_in};
@@ -50,7 +51,11 @@ impl LockFile {
 
     /// Tries until the deadline, at least once.
     pub(super) fn acquire(&self, deadline: Instant, files: &dyn Files) -> Result<StoreLock<'_>> {
-        match self.poll(deadline, files) {
+        let taken = match self.try_once(files) {
+            Ok(None) => patience::spend(|| self.poll(deadline, files)),
+            taken => taken,
+        };
+        match taken {
             Ok(Some(lock)) => Ok(lock),
             Ok(None) => Err(self.busy()),
             Err(error) => Err(Error::store(&self.path, "cannot lock", error)),

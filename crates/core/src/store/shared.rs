@@ -24,6 +24,7 @@ use super::lock::{self, LockFile, StoreLock};
 use super::options::{Durability, Options};
 use super::owner::Liveness;
 use super::pace::Pace;
+use super::patience;
 use super::queue::{Batch, Queue};
 use super::warning::{Warning, Warnings};
 use crate::error::{Error, Result};
@@ -142,7 +143,7 @@ impl Shared {
             return Ok(cache);
         }
         drop(cache);
-        let deadline = Instant::now() + limits::STORE_LOCK_WAIT;
+        let deadline = patience::deadline();
         let _passage = self.enter(deadline)?;
         let lock = self.lock(deadline)?;
         self.current_locked(&lock)
@@ -150,8 +151,9 @@ impl Shared {
 
     /// Lets one thread of this process commit.
     pub(super) fn enter(&self, deadline: Instant) -> Result<MutexGuard<'_, ()>> {
-        self.gate
-            .try_lock_until(deadline)
+        let passage = self.gate.try_lock();
+        passage
+            .or_else(|| patience::spend(|| self.gate.try_lock_until(deadline)))
             .ok_or_else(|| self.lock_file.busy())
     }
 
@@ -162,7 +164,7 @@ impl Shared {
 
     /// Commits these changes, after everything that is queued. If one is refused, none of them is applied.
     pub(super) fn commit_now(&self, own: &[Change]) -> Result<Vec<Applied>> {
-        let deadline = Instant::now() + limits::STORE_LOCK_WAIT;
+        let deadline = patience::deadline();
         let _passage = self.enter(deadline)?;
         if own.is_empty() && !self.queue().has_changes() {
             return Ok(Vec::new());
@@ -184,7 +186,7 @@ impl Shared {
             return;
         }
         drop(queue);
-        let lock = self.lock(Instant::now() + limits::STORE_LOCK_WAIT);
+        let lock = self.lock(patience::deadline());
         let batch = self.queue().take();
         match lock {
             // The queue's changes have their own answers.

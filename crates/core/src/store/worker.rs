@@ -173,7 +173,7 @@ fn answer(store: &Shared) {
     // After the count was taken: changes written from here on are answered after the next sync.
     let synced = store.sync();
     let folded = if has_flush {
-        store.fold_all(u64::MAX)
+        store.fold_all(u64::MAX, limits::STORE_FOLD_WAIT)
     } else {
         Ok(())
     };
