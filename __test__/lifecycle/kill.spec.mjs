@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 
 import { standInEnv, standInPath } from '../../testing/index.js'
+import { quickCli } from '../support/schedules.mjs'
 import { descendants, isAlive, until, world } from '../support/sessions.mjs'
 import { HABITS, record, rejection, standInLog } from '../support/turns.mjs'
 
@@ -186,4 +187,24 @@ test('a kill right after the start ends the process', async (t) => {
     assert.equal((await session.closed).signal, 'SIGKILL')
     assert.equal(isAlive(session.pid), false)
   }
+})
+
+test('many sessions are killed together: the processes of the system are listed for all of them at once', async (t) => {
+  const w = world(t)
+  const m = w.manager({ claudePath: quickCli })
+  const names = Array.from({ length: 200 }, (_, index) => `s${index}`)
+  for (let at = 0; at < names.length; at += 50) {
+    await Promise.all(names.slice(at, at + 50).map((name) => m.spawn(name, { prompt: 'child' })))
+  }
+  const sessions = [...m.sessions.values()]
+  const pids = sessions.flatMap(({ pid }) => [pid, ...descendants(pid)])
+  assert.equal(pids.length, 2 * names.length)
+  const before = process.cpuUsage()
+  for (const name of names) m.kill(name)
+  await Promise.all(sessions.map(({ closed }) => closed))
+  const { user, system } = process.cpuUsage(before)
+  assert.deepEqual(pids.filter(isAlive), [])
+  t.diagnostic(`${Math.round((user + system) / 1000)} ms of processor time`)
+  // Listed for each of them it took 6 s.
+  assert.ok(user + system < 2e6, `it took ${Math.round((user + system) / 1000)} ms of processor time`)
 })

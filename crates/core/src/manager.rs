@@ -230,7 +230,7 @@ impl Manager {
     /// ends the process where another manager of this process or another host owns it, be that host dead.
     ///
     /// # Errors
-    /// `ERR_STORE`, `ERR_INTERNAL`.
+    /// `ERR_STORE`.
     pub fn kill_stored(&self, name: &str) -> Result<()> {
         let _call = Call::begin();
         let Some(owned) = self.store.owner_of(name)? else {
@@ -250,7 +250,8 @@ impl Manager {
             create: false,
         };
         self.store.apply([change])?;
-        end_process_elsewhere(&owned)
+        end_process_elsewhere(&owned);
+        Ok(())
     }
 
     /// Ends what hosts left behind in this directory that have ended without a keeper, in the background. The CLI of
@@ -282,7 +283,7 @@ impl Manager {
     /// Removes a record, and ends the process where another manager or another live host owns it.
     ///
     /// # Errors
-    /// `ERR_STORE`, `ERR_INTERNAL`.
+    /// `ERR_STORE`.
     pub fn delete_stored(&self, name: &str) -> Result<bool> {
         let _call = Call::begin();
         let owned = self.store.owner_of(name)?;
@@ -290,7 +291,7 @@ impl Manager {
             name: name.to_owned(),
         }])?;
         if let Some(owned) = owned {
-            end_process_elsewhere(&owned)?;
+            end_process_elsewhere(&owned);
         }
         Ok(applied.iter().any(|applied| applied.changed))
     }
@@ -353,7 +354,7 @@ fn own_session(owned: &Ownership) -> Option<Session> {
     registry::find(owned.instance.as_ref()?)
 }
 
-fn end_process_elsewhere(owned: &Ownership) -> Result<()> {
+fn end_process_elsewhere(owned: &Ownership) {
     match owned.state {
         OwnerState::Ours => {
             if let Some(session) = own_session(owned) {
@@ -361,12 +362,10 @@ fn end_process_elsewhere(owned: &Ownership) -> Result<()> {
             }
         }
         OwnerState::OtherAlive | OwnerState::Dead => {
-            if let (Some(_), Some(instance)) = (owned.cli_pid, owned.instance.clone()) {
-                // Takes a few ms; the caller need not wait for it.
-                runtime::handle()?.spawn_blocking(move || kill_tree::kill_instance(&instance));
+            if let (Some(_), Some(instance)) = (owned.cli_pid, &owned.instance) {
+                kill_tree::kill_instance(instance);
             }
         }
         OwnerState::None => {}
     }
-    Ok(())
 }

@@ -3,7 +3,6 @@
 //! - [`locate`]: the program; [`command`]: its arguments and environment, pure.
 //! - [`script`]: the program to run in the place of a script that the system cannot start.
 //! - [`child`]: one process and its pipes; [`pipe`]: its output; [`input`]: its input; [`diagnostics`]: its standard error.
-//! - [`off_thread`]: work that must not hold up the I/O thread.
 //! - [`kill_tree`]: ends a process and its descendants.
 //! - [`keeper`]: the watchdog that does so when this program has ended, as a client of it.
 //! - [`left_over`]: ends the processes that a host without a keeper left behind.
@@ -18,7 +17,6 @@ pub(crate) mod kill_tree;
 pub mod launch;
 pub mod left_over;
 pub mod locate;
-pub(crate) mod off_thread;
 pub(crate) mod pipe;
 #[cfg(any(windows, test))]
 pub(crate) mod script;

@@ -188,7 +188,7 @@ fn a_descendant_that_holds_the_pipes_does_not_delay_the_end() {
     let before = std::time::Instant::now();
     assert_eq!(bench.close(), (Some(0), None));
     assert!(before.elapsed() < PATIENCE / 2);
-    clearctx_proctree::terminate::kill(bench.session.instance());
+    clearctx_proctree::Descendants::of([bench.session.instance().clone()].into()).kill();
 }
 
 #[test]

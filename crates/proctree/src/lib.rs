@@ -27,7 +27,7 @@ pub mod terminate;
 
 pub use check::check;
 #[cfg(unix)]
-pub use descendants::Descendants;
+pub use descendants::{Descendants, Round, Struck, is_over};
 pub use instance_id::{INSTANCE_VARIABLE, InstanceId};
 #[cfg(unix)]
 pub use signals::signal_name;

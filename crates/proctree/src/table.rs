@@ -110,14 +110,14 @@ mod platform {
     fn look_at(pid: u32) -> Option<Seen> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // pid (name) state ppid pgrp ... starttime (the 22nd field); the name may hold anything, also `)`.
-        let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
-        if matches!(*fields.first()?, "Z" | "X") {
+        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+        if matches!(fields.next()?, "Z" | "X") {
             return None;
         }
         Some(Seen {
-            parent: fields.get(1)?.parse().ok()?,
-            group: fields.get(2)?.parse().ok()?,
-            start: fields.get(19)?.parse().ok()?,
+            parent: fields.next()?.parse().ok()?,
+            group: fields.next()?.parse().ok()?,
+            start: fields.nth(16)?.parse().ok()?,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Ends sessions by their instance ids: processes that outlived their CLI or their host.
 
 use crate::InstanceId;
-pub use platform::{carries, end_abandoned, kill, living};
+pub use platform::{carries, end_abandoned, living};
 use std::collections::BTreeSet;
 
 #[cfg(unix)]
@@ -10,12 +10,6 @@ mod platform {
     use crate::table::Table;
     use crate::{Descendants, limits};
     use std::time::Instant;
-
-    /// Kills the processes that carry `instance`: those that outlived their CLI, whose end reparents its tools, so that the
-    /// tree is gone; or all processes of a session that another host started. Returns the pids that are left.
-    pub fn kill(instance: &InstanceId) -> Vec<u32> {
-        Descendants::of(BTreeSet::from([instance.clone()])).kill()
-    }
 
     /// Ends these sessions, whose host has ended, and waits until they are gone: 1.3 s and the time of a kill at most. Returns
     /// the pids that are left.
@@ -67,11 +61,6 @@ mod platform {
 #[cfg(not(unix))]
 mod platform {
     use super::{BTreeSet, InstanceId};
-
-    /// Does nothing: the job has ended them with the process.
-    pub fn kill(_instance: &InstanceId) -> Vec<u32> {
-        Vec::new()
-    }
 
     /// Does nothing: the system closed the jobs of the host when it ended, and so ended the processes in them.
     pub fn end_abandoned(_instances: BTreeSet<InstanceId>, _interrupted: &BTreeSet<InstanceId>) -> Vec<u32> {

@@ -188,7 +188,7 @@ impl Drop for Process {
             return;
         }
         // Reached only after an error between start and first wait, or a defect.
-        kill_tree::kill(self);
+        kill_tree::kill_now(self);
         if let Some(child) = self.lock().as_mut() {
             let _ = child.wait();
         }

@@ -9,7 +9,7 @@ use crate::faults;
 use crate::limits;
 use crate::options::{CallerEnv, SessionOptions};
 use crate::process::launch::{Launch, Started};
-use crate::process::{command, left_over};
+use crate::process::{command, kill_tree, left_over};
 use crate::runtime;
 use clearctx_proctree::InstanceId;
 use parking_lot::Mutex;
@@ -171,7 +171,7 @@ async fn supervise(session: Session, mut task: JoinHandle<()>) {
 async fn fail(session: &Session, failure: &str) {
     if let Some(process) = session.process() {
         let end = async {
-            run::end_tree(&process).await;
+            kill_tree::kill(&process).await;
             process.exited().await;
         };
         // This times out only if the kernel does not let the process end.
@@ -203,7 +203,7 @@ async fn start_after(
             Some((started, prompt_file))
         }
         Ok((started, _)) => {
-            run::end_tree(&started.process).await;
+            kill_tree::kill(&started.process).await;
             started.process.exited().await;
             None
         }

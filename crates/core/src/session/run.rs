@@ -14,7 +14,6 @@ use crate::process::diagnostics::Diagnostics;
 use crate::process::input::InputPipe;
 use crate::process::kill_tree;
 use crate::process::launch::Started;
-use crate::process::off_thread;
 use crate::process::pipe::ReadPipe;
 use crate::protocol::framer::Framer;
 use crate::protocol::inbound;
@@ -26,12 +25,6 @@ use tempfile::NamedTempFile;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 use tokio::time::Sleep;
-
-/// Kills a process and all its descendants, off the I/O thread.
-pub(super) async fn end_tree(process: &Arc<Process>) {
-    let process = Arc::clone(process);
-    off_thread::run(move || kill_tree::kill(&process)).await;
-}
 
 /// Runs a process to its end and tells its session. `prompt_file` is removed once the CLI has read it.
 pub(super) async fn run(
@@ -218,7 +211,7 @@ impl Run {
                 let process = Arc::clone(&self.process);
                 // Not awaited here: the end of the process comes first.
                 self.kills
-                    .push(tokio::spawn(async move { end_tree(&process).await }));
+                    .push(tokio::spawn(async move { kill_tree::kill(&process).await }));
             }
         }
         self.signalled = true;
@@ -235,8 +228,7 @@ impl Run {
     /// Ends the tools that a CLI leaves behind after a crash or a kill. A CLI that exits in order has ended its tools, except
     /// processes that were meant to keep running.
     async fn end_leftovers(&self) {
-        let process = Arc::clone(&self.process);
-        off_thread::run(move || kill_tree::end_leftovers(&process)).await;
+        kill_tree::end_leftovers(&self.process).await;
     }
 
     /// Reads what an ended process left in its pipes, whatever waits for JavaScript. A descendant may hold them open for
