@@ -1215,6 +1215,8 @@ export interface ForkFailedError extends Error {
   sent?: boolean
   /** Why the first turn failed, if there was one. */
   failure?: Failure
+  /** The answer to the first message, if it arrived and something failed after it. */
+  response?: TurnResponse
 }
 
 /** The CLI runs in a permission mode that may allow more than the one that was asked for. Its process was killed. */

@@ -2,7 +2,7 @@
 
 const { NativeManager } = require('./engine')
 const check = require('./arguments')
-const { call, callSite, calledAt, decodeError, sessionError, valueError } = require('./errors')
+const { call, callSite, calledAt, decodeError, isClearctxError, sessionError, valueError } = require('./errors')
 const { callerEnv, environment, oneCall, outcome } = require('./environment')
 const { ManagerEvents } = require('./manager-events')
 const { Store, checkpoint, nativeOf, removeOld, storeCall } = require('./store')
@@ -404,8 +404,17 @@ class SessionManager {
 
   async #asked(session, answer) {
     const response = await answer
-    if (this.#isCurrent(session)) this._persist(session.name)
+    if (this.#isCurrent(session)) this.#persistAnswer(session, response)
     return response
+  }
+
+  /** An answer is not lost when the record cannot be written after it: the error has it. */
+  #persistAnswer(session, response) {
+    try {
+      this._persist(session.name)
+    } catch (error) {
+      throw isClearctxError(error) ? Object.assign(error, { response, sent: true }) : error
+    }
   }
 
   #isCurrent(session) {
@@ -443,7 +452,7 @@ class SessionManager {
       response = await session.send(message, timeout)
       this.#forking.delete(session.name)
       this.sessions.set(session.name, session)
-      this._persist(session.name)
+      this.#persistAnswer(session, response)
     } catch (error) {
       this.#undo(session, starting)
       if (session[internals].native !== undefined) await session.closed
@@ -530,10 +539,10 @@ function forkCall(step) {
   }
 }
 
-/** The error of a fork. Of an answer that could not be stored it tells what was paid. */
+/** The error of a fork. Of an answer that could not be stored it has the answer and what was paid. */
 function forkError(cause) {
-  const { cost, sessionId } = cause.response ?? cause
-  const paid = cause.response === undefined ? {} : { cost, sessionId }
+  const { response } = cause
+  const paid = response === undefined ? {} : { cost: response.cost, sessionId: response.sessionId, response }
   if (ownCodes.has(cause.code)) return Object.assign(cause, paid)
   const message = `Fork failed: ${cause.message}`
   const data = cause.failure === undefined ? paid : { ...paid, failure: cause.failure }

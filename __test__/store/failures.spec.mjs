@@ -251,6 +251,66 @@ describe('failures', SEVERAL, () => {
   })
 })
 
+describe('an answer is not lost when its record cannot be written', SEVERAL, () => {
+  /** The record of `session` cannot be written from its next answer on, and has to be. The result takes that back. */
+  const breakAtResult = (w, session) => {
+    const away = join(w.dir, 'away')
+    session.on('result', () => {
+      session.interactions = [...session.interactions]
+      renameSync(w.dataDir, away)
+      writeFileSync(w.dataDir, 'in the way')
+    })
+    return () => {
+      rmSync(w.dataDir)
+      renameSync(away, w.dataDir)
+    }
+  }
+
+  const rejection = async (promise) => {
+    const error = await promise.catch((reason) => reason)
+    assert.equal(error.code, 'ERR_STORE', error.stack)
+    assert.equal(error.sent, true)
+    return error
+  }
+
+  test('by the manager, after the turn', async (t) => {
+    const w = world(t)
+    const mgr = w.manager()
+    await mgr.spawn('a', { prompt: 'one' })
+    const repair = breakAtResult(w, mgr.sessions.get('a'))
+    const { response } = await rejection(mgr.send('a', 'two'))
+    repair()
+    assert.equal(response.text, 'echo(4): two')
+    assert.ok(response.cost > 0)
+  })
+
+  test('of a fork', async (t) => {
+    const w = world(t)
+    const mgr = w.manager()
+    await mgr.spawn('a', { prompt: 'one' })
+    let repair
+    mgr._wireEvents = (session) => {
+      repair = breakAtResult(w, session)
+    }
+    const error = await rejection(mgr.fork('a', 'b', { message: 'two' }))
+    repair()
+    assert.equal(error.response.text, 'echo(4): two')
+    assert.deepEqual([error.cost, error.sessionId], [error.response.cost, error.response.sessionId])
+  })
+
+  // What a subclass throws is its own.
+  test('but the error of a subclass stays as it is', async (t) => {
+    const mgr = world(t).manager()
+    await mgr.spawn('a')
+    const own = Object.freeze(new Error('mine'))
+    mgr._persist = () => {
+      throw own
+    }
+    assert.equal(await mgr.send('a', 'one').catch((reason) => reason), own)
+    delete mgr._persist
+  })
+})
+
 test('warnings come through process.emitWarning, also without a listener of ours', async (t) => {
   const w = hostWorld(t)
   mkdirSync(w.dataDir)
