@@ -34,6 +34,13 @@ export interface StandInOptions {
   forcedMode?: string
   /** Turns that the CLI starts by itself take in messages of priority `next`, which then get no result. */
   steerOwnTurns?: boolean
+  /**
+   * Faults of the answers to control requests, joined by `' | '`, e.g. `'mute interrupt | late set_model 200'`; see
+   * docs/testing.md.
+   */
+  control?: string
+  /** Milliseconds that each step of the handshake with an MCP server in the host may take. Default 30000. */
+  mcpTimeout?: number
   /** Folder for conversations, instead of `~/.claude`; sets `CLAUDE_CONFIG_DIR`. */
   configDir?: string
 }

@@ -22,6 +22,8 @@ const VARIABLES = {
   settingsMode: 'SETTINGS_MODE',
   forcedMode: 'FORCED_MODE',
   steerOwnTurns: 'STEER_OWN_TURNS',
+  control: 'CONTROL',
+  mcpTimeout: 'MCP_TIMEOUT_MS',
 }
 
 const standInPath = path.join(__dirname, 'claude-stand-in.js')

@@ -125,7 +125,7 @@ const takeValue = (name, rest) => {
 const takeList = (name, rest, attached) => {
   const values = [takeValue(name, rest)]
   while (!attached && rest.length > 0 && !looksLikeOption(rest[0])) values.push(rest.shift())
-  return values.flatMap(splitTools)
+  return name === '--mcp-config' ? values : values.flatMap(splitTools)
 }
 
 /** Tool names may be separated by commas or blanks; what stands in parentheses belongs to its tool. */

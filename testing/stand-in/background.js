@@ -63,9 +63,21 @@ const announce = (session, record, status, code) => {
     tool_use_id: record.toolUseId,
     status,
     output_file: '',
-    summary: `Background command "${record.description}" ${status} (exit code ${code})`,
+    summary: `Background command "${record.description}" ${status}${code === null ? '' : ` (exit code ${code})`}`,
   })
   writeChange(session)
+}
+
+/** `stop_task`: the task is killed and says so, without a turn of the CLI's own. An unknown one is no error. */
+const stopTask = (session, id) => {
+  const record = session.background.get(id)
+  if (!record) return
+  clearTimeout(record.timer)
+  if (record.child) session.children.end(record.child)
+  session.background.delete(id)
+  const patch = { status: 'killed', end_time: Date.now() }
+  session.writeSystem('task_updated', { task_id: id, ...record.run, patch })
+  announce(session, record, 'stopped', null)
 }
 
 /** End all tasks without a word. */
@@ -77,4 +89,4 @@ const dropBackground = (session) => {
   session.background.clear()
 }
 
-module.exports = { startBackground, dropBackground }
+module.exports = { startBackground, stopTask, dropBackground }

@@ -54,7 +54,7 @@ const parseLine = (habit, line) => {
   }
 }
 
-/** @returns {any} kind (user, control, response, assistant), raw, and what readUser adds; null: to be ignored */
+/** @returns {any} kind (user, control, cancel, response, assistant), raw, and what readUser adds; null: to be ignored */
 const readMessage = (habit, line, sessionId) => {
   const raw = parseLine(habit, line)
   if (raw === null && line.trim() === 'null') throw new FatalInput('Error: Cannot read a message from null')
@@ -63,6 +63,7 @@ const readMessage = (habit, line, sessionId) => {
     if (!raw.request) throw new FatalInput('Error: Control request without a request')
     return { kind: 'control', raw }
   }
+  if (raw.type === 'control_cancel_request') return { kind: 'cancel', raw }
   if (raw.type === 'control_response') return { kind: 'response', raw }
   if (raw.type === 'assistant' && raw.message) return { kind: 'assistant', raw }
   if (raw.type !== 'user') return null

@@ -82,13 +82,22 @@ class Lifetime {
     this.session.log('eof', {})
     this.inputEnded = true
     this.endedWhileBusy = this.session.scheduler.busy
+    this.session.requests.endOfInput()
     this.leaveWhenDone()
   }
 
   /** `end_session`: like the end of input, but a running turn is cut. */
   endSession() {
+    const { scheduler, habit } = this.session
     this.inputEnded = true
-    this.session.scheduler.turn?.abort('signal')
+    const discarded = habit.newer ? scheduler.discard() : []
+    if (scheduler.turn) {
+      scheduler.turn.atEnd = () => this.session.writeLifecycle(discarded, 'discarded')
+      scheduler.turn.abort('signal')
+    } else {
+      this.session.writeLifecycle(discarded, 'discarded')
+    }
+    dropBackground(this.session)
     this.leaveWhenDone()
   }
 

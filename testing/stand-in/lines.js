@@ -10,6 +10,8 @@ const SHORT_LISTS = {
   agents: ['claude', 'Explore', 'general-purpose'],
 }
 
+const CAPABILITIES = ['interrupt_receipt_v1', 'interrupt_cancel_queued_v1', 'msg_lifecycle_v1']
+
 const now = () => new Date().toISOString()
 
 const system = (subtype, sessionId, fields) => ({
@@ -23,6 +25,13 @@ const system = (subtype, sessionId, fields) => ({
 /** What a `status` line says of a change of the permission mode. */
 const modeStatus = (session) => ({ status: null, permissionMode: session.permissionMode })
 
+/** Questions and plans need a host that can be asked. */
+const toolsOf = ({ options, mcp }) => [
+  ...SHORT_LISTS.tools,
+  ...(options['permission-prompt-tool'] === 'stdio' ? ['AskUserQuestion', 'EnterPlanMode', 'ExitPlanMode'] : []),
+  ...mcp.toolNames(),
+]
+
 const init = (session, uuids) => {
   const { habit, conversation } = session
   const cwd = process.cwd()
@@ -31,8 +40,8 @@ const init = (session, uuids) => {
     subtype: 'init',
     cwd,
     session_id: conversation.id,
-    tools: SHORT_LISTS.tools,
-    mcp_servers: [],
+    tools: toolsOf(session),
+    mcp_servers: session.mcp.names(),
     model: session.model,
     ...(session.permissionMode !== 'none' && { permissionMode: session.permissionMode }),
     slash_commands: SHORT_LISTS.slashCommands,
@@ -43,7 +52,7 @@ const init = (session, uuids) => {
     agents: SHORT_LISTS.agents,
     skills: ['verify'],
     plugins: [],
-    ...(habit.newer && { capabilities: ['interrupt_receipt_v1', 'interrupt_cancel_queued_v1', 'msg_lifecycle_v1'] }),
+    ...(habit.newer && { capabilities: CAPABILITIES }),
     analytics_disabled: true,
     product_feedback_disabled: true,
     ...(habit.newer && { served_by_anthropic: false }),
@@ -142,13 +151,13 @@ const replay = (session, text, messageUuid) => ({
 
 /**
  * Result of a tool; the CLI's key order of the block differs between success and failure.
- * @param {{ content: any, isError?: boolean, detail?: any, meta?: object, parent?: string }} result
+ * @param {{ content: any, isError?: boolean, plain?: boolean, detail?: any, meta?: object, parent?: string }} result
+ *   `plain`: a success whose block does not speak of errors
  */
 const toolResult = (session, toolUseId, result) => {
-  const { content, isError, detail, meta, parent } = result
-  const block = isError
-    ? { type: 'tool_result', content, is_error: true, tool_use_id: toolUseId }
-    : { tool_use_id: toolUseId, type: 'tool_result', content, is_error: false }
+  const { content, isError, plain, detail, meta, parent } = result
+  const success = { tool_use_id: toolUseId, type: 'tool_result', content, ...(!plain && { is_error: false }) }
+  const block = isError ? { type: 'tool_result', content, is_error: true, tool_use_id: toolUseId } : success
   return user(session, [block], {
     ...(parent && { parent_tool_use_id: parent, subagent_type: 'general-purpose', task_description: 'sub job' }),
     tool_use_result: detail,
@@ -195,6 +204,7 @@ const limitReached = (session, resetsAt) => ({
 
 module.exports = {
   SHORT_LISTS,
+  CAPABILITIES,
   system,
   init,
   modeStatus,

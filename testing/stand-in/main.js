@@ -26,6 +26,9 @@ const findConflict = (options) => {
   if (output === 'stream-json' && !verbose) {
     return 'Error: When using --print, --output-format=stream-json requires --verbose'
   }
+  if (options['include-partial-messages'] && output !== 'stream-json') {
+    return 'Error: --include-partial-messages requires --print and --output-format=stream-json.'
+  }
   if (options['fork-session'] && !options.resume && !options.continue) {
     return 'Error: --fork-session can only be used with --resume or --continue'
   }

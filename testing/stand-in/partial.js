@@ -4,32 +4,73 @@
 
 const lines = require('./lines.js')
 
-const deltasOf = (block) => {
-  if (block.type === 'tool_use') return [{ type: 'input_json_delta', partial_json: JSON.stringify(block.input) }]
-  const words = block.text.match(/\S+\s*|\s+/g) || ['']
-  return words.map((text) => ({ type: 'text_delta', text }))
+const DELTAS = {
+  tool_use: ({ input }) => [{ type: 'input_json_delta', partial_json: JSON.stringify(input) }],
+  thinking: ({ thinking, signature }) => [
+    ...wordsOf(thinking).map((words) => ({ type: 'thinking_delta', thinking: words })),
+    { type: 'signature_delta', signature },
+  ],
+  text: ({ text }) => wordsOf(text).map((words) => ({ type: 'text_delta', text: words })),
 }
 
-const emptyBlock = (block) => (block.type === 'tool_use' ? { ...block, input: {} } : { type: 'text', text: '' })
+const wordsOf = (text) => text.match(/\S+\s*|\s+/g) || ['']
 
-/** The assistant line comes before the stop event of its block. */
-const write = (session, call, message, { usage, startedAt }) => {
-  const block = message.message.content[0]
-  const event = (body, extra) => session.write(lines.streamEvent(session, body, extra))
-  session.writeSystem('status', { status: 'requesting' })
-  const { context_management: _, ...start } = message.message
-  event({ type: 'message_start', message: { ...start, content: [] } }, { ttft_ms: Date.now() - startedAt })
-  event({ type: 'content_block_start', index: 0, content_block: emptyBlock(block) })
-  for (const delta of deltasOf(block)) event({ type: 'content_block_delta', index: 0, delta })
-  session.write(message)
-  event({ type: 'content_block_stop', index: 0 })
-  const stopReason = block.type === 'tool_use' ? 'tool_use' : 'end_turn'
-  event({
-    type: 'message_delta',
-    delta: { stop_reason: stopReason, stop_sequence: null },
-    usage: { output_tokens: usage.output },
-  })
-  event({ type: 'message_stop' })
+const emptyBlock = (block) => {
+  if (block.type === 'tool_use') return { ...block, input: {} }
+  return block.type === 'thinking' ? { type: 'thinking', thinking: '', signature: '' } : { type: 'text', text: '' }
 }
 
-module.exports = { write }
+/** The events of one model message; its blocks come one after the other. */
+class MessageEvents {
+  constructor(session, call, startedAt) {
+    this.session = session
+    this.call = call
+    this.startedAt = startedAt
+    this.index = -1
+    this.rest = []
+  }
+
+  event(body, extra = {}) {
+    const named = this.session.habit.newer && body.type !== 'message_start'
+    const id = named ? { api_message_id: this.call.messageId } : {}
+    this.session.write(lines.streamEvent(this.session, body, { ...extra, ...id }))
+  }
+
+  start(message) {
+    const { context_management: _, ...start } = message.message
+    const body = { type: 'message_start', message: { ...start, content: [] } }
+    this.event(body, { ttft_ms: Date.now() - this.startedAt })
+  }
+
+  /**
+   * Start a block and write its first `share` of the deltas; the others follow with `endBlock`.
+   * @returns {string} the text that is written so far
+   */
+  startBlock(block, share = 1) {
+    this.index += 1
+    this.event({ type: 'content_block_start', index: this.index, content_block: emptyBlock(block) })
+    const deltas = DELTAS[block.type](block)
+    this.rest = deltas.splice(Math.ceil(deltas.length * share))
+    this.writeDeltas(deltas)
+    return deltas.map(({ text = '' }) => text).join('')
+  }
+
+  writeDeltas(deltas) {
+    for (const delta of deltas) this.event({ type: 'content_block_delta', index: this.index, delta })
+  }
+
+  /** The assistant line comes before the stop event of its block. */
+  endBlock(message) {
+    this.writeDeltas(this.rest)
+    this.session.write(message)
+    this.event({ type: 'content_block_stop', index: this.index })
+  }
+
+  end(stopReason, usage) {
+    const delta = { stop_reason: stopReason, stop_sequence: null }
+    this.event({ type: 'message_delta', delta, usage: { output_tokens: usage.output } })
+    this.event({ type: 'message_stop' })
+  }
+}
+
+module.exports = { MessageEvents }

@@ -5,7 +5,15 @@
 const { uuid } = require('./ids.js')
 
 const TTFT = ['ttft_ms', 'ttft_stream_ms', 'time_to_request_ms']
-const MONEY = ['stop_reason', 'session_id', 'total_cost_usd', 'usage', 'modelUsage', 'permission_denials']
+const MONEY = [
+  'stop_reason',
+  'session_id',
+  'total_cost_usd',
+  'usage',
+  'modelUsage',
+  'permission_denials',
+  'deferred_tool_use',
+]
 const OLDER_TAIL = ['terminal_reason', 'fast_mode_state', 'origin', 'uuid', 'errors']
 
 const OLDER_ORDER = {
@@ -106,6 +114,7 @@ const common = (session, outcome) => ({
   usage: usageOf(session.habit, outcome.usage || { input: 0, output: 0 }),
   modelUsage: session.totals.modelUsage(),
   permission_denials: outcome.denials || [],
+  deferred_tool_use: outcome.deferredToolUse,
   terminal_reason: outcome.terminalReason,
   fast_mode_state: 'off',
   origin: outcome.origin,

@@ -39,7 +39,7 @@ class Scheduler {
     this.queue.push(message)
     if (message.priority === 'now') this.turn?.abort('now')
     this.catchInOwnTurn()
-    this.startNext()
+    if (this.turn || !session.controlFaults.delaysStart(() => this.startNext())) this.startNext()
   }
 
   isKnown(uuid) {
@@ -65,6 +65,13 @@ class Scheduler {
       this.session.writeLifecycle(uuids, 'cancelled')
       this.queue = []
     }
+    return uuids
+  }
+
+  /** `end_session` of the newer CLI: what still waits never runs. */
+  discard() {
+    const uuids = this.queue.map(({ uuid }) => uuid).filter(Boolean)
+    this.queue = []
     return uuids
   }
 

@@ -8,6 +8,11 @@ const { Totals } = require('./costs.js')
 const { Children } = require('./children.js')
 const { resolveModel } = require('./habits.js')
 const { uuid, isUuid } = require('./ids.js')
+const { Requests } = require('./requests.js')
+const { Checkpoints } = require('./checkpoints.js')
+const { ControlFaults } = require('./control-faults.js')
+const { Hooks } = require('./hooks.js')
+const { McpServers } = require('./mcp.js')
 const lines = require('./lines.js')
 
 /** A start that fails: the words for stderr, and whether stream-json gets a zeroed result. */
@@ -25,6 +30,21 @@ class Session {
   fail = null
   background = new Map()
   mayBypass = false
+  requests = new Requests(this)
+  hooks = new Hooks(this)
+  checkpoints = new Checkpoints()
+  controlFaults = new ControlFaults(this, process.env.CLEARCTX_STAND_IN_CONTROL)
+  // Rules of the flag settings and of the host's answers, beside those of the command line.
+  flagRules = []
+  sessionRules = []
+  flagSettings = {}
+  agents = {}
+  // Whether the line being handled is the first one of the input.
+  isFirstLine = true
+  maxThinkingTokens = undefined
+  nextModel = null
+  planFile = null
+  modeBeforePlan = 'default'
 
   constructor({ habit, options, out, sink, log }) {
     this.habit = habit
@@ -39,6 +59,7 @@ class Session {
     this.permissionMode = chooseMode(options)
     this.allowedTools = options.allowedTools || []
     this.systemPrompt = readSystemPrompt(options)
+    this.mcp = new McpServers(this)
     this.resultCount = 0
     this.lastIsError = false
     this.conversation = this.openConversation()
@@ -86,6 +107,35 @@ class Session {
     if (!this.habit.newer) return
     this.totals.reset()
     this.budgetBase = 0
+  }
+
+  /** Another permission mode, told with a `status` line. */
+  changeMode(mode) {
+    if (mode === 'plan' && this.permissionMode !== 'plan') this.modeBeforePlan = this.permissionMode
+    this.permissionMode = mode
+    this.writeSystem('status', lines.modeStatus(this))
+  }
+
+  /** The newer CLI asks another model from its next call on, the older one from the next turn. */
+  setModel(name) {
+    if (this.habit.newer || !this.scheduler.turn) this.model = name
+    else this.nextModel = name
+  }
+
+  /** An approved plan ends plan mode: back to the mode before it, unless the approval itself sets one. */
+  modeAfterPlan(updates) {
+    if (!updates?.some?.(({ type }) => type === 'setMode')) this.changeMode(this.modeBeforePlan)
+  }
+
+  /** @param {{ toolName: string, ruleContent?: string }[]} rules calls that are not asked for again */
+  addRules(rules) {
+    for (const { toolName, ruleContent } of rules) {
+      this.sessionRules.push(ruleContent === undefined ? toolName : `${toolName}(${ruleContent})`)
+    }
+  }
+
+  allowRules() {
+    return [...this.allowedTools, ...this.flagRules, ...this.sessionRules]
   }
 
   write(message) {

@@ -8,10 +8,31 @@ const faults = require('./faults.js')
 const tables = [answers, faults.directives]
 
 // Loaded when first needed: most turns use no tool.
-const WORK = new Set(['slow', 'stream', 'partial', 'late-result', 'tool', 'subagent', 'background', 'retry', 'mode'])
+const WORK = new Set([
+  'slow',
+  'hold',
+  'stream',
+  'partial',
+  'late-result',
+  'tool',
+  'tools',
+  'subagent',
+  'background',
+  'retry',
+  'mode',
+  'elicit',
+])
+
+const WIRE = new Set(['request', 'control', 'cancel-unknown', 'answer-unknown', 'think', 'contexts'])
+
+const tableOf = (name) => {
+  if (WORK.has(name)) return require('./work.js').directives
+  if (WIRE.has(name)) return require('./wire.js').directives
+  return tables.find((one) => Object.hasOwn(one, name))
+}
 
 const lookUp = (name) => {
-  const table = WORK.has(name) ? require('./work.js').directives : tables.find((one) => Object.hasOwn(one, name))
+  const table = tableOf(name)
   return table?.[name]
 }
 

@@ -3,7 +3,7 @@
 /** Streaming mode: messages and control requests come in on standard input until it ends. */
 
 const { LineReader, readMessage, FatalInput } = require('./input.js')
-const { handleControl } = require('./control.js')
+const { handleControl, handleCancel } = require('./control.js')
 const { leave } = require('./start.js')
 
 const handleLine = (session, line) => {
@@ -11,8 +11,11 @@ const handleLine = (session, line) => {
   if (message === null) return
   session.log('message', { raw: message.raw })
   if (message.kind === 'control') handleControl(session, message.raw)
+  else if (message.kind === 'cancel') handleCancel(session, message.raw)
+  else if (message.kind === 'response') session.requests.answer(message.raw)
   else if (message.kind === 'user') session.scheduler.receive(message)
   else if (message.kind === 'assistant') session.conversation.addAssistant(JSON.stringify(message.raw.message.content))
+  session.isFirstLine = false
 }
 
 const runStreaming = (session) => {

@@ -3,16 +3,23 @@
 /** Directives that take time or use tools. */
 
 const fs = require('fs')
+const path = require('path')
 const { modelCall, taskId } = require('./ids.js')
 const { takeNumber } = require('./directives.js')
-const { refusal } = require('./permissions.js')
+const { decide, noSuchTool } = require('./consent.js')
+const { askHost } = require('./requests.js')
+const { isMcpTool } = require('./mcp.js')
+const hooks = require('./hooks.js')
+const { DIALOGS, planInput, isPlanFile } = require('./dialogs.js')
+const { onceExists } = require('./events.js')
 const { startBackground } = require('./background.js')
 const { complain } = require('./faults.js')
 const lines = require('./lines.js')
 
 const CALL_USAGE = { input: 10, output: 5 }
 const REJECTED =
-  "The user doesn't want to proceed with this tool use. The tool use was rejected. STOP what you are doing."
+  "The user doesn't want to proceed with this tool use. The tool use was rejected (eg. if it was a file edit, the " +
+  'new_string was NOT written to the file). STOP what you are doing and wait for the user to tell you how to proceed.'
 
 const stream = async (turn, args) => {
   const [count, words] = takeNumber(args, 3)
@@ -46,6 +53,14 @@ const bashDetail = (stdout, extra) => ({
   ...extra,
 })
 
+const writeFile = ({ session }, { file_path: file, content = '' }) => {
+  session.checkpoints.beforeWrite(file)
+  fs.mkdirSync(path.dirname(file), { recursive: true })
+  fs.writeFileSync(file, String(content))
+  if (isPlanFile(file)) session.planFile = file
+  return { content: 'Write done', detail: { type: 'write' } }
+}
+
 /** Run one tool and write its result line. */
 const runTool = async (turn, name, input) => {
   const { session } = turn
@@ -61,70 +76,129 @@ const runTool = async (turn, name, input) => {
   }
   try {
     if (name === 'Read') return { content: fs.readFileSync(input.file_path, 'utf8'), detail: { type: 'text' } }
-    if (name === 'Write') fs.writeFileSync(input.file_path, String(input.content ?? ''))
+    if (name === 'Write') return writeFile(turn, input)
     return { content: `${name} done`, detail: { type: name.toLowerCase() } }
   } catch (error) {
     return { content: error.message, isError: true, detail: `Error: ${error.message}` }
   }
 }
 
-const refused = (turn, name, toolUseId, input, words) => {
-  const { session } = turn
-  turn.denials.push({ tool_name: name, tool_use_id: toolUseId, tool_input: input })
-  const fields = { tool_name: name, tool_use_id: toolUseId, message: words }
-  if (session.habit.newer) session.writeSystem('permission_denied', fields)
-  const meta = { non_execution_kind: 'user-rejected', permission_decision: { decision: 'reject', source: 'config' } }
-  return { content: words, isError: true, detail: `Error: ${words}`, meta }
-}
-
 const ALLOWED_META = { permission_decision: { decision: 'accept', source: 'config', reason_type: 'rule' } }
+
+const textOf = (content) => (Array.isArray(content) ? content.map(({ text }) => text).join('\n') : content)
 
 const writeToolResult = (turn, toolUseId, result) => {
   const { session } = turn
   session.write(lines.toolResult(session, toolUseId, { meta: ALLOWED_META, ...result }))
-  turn.toolResults.push(result.content)
+  turn.toolResults.push(textOf(result.content))
   session.conversation.addUser([{ type: 'tool_result', content: String(result.content) }], { hidden: true })
 }
 
-/** A tool call from its tool_use block to its result and the tool boundary after it. */
-const callTool = async (turn, name, input, perform) => {
-  const { session } = turn
-  const call = modelCall()
-  turn.writeBlock(call, { type: 'tool_use', id: call.toolUseId, name, input })
-  session.conversation.addAssistant(`[${name}]`, { stop: 'tool_use' })
-  turn.charge(CALL_USAGE)
-  turn.doing = 'tool'
+/** What a call that was cut says: a message of priority `now` takes the question back, an interrupt rejects the call. */
+const cutResult = (turn) => {
+  const words = turn.abortReason === 'now' ? 'Tool permission request aborted' : REJECTED
+  return {
+    content: words,
+    isError: true,
+    detail: 'User rejected tool use',
+    meta: { non_execution_kind: 'user-rejected' },
+  }
+}
+
+/** One call from its permission to its result line. */
+const finishCall = async (turn, { toolUseId, perform }) => {
   try {
-    writeToolResult(turn, call.toolUseId, await perform(call.toolUseId))
+    writeToolResult(turn, toolUseId, await perform(toolUseId))
   } catch (error) {
-    if (turn.abortReason)
-      writeToolResult(turn, call.toolUseId, { content: REJECTED, isError: true, detail: 'User rejected tool use' })
+    if (turn.abortReason) writeToolResult(turn, toolUseId, cutResult(turn))
     throw error
   }
+}
+
+/**
+ * Calls of one model message, from their tool_use blocks to their results and the tool boundary after them.
+ * @param {{ name: string, input: any, perform: (toolUseId: string) => Promise<object> }[]} calls run side by side
+ */
+const callTools = async (turn, calls) => {
+  const { session } = turn
+  const call = turn.takeCall()
+  const named = calls.map((one, i) => ({
+    ...one,
+    toolUseId: calls.length > 1 ? `${call.toolUseId}_${i}` : call.toolUseId,
+  }))
+  for (const { name, input, toolUseId } of named) {
+    turn.writeBlock(call, { type: 'tool_use', id: toolUseId, name, input })
+    session.conversation.addAssistant(`[${name}]`, { stop: 'tool_use' })
+  }
+  turn.closeMessage()
+  turn.charge(CALL_USAGE)
+  turn.doing = 'tool'
+  const outcomes = await Promise.allSettled(named.map((one) => finishCall(turn, one)))
+  const failed = outcomes.find(({ status }) => status === 'rejected')
+  if (failed) throw /** @type {PromiseRejectedResult} */ (failed).reason
+  await hooks.afterBatch(turn, named)
   turn.doing = 'text'
   turn.check()
   turn.steer(session.scheduler.takeSteering())
 }
 
-const tool = async (turn, args) => {
-  const [, name, json = ''] = /^(\S+)\s*([\s\S]*)$/.exec(args) || [null, 'Bash']
+const callTool = (turn, name, input, perform) => callTools(turn, [{ name, input, perform }])
+
+const execute = (turn, { name, input, toolUseId }) => {
   const { session } = turn
-  let input
-  try {
-    input = JSON.parse(json || '{}')
-  } catch (error) {
-    complain(turn, `tool ${name}: ${error.message}`)
-    return
+  if (Object.hasOwn(DIALOGS, name)) return DIALOGS[name](session, input)
+  if (!isMcpTool(name)) return runTool(turn, name, input)
+  const found = session.mcp.find(name)
+  return found ? found.server.call(turn, found.tool, input, toolUseId) : noSuchTool(name)
+}
+
+/** Ask for what has to be asked for, then run the tool with the input that was allowed. */
+const performAllowed = async (turn, name, written, toolUseId) => {
+  const { session } = turn
+  const verdict = await hooks.beforeTool(turn, { name, input: written, toolUseId })
+  if (verdict.refused) return verdict.refused
+  const call = { name, input: verdict.input, toolUseId }
+  const decision = verdict.allowed ? { ...call, meta: undefined } : await decide(turn, call, verdict)
+  if ('refused' in decision) return decision.refused
+  const { input, meta } = decision
+  if (name === 'Bash' && input.run_in_background) {
+    const { child, done } = session.children.shell(session, input.command)
+    return inBackground(turn, toolUseId, { description: input.description || input.command, child, done })
   }
-  await callTool(turn, name, input, async (toolUseId) => {
-    const words = refusal(session, name, input)
-    if (words) return refused(turn, name, toolUseId, input, words)
-    if (name === 'Bash' && input.run_in_background) {
-      const { child, done } = session.children.shell(session, input.command)
-      return inBackground(turn, toolUseId, { description: input.description || input.command, child, done })
-    }
-    return runTool(turn, name, input)
-  })
+  const result = await execute(turn, { name, input, toolUseId })
+  await hooks.afterTool(turn, { name, input, toolUseId }, result)
+  return { ...(meta && { meta }), ...result }
+}
+
+const permitted = (turn, { name, input = {} }) => {
+  const written = name === 'ExitPlanMode' ? planInput(turn.session, input) : input
+  return { name, input: written, perform: (toolUseId) => performAllowed(turn, name, written, toolUseId) }
+}
+
+const readJson = (turn, what, json) => {
+  try {
+    return JSON.parse(json)
+  } catch (error) {
+    complain(turn, `${what}: ${error.message}`)
+    return null
+  }
+}
+
+const tool = async (turn, args) => {
+  const [, name, json] = /^(\S+)\s*([\s\S]*)$/.exec(args) || [null, 'Bash', '']
+  const input = readJson(turn, `tool ${name}`, json || '{}')
+  if (input) await callTools(turn, [permitted(turn, { name, input })])
+}
+
+/** `tools [{"name": …, "input": …}, …]`: calls of one message, which ask and run at the same time. */
+const tools = async (turn, args) => {
+  const calls = readJson(turn, 'tools', args)
+  if (!calls) return
+  if (!Array.isArray(calls) || calls.length === 0) return complain(turn, 'tools: expected an array of calls')
+  await callTools(
+    turn,
+    calls.map((call) => permitted(turn, call)),
+  )
 }
 
 const inBackground = (turn, toolUseId, task) => {
@@ -147,6 +221,22 @@ const background = async (turn, args) => {
       trap: Boolean(trap),
     }
     return inBackground(turn, toolUseId, task)
+  })
+}
+
+/** `elicit JSON`: a tool of an MCP server that asks the user; its result is the answer. */
+const elicit = async (turn, args) => {
+  const asked = readJson(turn, 'elicit', args || '{}')
+  if (!asked) return
+  const { server = 'el', ...fields } = asked
+  const request = { subtype: 'elicitation', mcp_server_name: server, message: 'Your name?', mode: 'form', ...fields }
+  // The older CLI does not take the question back when its turn is cut.
+  const onCut = turn.session.habit.newer ? undefined : () => {}
+  await callTool(turn, `mcp__${server}__ask`, {}, async () => {
+    const response = await askHost(turn, request, { onCut })
+    const said = response.subtype === 'success' ? response.response : { action: 'cancel' }
+    const content = [{ type: 'text', text: `elicited ${JSON.stringify(said)}` }]
+    return { content, plain: true, detail: content }
   })
 }
 
@@ -207,6 +297,15 @@ const subagent = async (turn, args) => {
   })
 }
 
+/** `hold FILE [TEXT]`: answers when FILE exists. */
+const hold = async (turn, args) => {
+  const [, file, words] = /^(\S*)\s*([\s\S]*)$/.exec(args)
+  if (words) turn.echoText = words
+  turn.doing = 'text'
+  turn.beginText()
+  await turn.until((resolve) => onceExists(file, resolve))
+}
+
 /** `mode MODE [silent]`: another permission mode, as when the model enters plan mode; a `silent` one is not told. */
 const changeMode = ({ session }, args) => {
   const [mode, silent] = args.split(/\s+/)
@@ -220,17 +319,21 @@ const directives = {
       const [ms, words] = takeNumber(args, 0)
       if (words) turn.echoText = words
       turn.doing = 'text'
+      turn.beginText()
       await turn.wait(ms)
     },
   },
+  hold: { run: hold },
   stream: { run: stream },
   partial: { run: (turn) => (turn.partial = true) },
   'late-result': { run: (turn, args) => (turn.beforeResult = () => turn.wait(takeNumber(args, 0)[0])) },
   retry: { run: retry },
   mode: { run: changeMode },
   tool: { run: tool },
+  tools: { run: tools },
   background: { run: background },
   subagent: { run: subagent },
+  elicit: { run: elicit },
 }
 
 module.exports = { directives, showTool }
