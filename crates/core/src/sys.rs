@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::watch;
+#[cfg(windows)]
+pub(crate) use windows::resume;
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -20,5 +22,32 @@ mod linux {
             reason = "tokio has no safe way to register a descriptor that is not a pipe or socket"
         )]
         unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }.map_err(io::Error::from)
+    }
+}
+
+#[cfg(windows)]
+mod windows {
+    use std::io;
+    use std::os::windows::io::{AsRawHandle, RawHandle};
+    use std::process::Child;
+
+    // SAFETY: the signature is that of the system, and any value is sound: a handle that is none gives an error.
+    #[link(name = "ntdll", kind = "raw-dylib")]
+    #[expect(unsafe_code, reason = "a function of the system")]
+    unsafe extern "system" {
+        /// Resumes all threads of a process; negative if it fails. The documented way needs the handle of the first thread,
+        /// which the standard library does not give, or a list of all threads of the system.
+        #[link_name = "NtResumeProcess"]
+        safe fn resume_process(process: RawHandle) -> i32;
+    }
+
+    /// Lets a process run that was started suspended.
+    pub(crate) fn resume(child: &Child) -> io::Result<()> {
+        match resume_process(child.as_raw_handle()) {
+            status if status < 0 => Err(io::Error::other(format!(
+                "the process could not be resumed: status {status:#x}"
+            ))),
+            _ => Ok(()),
+        }
     }
 }

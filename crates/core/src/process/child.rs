@@ -65,6 +65,12 @@ impl Process {
         }
     }
 
+    /// Lets the process run, which was started suspended.
+    #[cfg(windows)]
+    pub(super) fn resume(&self) -> io::Result<()> {
+        self.lock().as_ref().map_or(Ok(()), crate::sys::resume)
+    }
+
     pub(super) fn pipes(&self) -> io::Result<Pipes> {
         let mut child = self.lock();
         let child = child.as_mut().ok_or_else(missing_pipe)?;

@@ -244,13 +244,11 @@ mod platform {
     }
 
     /// Kills the process, which closes its job.
-    #[expect(clippy::unused_async, reason = "elsewhere a kill takes some ms")]
     pub(crate) async fn kill(process: &Arc<Process>) {
         process.kill();
     }
 
     /// Closes the job of a process that has ended.
-    #[expect(clippy::unused_async, reason = "elsewhere a kill takes some ms")]
     pub(crate) async fn end_leftovers(process: &Process) {
         process.kill();
     }

@@ -14,9 +14,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-/// `CREATE_NO_WINDOW`: a program without a console must not get one for each session.
+/// `CREATE_NO_WINDOW`: a program without a console must not get one for each session. `CREATE_SUSPENDED`: it starts nothing
+/// before its job contains it.
 #[cfg(windows)]
-const NO_WINDOW: u32 = 0x0800_0000;
+const NO_WINDOW_SUSPENDED: u32 = 0x0800_0000 | 0x0000_0004;
 
 /// What to run.
 #[derive(Debug)]
@@ -85,7 +86,10 @@ impl Launch {
                 _ => Err(error),
             })
             .map_err(|error| self.describe(error))?;
-        Ok(Arc::new(Process::new(child, self.instance.clone(), guard)))
+        let process = Process::new(child, self.instance.clone(), guard);
+        #[cfg(windows)]
+        process.resume().map_err(|error| self.failed(error))?;
+        Ok(Arc::new(process))
     }
 
     fn run(&self, mut command: Command) -> io::Result<Child> {
@@ -100,7 +104,7 @@ impl Launch {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         #[cfg(windows)]
-        std::os::windows::process::CommandExt::creation_flags(&mut command, NO_WINDOW);
+        std::os::windows::process::CommandExt::creation_flags(&mut command, NO_WINDOW_SUSPENDED);
         let _spawning = spawning();
         command.spawn()
     }
@@ -147,4 +151,33 @@ fn is_text(program: &Path) -> bool {
     let mut head = Vec::new();
     let read = File::open(program).and_then(|file| file.take(TEXT_BYTES).read_to_end(&mut head));
     read.is_ok() && !head.contains(&0)
+}
+
+#[cfg(all(test, windows))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+
+    #[test]
+    fn a_process_does_nothing_before_its_job_contains_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let launch = Launch {
+            program: which::which("cmd.exe").unwrap(),
+            arguments: ["/d", "/c", "echo ran > ran"].map(str::to_owned).into(),
+            env: std::env::vars().collect(),
+            work_dir: dir.path().to_owned(),
+            instance: "instance".into(),
+            name: "test".to_owned(),
+        };
+        let mut child = launch.run(launch.command()).unwrap();
+        // Nothing can be awaited that does not come: time enough for what needs some ms.
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        assert!(!dir.path().join("ran").exists() && child.try_wait().unwrap().is_none());
+        let job = kill_tree::job_for(&child);
+        assert!(job.is_some());
+        crate::sys::resume(&child).unwrap();
+        child.wait().unwrap();
+        assert!(dir.path().join("ran").exists());
+    }
 }
