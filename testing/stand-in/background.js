@@ -14,7 +14,7 @@ const startBackground = (session, toolUseId, task) => {
   const run = newer ? { run_id: `${hex(9)}-${hex(8)}` } : {}
   const record = { ...task, id, run, toolUseId }
   session.background.set(id, record)
-  writeChange(session)
+  writeTasks(session)
   session.writeSystem('task_started', {
     task_id: id,
     ...run,
@@ -28,7 +28,7 @@ const startBackground = (session, toolUseId, task) => {
   return id
 }
 
-const writeChange = (session) => {
+const writeTasks = (session) => {
   if (!session.habit.newer) return
   const tasks = [...session.background.values()].map(({ id, run, description }) => ({
     task_id: id,
@@ -65,7 +65,7 @@ const announce = (session, record, status, code) => {
     output_file: '',
     summary: `Background command "${record.description}" ${status}${code === null ? '' : ` (exit code ${code})`}`,
   })
-  writeChange(session)
+  writeTasks(session)
 }
 
 /** `stop_task`: the task is killed and says so, without a turn of the CLI's own. An unknown one is no error. */
@@ -89,4 +89,4 @@ const dropBackground = (session) => {
   session.background.clear()
 }
 
-module.exports = { startBackground, stopTask, dropBackground }
+module.exports = { startBackground, stopTask, writeTasks, dropBackground }

@@ -20,10 +20,10 @@ class Checkpoints {
     if (enabled()) this.turns.push({ uuids, files: new Map() })
   }
 
-  /** Called before a file is written. */
-  beforeWrite(file) {
+  /** A file is about to be written; `before` is what it has, null if there is none. */
+  beforeWrite(file, before) {
     const files = this.turns.at(-1)?.files
-    if (files && !files.has(file)) files.set(file, readOrNull(file))
+    if (files && !files.has(file)) files.set(file, before)
   }
 
   /** @returns {Map<string, string | null>} files as they were before that message's turn; null: there was none */

@@ -5,7 +5,7 @@
 const { resolveModel, contextWindow } = require('./habits.js')
 const { initialize } = require('./initialize.js')
 const { rewindFiles } = require('./checkpoints.js')
-const { stopTask } = require('./background.js')
+const { stopTask, writeTasks } = require('./background.js')
 const { ControlError } = require('./control-faults.js')
 const lines = require('./lines.js')
 
@@ -124,6 +124,9 @@ const BEFORE = {
 
 /** What happens after the answer was written. */
 const AFTER = {
+  initialize: (session) => {
+    if (!session.isFirstLine) writeTasks(session)
+  },
   interrupt: (session, request) => {
     const { turn } = session.scheduler
     if (turn && !session.controlFaults.takeMiss(turn, request)) turn.abort('interrupt')

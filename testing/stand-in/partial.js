@@ -31,15 +31,16 @@ class MessageEvents {
   }
 
   event(body, extra = {}) {
-    const named = this.session.habit.newer && body.type !== 'message_start'
-    const id = named ? { api_message_id: this.call.messageId } : {}
+    const id = this.session.habit.newer ? { api_message_id: this.call.messageId } : {}
     this.session.write(lines.streamEvent(this.session, body, { ...extra, ...id }))
   }
 
-  start(message) {
+  /** @param {object} answered names of the messages that it answers, for those of the newer CLI */
+  start(message, answered) {
     const { context_management: _, ...start } = message.message
     const body = { type: 'message_start', message: { ...start, content: [] } }
-    this.event(body, { ttft_ms: Date.now() - this.startedAt })
+    const newer = { thinking_display: 'updates', ...answered, owed_rows: [] }
+    this.event(body, { ttft_ms: Date.now() - this.startedAt, ...(this.session.habit.newer && newer) })
   }
 
   /**

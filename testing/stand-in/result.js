@@ -45,7 +45,16 @@ const NEWER_TAIL = [
 const NEWER_ORDER = {
   success: [
     ...['duration_api_ms', ...MONEY, ...NEWER_MIDDLE, 'is_error', 'num_turns', 'subtype', 'api_error_status', 'result'],
-    ...['ttft_ms', 'type', 'duration_ms', 'uuid', 'ttft_stream_ms', 'time_to_request_ms', 'first_content_frame_ms'],
+    ...[
+      'ttft_ms',
+      'type',
+      'duration_ms',
+      'uuid',
+      'begun_message_ids',
+      'ttft_stream_ms',
+      'time_to_request_ms',
+      'first_content_frame_ms',
+    ],
     ...['user_message_uuid', ...NEWER_TAIL],
   ],
   local: [
@@ -118,7 +127,7 @@ const common = (session, outcome) => ({
   terminal_reason: outcome.terminalReason,
   fast_mode_state: 'off',
   origin: outcome.origin,
-  local_command: outcome.local || undefined,
+  local_command: typeof outcome.local === 'string' ? outcome.local : undefined,
   uuid: uuid(),
 })
 
@@ -141,6 +150,7 @@ const newerFields = (session, outcome) => {
     safety_stops: 0,
     user_message_uuid: named ? outcome.mainUuid : undefined,
     user_message_uuids: named ? uuids : undefined,
+    begun_message_ids: outcome.begun?.length > 0 ? outcome.begun : undefined,
     request_sent_wall_ms: named && outcome.timed ? Date.now() : undefined,
     first_request_input_tokens: named && outcome.timed ? 10 : undefined,
     first_request_cache_read_input_tokens: named && outcome.timed ? 0 : undefined,
@@ -152,7 +162,7 @@ const newerFields = (session, outcome) => {
 
 /**
  * @param {object} outcome subtype, isError, text or errors, numTurns, usage, stopReason, terminalReason,
- *   apiErrorStatus, denials, origin, local (name of a local command), timed (a model answered), uuids, mainUuid,
+ *   apiErrorStatus, denials, origin, local (no model was asked: the name of a local command, or true), timed (a model answered), uuids, mainUuid,
  *   subagents, durationMs
  */
 const buildResult = (session, outcome) => {

@@ -72,6 +72,7 @@ class Turn {
     this.called = false
     // Stream events of the message that is being written; an answer of which the first half is; a call that thought.
     this.events = null
+    this.begunIds = []
     this.lastStopReason = 'end_turn'
     this.begun = null
     this.thoughtCall = null
@@ -208,8 +209,7 @@ class Turn {
     const streams = this.partial && !this.abortReason && this.bigMebibytes === 0
     // The older CLI gives the message back after the block.
     if (!streams || session.habit.newer) this.openAfter(streams ? call : null)
-    const named = first && session.habit.newer && this.uuids.length > 0
-    const answered = named ? { user_message_uuid: this.mainUuid, user_message_uuids: this.uuids } : {}
+    const answered = first ? this.answeredMessages() : {}
     const message = lines.assistant(session, call, block, {
       inputTokens: this.wanted.input,
       extra: { ...extra, ...answered },
@@ -218,6 +218,12 @@ class Turn {
     else if (streams) this.streamBlock(call, block, message)
     else session.write(message)
     if (!this.opened) this.open()
+  }
+
+  /** The newer CLI says which messages an answer belongs to. */
+  answeredMessages() {
+    if (!this.session.habit.newer || this.uuids.length === 0) return {}
+    return { user_message_uuid: this.mainUuid, user_message_uuids: this.uuids }
   }
 
   /** The replay of the turn's messages, behind the line that says that a model is asked. */
@@ -230,6 +236,7 @@ class Turn {
   askModel(call) {
     if (this.events?.call === call) return
     this.closeMessage()
+    this.begunIds.push(call.messageId)
     this.events = new MessageEvents(this.session, call, this.startedAt)
     const named = this.session.habit.newer && this.uuids.length > 0
     this.session.writeSystem('status', {
@@ -243,7 +250,7 @@ class Turn {
     if (this.begun?.call === call) {
       this.begun = null
     } else {
-      if (this.events.index < 0) this.events.start(message)
+      if (this.events.index < 0) this.events.start(message, this.answeredMessages())
       this.events.startBlock(block)
     }
     this.events.endBlock(message)
@@ -265,7 +272,7 @@ class Turn {
     const block = { type: 'text', text: this.answerText() }
     if (this.session.habit.newer) this.openAfter(call)
     else this.askModel(call)
-    if (this.events.index < 0) this.events.start(lines.assistant(this.session, call, block))
+    if (this.events.index < 0) this.events.start(lines.assistant(this.session, call, block), this.answeredMessages())
     this.begun = { call, text: this.events.startBlock(block, 0.5) }
   }
 
@@ -358,6 +365,7 @@ class Turn {
       uuids: this.own.origin ? [] : [...this.uuids, ...steered],
       mainUuid: this.mainUuid,
       subagents: this.subagents,
+      begun: this.begunIds,
       durationMs: Date.now() - this.startedAt,
       ...outcome,
     })

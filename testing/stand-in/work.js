@@ -54,11 +54,24 @@ const bashDetail = (stdout, extra) => ({
 })
 
 const writeFile = ({ session }, { file_path: file, content = '' }) => {
-  session.checkpoints.beforeWrite(file)
+  const before = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : null
+  session.checkpoints.beforeWrite(file, before)
   fs.mkdirSync(path.dirname(file), { recursive: true })
   fs.writeFileSync(file, String(content))
   if (isPlanFile(file)) session.planFile = file
-  return { content: 'Write done', detail: { type: 'write' } }
+  const created = before === null
+  return {
+    content: created ? `File created successfully at: ${file}` : `The file ${file} has been updated successfully.`,
+    plain: true,
+    detail: {
+      type: created ? 'create' : 'update',
+      filePath: file,
+      content,
+      structuredPatch: [],
+      originalFile: before,
+      userModified: false,
+    },
+  }
 }
 
 /** Run one tool and write its result line. */
@@ -115,6 +128,15 @@ const finishCall = async (turn, { toolUseId, perform }) => {
   }
 }
 
+/** What the line of a call says of a tool of an MCP server, at its end. */
+const describeMcpTool = ({ habit }, name, id) => {
+  const [, server, tool] = /^mcp__(.+?)__(.+)$/.exec(name) ?? []
+  if (!server) return {}
+  const shown = tool[0].toUpperCase() + tool.slice(1)
+  const own = { id, display_name: shown, server_display_name: server, ...(habit.newer && { tool_name: tool }) }
+  return { tool_use_meta: [own] }
+}
+
 /**
  * Calls of one model message, from their tool_use blocks to their results and the tool boundary after them.
  * @param {{ name: string, input: any, perform: (toolUseId: string) => Promise<object> }[]} calls run side by side
@@ -127,7 +149,7 @@ const callTools = async (turn, calls) => {
     toolUseId: calls.length > 1 ? `${call.toolUseId}_${i}` : call.toolUseId,
   }))
   for (const { name, input, toolUseId } of named) {
-    turn.writeBlock(call, { type: 'tool_use', id: toolUseId, name, input })
+    turn.writeBlock(call, { type: 'tool_use', id: toolUseId, name, input }, describeMcpTool(session, name, toolUseId))
     session.conversation.addAssistant(`[${name}]`, { stop: 'tool_use' })
   }
   turn.closeMessage()
@@ -224,12 +246,23 @@ const background = async (turn, args) => {
   })
 }
 
+/** The newer CLI says in which order a form has its fields. */
+const orderOf = ({ session }, { requested_schema: schema }) =>
+  session.habit.newer && schema?.properties ? { property_order: Object.keys(schema.properties) } : {}
+
 /** `elicit JSON`: a tool of an MCP server that asks the user; its result is the answer. */
 const elicit = async (turn, args) => {
   const asked = readJson(turn, 'elicit', args || '{}')
   if (!asked) return
   const { server = 'el', ...fields } = asked
-  const request = { subtype: 'elicitation', mcp_server_name: server, message: 'Your name?', mode: 'form', ...fields }
+  const request = {
+    subtype: 'elicitation',
+    mcp_server_name: server,
+    message: 'Your name?',
+    mode: 'form',
+    ...fields,
+    ...orderOf(turn, fields),
+  }
   // The older CLI does not take the question back when its turn is cut.
   const onCut = turn.session.habit.newer ? undefined : () => {}
   await callTool(turn, `mcp__${server}__ask`, {}, async () => {
