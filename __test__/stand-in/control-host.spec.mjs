@@ -272,6 +272,23 @@ describe('hooks', CONCURRENT, () => {
     for (const cli of [asks, defers, stops]) await cli.end()
   })
 
+  test('PermissionRequest and can_use_tool are asked at once; the first answer wins', async (t) => {
+    const deny = { hookSpecificOutput: { decision: { behavior: 'deny', message: 'hook says no' } } }
+    for (const hookFirst of [true, false]) {
+      const cli = await withHooks(t, callback('PermissionRequest'), { args: ASKING })
+      cli.send(touch('made'))
+      const [question, hook] = [await asked(cli, 'can_use_tool'), await asked(cli, 'hook_callback')]
+      const answers = [
+        () => answer(cli, hook, deny),
+        () => answer(cli, question, { behavior: 'allow', updatedInput: question.request.input }),
+      ]
+      for (const say of hookFirst ? answers : answers.toReversed()) say()
+      await cli.result()
+      await cli.end()
+      assert.equal(exists(cli, 'made'), !hookFirst)
+    }
+  })
+
   test('a prompt gets context, or is blocked', async (t) => {
     const cli = await withHooks(t, callback('UserPromptSubmit'))
     cli.send('stand-in: contexts')

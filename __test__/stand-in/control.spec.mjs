@@ -5,7 +5,7 @@ import { existsSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { after, describe, test } from 'node:test'
 
-import { takeLeftovers } from '../support/stand-in-client.mjs'
+import { makeHome, takeLeftovers } from '../support/stand-in-client.mjs'
 import { ASKING, answer, answerError, asked, kinds, startCli, toolResults } from '../support/stand-in-host.mjs'
 import { OLDER } from '../support/stand-ins.mjs'
 
@@ -104,6 +104,40 @@ describe('interrupt', CONCURRENT, () => {
     assert.deepEqual(response.response, { still_queued: [], cancelled: [UUIDS[0]] })
     await cli.end()
     assert.deepEqual(kinds(cli.lines), ['command_lifecycle/queued', 'command_lifecycle/cancelled', 'control_response'])
+  })
+})
+
+describe('a message that has not started', CONCURRENT, () => {
+  test('race FILE: it is still queued for the first interrupt, and the second one cuts it', async (t) => {
+    const home = makeHome(t)
+    const start = path.join(home.cwd, 'start')
+    const cli = startCli(t, { home, env: { CLEARCTX_STAND_IN_CONTROL: `race ${start}` } })
+    cli.send(held(cli), { uuid: UUIDS[0] })
+    const first = await cli.control({ subtype: 'interrupt' }, 'i-1')
+    assert.deepEqual(first.response.response, { still_queued: [UUIDS[0]] })
+    writeFileSync(start, '')
+    await cli.init()
+    await cli.control({ subtype: 'interrupt' }, 'i-2')
+    assert.equal((await cli.result()).terminal_reason, 'aborted_streaming')
+    await cli.end()
+  })
+
+  test('an interrupt before the first call of the model costs nothing', async (t) => {
+    const cli = startCli(t)
+    const message = { type: 'user', message: { role: 'user', content: held(cli) } }
+    const control = { type: 'control_request', request_id: 'i', request: { subtype: 'interrupt' } }
+    cli.write(`${JSON.stringify(message)}\n${JSON.stringify(control)}\n`)
+    const result = await cli.result()
+    assert.deepEqual([result.terminal_reason, result.total_cost_usd], ['aborted_streaming', 0])
+    await cli.end()
+    assert.deepEqual(kinds(cli.lines), ['control_response', 'system/init', 'user', 'result/error_during_execution'])
+  })
+
+  test('hold needs a folder that exists', async (t) => {
+    const cli = startCli(t)
+    const result = await cli.ask('stand-in: hold /no-such-folder/file')
+    assert.match(result.result, /hold: expected a file in a folder that exists/)
+    await cli.end()
   })
 })
 

@@ -4,7 +4,7 @@
 
 const path = require('path')
 const { refusal } = require('./permissions.js')
-const { askHost } = require('./requests.js')
+const { askFirst } = require('./requests.js')
 
 /** Tools that exist only with a host that can be asked, and always ask it. */
 const INTERACTIVE = new Set(['AskUserQuestion', 'ExitPlanMode'])
@@ -93,11 +93,21 @@ const applyUpdates = (session, updates) => {
   }
 }
 
+/** What a hook decides, as an answer to the question; null if it has no opinion. */
+const decisionOf = (said, { input }) => {
+  const decision = said.response?.hookSpecificOutput?.decision
+  return decision ? { subtype: 'success', response: { updatedInput: input, ...decision } } : null
+}
+
 /** @returns {Promise<{ input: object, meta?: object } | { refused: object }>} */
 const ask = async (turn, call, reason) => {
   const { session } = turn
   session.writeState('requires_action')
-  const response = await askHost(turn, question(session, call, reason))
+  const hooks = session.hooks.permissionRequests(turn, call)
+  const response = await askFirst(turn, [
+    { request: question(session, call, reason), read: (said) => said },
+    ...hooks.map((request) => ({ request, read: (said) => decisionOf(said, call) })),
+  ])
   session.writeState('running')
   if (response.subtype === 'error') {
     return { refused: failure(`Tool permission request failed: Error: ${response.error}`) }

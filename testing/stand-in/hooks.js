@@ -40,12 +40,27 @@ class Hooks {
    *   the host had nothing to say
    */
   async call(turn, event, fields, { tool = undefined, toolUseId = undefined } = {}) {
-    const groups = (this.registered?.[event] ?? []).filter(({ matcher }) => fits(matcher, tool))
-    const calls = groups.flatMap((group) => (group.hookCallbackIds ?? []).map((id) => ({ id, group })))
+    const calls = this.registrations(event, tool)
     const input = { ...this.common(turn, event), ...fields }
     const answers = await Promise.allSettled(calls.map((one) => this.callOne(turn, event, one, input, toolUseId)))
     turn.check()
     return answers.map((outcome) => /** @type {PromiseFulfilledResult<any>} */ (outcome).value)
+  }
+
+  registrations(event, tool) {
+    const groups = (this.registered?.[event] ?? []).filter(({ matcher }) => fits(matcher, tool))
+    return groups.flatMap((group) => (group.hookCallbackIds ?? []).map((id) => ({ id, group })))
+  }
+
+  /** Requests for hooks that may decide about a permission before the host is through with its question. */
+  permissionRequests(turn, { name, input, toolUseId }) {
+    const asked = { ...this.common(turn, 'PermissionRequest'), tool_name: name, tool_input: input }
+    return this.registrations('PermissionRequest', name).map(({ id }) => ({
+      subtype: 'hook_callback',
+      callback_id: id,
+      input: asked,
+      tool_use_id: toolUseId,
+    }))
   }
 
   common(turn, event) {

@@ -50,6 +50,11 @@ class Requests {
     else this.session.write({ type: 'control_cancel_request', request_id: id })
   }
 
+  /** Whatever is answered to this is too late, and nobody is told. */
+  forget(id) {
+    this.open.delete(id)
+  }
+
   /** A turn is cut: what it asked for is taken back, before anything else is said of it. */
   cancelOf(turn) {
     for (const [id, entry] of this.open) if (entry.turn === turn) this.cancel(id)
@@ -94,4 +99,25 @@ const askHost = (turn, request, { timeoutMs = FOR_EVER_MS, onCut = undefined } =
   )
 }
 
-module.exports = { Requests, askHost }
+/**
+ * Ask the host several things at once. The first answer of which `read` makes something counts; later ones are ignored.
+ * @param {{ request: object, read: (response: any) => any }[]} questions
+ */
+const askFirst = (turn, questions) => {
+  const { requests } = turn.session
+  const start = (resolve) => {
+    const ids = questions.map(({ request, read }) => {
+      const onAnswer = (response) => {
+        const said = read(response)
+        if (said === null) return
+        for (const id of ids) requests.forget(id)
+        resolve(said)
+      }
+      return requests.send(request, { turn, onAnswer })
+    })
+    return () => ids.forEach((id) => requests.cancel(id))
+  }
+  return turn.until(start, { asksHost: true })
+}
+
+module.exports = { Requests, askHost, askFirst }

@@ -333,6 +333,9 @@ const subagent = async (turn, args) => {
 /** `hold FILE [TEXT]`: answers when FILE exists. */
 const hold = async (turn, args) => {
   const [, file, words] = /^(\S*)\s*([\s\S]*)$/.exec(args)
+  const folder = path.dirname(path.resolve(file))
+  if (!file || !fs.existsSync(folder))
+    return complain(turn, `hold: expected a file in a folder that exists, got '${file}'`)
   if (words) turn.echoText = words
   turn.doing = 'text'
   turn.beginText()
