@@ -8,7 +8,7 @@ import { test } from 'node:test'
 
 import { ENDLESS, background, bash, tool } from './messages.mjs'
 import { createBooks } from './prices.mjs'
-import { assertMoney, createWorld, isNewer, stopped, until } from './support.mjs'
+import { assertMoney, createWorld, isNewer, isSince, stopped, until } from './support.mjs'
 
 /** A manager in `world` whose session `a` is charged against books; `check` compares after each step. */
 async function audited(world, options) {
@@ -61,18 +61,26 @@ test('every kind of token counts, in turns of every kind, and none twice', async
   await ask('USAGE:600,60:after a resume', 'resume')
 })
 
-test('a subagent in the background is paid for once, in its own turn or in the one that called it', async (t) => {
-  const world = await createWorld(t)
-  const { books, manager, check, ask } = await audited(world)
-  const agent = { description: 'sub job', subagent_type: 'general-purpose', run_in_background: true }
-  const before = manager.status('a').totalCostUsd
-  await manager.send('a', `USAGE:200,20:${tool('Agent', { ...agent, prompt: 'USAGE:50,5:HOLD:sub' })}`)
-  await world.api.waitFor(({ text }) => text === 'USAGE:50,5:HOLD:sub')
-  world.api.release('sub')
-  await until(() => manager.lastOutput('a').type === 'background', 'the CLI has had a turn of its own')
-  check('both turns', manager.status('a').totalCostUsd - before, books.spent())
-  await ask('USAGE:300,30:after it')
-})
+const endsBesideSubagents = {
+  skip: !isSince('2.1.179') && 'up to 2.1.178 a turn does not end before the subagent that it starts in the background',
+}
+
+test(
+  'a subagent in the background is paid for once, by the turn that called it or its own',
+  endsBesideSubagents,
+  async (t) => {
+    const world = await createWorld(t)
+    const { books, manager, check, ask } = await audited(world)
+    const agent = { description: 'sub job', subagent_type: 'general-purpose', run_in_background: true }
+    const before = manager.status('a').totalCostUsd
+    await manager.send('a', `USAGE:200,20:${tool('Agent', { ...agent, prompt: 'USAGE:50,5:HOLD:sub' })}`)
+    await world.api.waitFor(({ text }) => text === 'USAGE:50,5:HOLD:sub')
+    world.api.release('sub')
+    await until(() => manager.lastOutput('a').type === 'background', 'the CLI has had a turn of its own')
+    check('both turns', manager.status('a').totalCostUsd - before, books.spent())
+    await ask('USAGE:300,30:after it')
+  },
+)
 
 test('a turn whose tool was interrupted by stop() costs what the model was asked, also after a resume', async (t) => {
   const world = await createWorld(t)
@@ -83,9 +91,14 @@ test('a turn whose tool was interrupted by stop() costs what the model was asked
   manager.stop('a')
   await sending
   await session.closed
-  const { late, isError, cost } = manager.lastOutput('a')
-  assert.deepEqual([late, isError], [true, true])
-  check('an interrupted tool', cost, books.spent())
+  const [, cut] = manager.history('a')
+  if (cut === undefined) {
+    assert.ok(!isSince('2.1.160'), 'only 2.1.150 ends without a result for such a turn, whose cost is then unknown')
+    books.spent()
+  } else {
+    assert.deepEqual([cut.late, cut.isError], [true, true])
+    check('an interrupted tool', cut.cost, books.spent())
+  }
   await ask('USAGE:900,90:after it', 'resume')
 })
 

@@ -13,6 +13,9 @@ import { fetchClaude, newestVersion } from '../../scripts/lib/fetch-claude.mjs'
 import { runSpecs } from '../../scripts/lib/specs.mjs'
 import { Problem, main, root, step } from '../../scripts/lib/tools.mjs'
 
+/** Node's own limit for a test, and in Node.js 20 for a file. What reaches it first, the bound of files, names the test. */
+const LIMIT_MS = 600_000
+
 const args = process.argv.slice(2)
 const flags = args.filter((arg) => arg !== '--all')
 
@@ -39,5 +42,10 @@ async function wanted() {
 }
 
 function testOn(version) {
-  runSpecs(files, { flags, env: { CLEARCTX_REAL_VERSION: version }, what: `the tests on Claude Code ${version}` })
+  const limit = `--test-timeout=${LIMIT_MS}`
+  runSpecs(files, {
+    flags: [limit, ...flags],
+    env: { CLEARCTX_REAL_VERSION: version },
+    what: `the tests on Claude Code ${version}`,
+  })
 }

@@ -15,12 +15,24 @@ import { fileURLToPath } from 'node:url'
 import { PINNED } from '../../scripts/lib/claude-versions.mjs'
 import { fetchClaude } from '../../scripts/lib/fetch-claude.mjs'
 import { startMockApi } from '../support/mock-api.mjs'
+import { testBegins } from './bound.mjs'
 
 /** The CLI's version that this run tests. */
 export const version = process.env.CLEARCTX_REAL_VERSION || PINNED[0]
 
+/** Whether the version that is tested is `wanted` (`'2.1.330'`) or a newer one. */
+export function isSince(wanted) {
+  return version.localeCompare(wanted, 'en', { numeric: true }) >= 0
+}
+
 /** Whether this version has the newer of the two habits that docs/protocol.md tells apart. */
-export const isNewer = !version.startsWith('2.1.') || Number(version.split('.')[2]) >= 330
+export const isNewer = isSince('2.1.330')
+
+/** Options of a test that older versions need not pass. Shell scripts are part of all such tests. */
+export const onNewest = {
+  skip:
+    (process.platform === 'win32' && 'made of shell scripts') || (!isSince(PINNED[0]) && `from ${PINNED[0]} on only`),
+}
 
 export const claudePath = await fetchClaude(version)
 
@@ -41,6 +53,7 @@ const HOST = fileURLToPath(new URL('host.mjs', import.meta.url))
 
 /** A fresh world that ends with the test `t`. */
 export async function createWorld(t) {
+  testBegins(t.name)
   const root = await realpath(await mkdtemp(join(tmpdir(), 'clearctx-')))
   const world = new World(await import('../../index.js'), await startMockApi(), root)
   t.after(() => world.end())
