@@ -227,7 +227,8 @@ impl Manager {
     }
 
     /// Ends the session of a name that no live session of the calling manager has: marks its record, and
-    /// ends the process where another manager of this process or another host owns it, be that host dead.
+    /// ends the process where another manager of this process or another host owns it, be that host dead. In a copy of a data
+    /// directory it ends nothing.
     ///
     /// # Errors
     /// `ERR_STORE`.
@@ -346,7 +347,7 @@ fn lives_elsewhere(owned: &Ownership) -> bool {
     match owned.state {
         OwnerState::OtherAlive => !ended,
         OwnerState::Ours => !ended && own_session(owned).is_some(),
-        OwnerState::None | OwnerState::Dead => false,
+        _ => false,
     }
 }
 
@@ -361,11 +362,12 @@ fn end_process_elsewhere(owned: &Ownership) {
                 session.kill();
             }
         }
-        OwnerState::OtherAlive | OwnerState::Dead => {
+        OwnerState::OtherAlive | OwnerState::Dead | OwnerState::Unknown => {
             if let (Some(_), Some(instance)) = (owned.cli_pid, &owned.instance) {
                 kill_tree::kill_instance(instance);
             }
         }
-        OwnerState::None => {}
+        // What carries the instance may be the original's, of which this directory is a copy.
+        OwnerState::None | OwnerState::Elsewhere => {}
     }
 }

@@ -67,9 +67,10 @@ pub use read::{Heads, Histories};
 pub use record::Record;
 pub use warning::Warning;
 
-use clearctx_proctree::InstanceId;
+use clearctx_proctree::{Birth, InstanceId};
 
 use crate::error::Result;
+use crate::fs::private::identity_of;
 use crate::limits;
 use owner::Liveness;
 use patience::Call;
@@ -205,6 +206,8 @@ impl Store {
             host,
             pid: process::id(),
             instance: instance.clone(),
+            birth: Birth::of_self().cloned(),
+            directory: identity_of(self.shared.dir()),
         })
     }
 

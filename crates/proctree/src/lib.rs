@@ -6,12 +6,14 @@
 //!
 //! - [`InstanceId`]: names one session object on this machine.
 //! - [`Descendants`]: the processes of one or more sessions; `table`: the processes of the system.
+//! - [`Birth`]: tells whether a process that is known by its pid lives or has ended.
 //! - [`check()`]: whether the system allows it.
 //! - [`terminate`]: ends sessions that their host no longer watches.
 //!
 //! Used by the engine and by its watchdog. Everything here blocks for a few ms, so threads that must not block do not call
 //! it.
 
+mod birth;
 mod check;
 #[cfg(unix)]
 mod descendants;
@@ -25,6 +27,7 @@ mod spawning;
 mod table;
 pub mod terminate;
 
+pub use birth::{Birth, Fate};
 pub use check::check;
 #[cfg(unix)]
 pub use descendants::{Descendants, Round, Struck, is_over};

@@ -6,6 +6,8 @@ use crate::{INSTANCE_VARIABLE, InstanceId};
 use rustix::process::Signal;
 use std::collections::HashMap;
 
+#[cfg(target_os = "linux")]
+pub(crate) use platform::seen_in;
 pub(crate) use platform::{SOURCE, Table, signal_if_same};
 
 /// The known facts about a process.
@@ -108,7 +110,11 @@ mod platform {
 
     /// The process, unless it is gone or a zombie.
     fn look_at(pid: u32) -> Option<Seen> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        seen_in(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// The process that this `stat` describes, unless it is a zombie.
+    pub(crate) fn seen_in(stat: &str) -> Option<Seen> {
         // pid (name) state ppid pgrp ... starttime (the 22nd field); the name may hold anything, also `)`.
         let mut fields = stat.rsplit_once(") ")?.1.split(' ');
         if matches!(fields.next()?, "Z" | "X") {

@@ -7,7 +7,8 @@
 //!
 //! There are two such files: one in the data directory, for all programs that share it, containers included, and one in a
 //! directory of the user, for hosts with other data directories. A file names the holder and its CLI. After a host was
-//! killed, the next holder ends the CLI that it left in the conversation. If one lock is impossible (the directory cannot be
+//! killed, the next holder ends the CLI that it left in the conversation, if the host is proved to be dead. If it is not (the
+//! file may be a copy, or the lock may have been lost), and the CLI still runs, the conversation counts as held. If one lock is impossible (the directory cannot be
 //! written, the file system has no locks), the other one has to suffice.
 //!
 //! The name is `ID.conversation.lock`, since `hosts` also has `ID.lock`, the instance lock of a host: the two kinds of id
@@ -17,7 +18,7 @@ use super::locked_file::{self, LockedFile};
 #[cfg(unix)]
 use super::private::create_dir;
 use crate::limits;
-use clearctx_proctree::InstanceId;
+use clearctx_proctree::{Birth, Fate, InstanceId, terminate};
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -53,9 +54,29 @@ struct Locked {
 struct Content {
     /// The host.
     pid: u32,
+    /// Tells it from other processes of its pid.
+    #[serde(flatten)]
+    birth: Option<Birth>,
     /// Its CLI.
     #[serde(default)]
     cli: Option<CliProcess>,
+}
+
+impl Content {
+    /// That of this host.
+    fn own(cli: Option<CliProcess>) -> Self {
+        Self {
+            pid: process::id(),
+            birth: Birth::of_self().cloned(),
+            cli,
+        }
+    }
+
+    /// Whether its CLI runs and must not be ended, since the host may live.
+    fn is_in_use(&self) -> bool {
+        let fate = self.birth.as_ref().map(|birth| birth.fate(self.pid));
+        self.cli.as_ref().is_some_and(CliProcess::runs) && fate != Some(Fate::Ended)
+    }
 }
 
 /// A CLI process, by its pid and the id in its environment.
@@ -65,6 +86,13 @@ pub(crate) struct CliProcess {
     pub pid: u32,
     /// What its environment carries.
     pub instance: InstanceId,
+}
+
+impl CliProcess {
+    /// Whether it is still there.
+    fn runs(&self) -> bool {
+        terminate::carries(self.pid, &self.instance)
+    }
 }
 
 /// Identifies one of the CLI's configuration directories, each of which has conversations of its own. Equal in all
@@ -145,7 +173,8 @@ impl ConversationLock {
             match lock(&mut held, &path) {
                 Ok(Ok(before)) => {
                     taken.paths.push(path);
-                    taken.left_over = taken.left_over.take().or(before.cli);
+                    let running = before.cli.filter(CliProcess::runs);
+                    taken.left_over = taken.left_over.take().or(running);
                 }
                 Ok(Err(other)) => {
                     // Releasing takes the same lock.
@@ -172,10 +201,7 @@ impl ConversationLock {
 
     /// Notes the process that writes, for a program that finds the file after this host was killed.
     pub(crate) fn note(&self, cli: CliProcess) {
-        let content = Content {
-            pid: process::id(),
-            cli: Some(cli),
-        };
+        let content = Content::own(Some(cli));
         let mut held = held();
         for path in &self.paths {
             if let Some(locked) = held.get_mut(path) {
@@ -203,8 +229,8 @@ impl Drop for ConversationLock {
     }
 }
 
-/// Removes the files of dead hosts in `hosts`, and the old ones in the directory of the user. A younger one there may be
-/// the only trace of a CLI that still runs.
+/// Removes the files of dead hosts in `hosts`, and the old ones in the directory of the user, but none that is the trace of a
+/// CLI that still runs.
 pub(crate) fn remove_dead(hosts: &Path) {
     remove_dead_in(hosts, Duration::ZERO);
     if let Some(dir) = user_dir() {
@@ -220,10 +246,18 @@ fn remove_dead_in(dir: &Path, age: Duration) {
         let is_lock = path.to_str().is_some_and(|path| path.ends_with(SUFFIX));
         let modified = file.metadata().and_then(|metadata| metadata.modified());
         let is_old = modified.is_ok_and(|time| time.elapsed().is_ok_and(|elapsed| elapsed >= age));
-        if is_lock && is_old && !held.contains_key(&path) {
+        if is_lock && is_old && !held.contains_key(&path) && !names_running(&path) {
             locked_file::remove_if_unlocked(&path);
         }
     }
+}
+
+/// Whether the file at this path names a CLI that runs.
+fn names_running(path: &Path) -> bool {
+    let content = File::open(path).ok().and_then(|mut file| read(&mut file));
+    content
+        .and_then(|content| content.cli)
+        .is_some_and(|cli| cli.runs())
 }
 
 fn held() -> MutexGuard<'static, BTreeMap<PathBuf, Locked>> {
@@ -239,11 +273,13 @@ fn lock(held: &mut BTreeMap<PathBuf, Locked>, path: &Path) -> io::Result<Result<
     match LockedFile::take(path)? {
         Ok(mut locked) => {
             let before = read(locked.file()).unwrap_or_default();
-            let content = Content {
-                pid: process::id(),
-                cli: None,
-            };
-            write(locked.file(), &content);
+            if before.is_in_use() {
+                // Its file stays, for the next who asks.
+                return Ok(Err(Held {
+                    pid: Some(before.pid),
+                }));
+            }
+            write(locked.file(), &Content::own(None));
             held.insert(
                 path.to_owned(),
                 Locked {
@@ -273,7 +309,7 @@ fn write(file: &mut File, content: &Content) {
     // Errors are ignored: the content only makes an error message clearer and a leftover easier to find.
     let _ = file
         .rewind()
-        .and_then(|()| file.write_all(format!("{text:<160}\n").as_bytes()));
+        .and_then(|()| file.write_all(format!("{text:<320}\n").as_bytes()));
 }
 
 /// A private directory of this user that is the same for all processes of the user, whatever their environment.
@@ -328,7 +364,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut other = open_or_create_in(&file(dir.path())).unwrap();
         other.try_lock().unwrap();
-        write(&mut other, &Content { pid: 7, cli: None });
+        let content = Content {
+            pid: 7,
+            ..Content::default()
+        };
+        write(&mut other, &content);
         // The kernel is preferred to the file if it knows the holder.
         let pid = if cfg!(target_os = "linux") {
             process::id()
@@ -343,26 +383,57 @@ mod tests {
     }
 
     #[test]
-    fn what_a_dead_holder_left_is_told_and_its_file_swept() {
+    fn the_file_of_a_dead_holder_is_swept_once_it_is_old() {
         let dir = tempfile::tempdir().unwrap();
-        let cli = CliProcess {
-            pid: 9,
-            instance: "m".into(),
-        };
-        take(dir.path()).unwrap().note(cli.clone());
-        let mut dead = open_or_create_in(&file(dir.path())).unwrap();
-        let content = Content {
-            pid: 7,
-            cli: Some(cli.clone()),
-        };
-        write(&mut dead, &content);
-        drop(dead);
-        assert_eq!(take(dir.path()).unwrap().left_over, Some(cli));
         drop(open_or_create_in(&file(dir.path())).unwrap());
         remove_dead_in(dir.path(), Duration::from_secs(60));
         assert!(file(dir.path()).exists());
         remove_dead_in(dir.path(), Duration::ZERO);
         assert!(!file(dir.path()).exists());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_a_holder_left_is_told_only_if_the_holder_is_proved_dead() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut running = process::Command::new("sleep")
+            .arg("60")
+            .env(clearctx_proctree::INSTANCE_VARIABLE, "m")
+            .spawn()
+            .unwrap();
+        let cli = CliProcess {
+            pid: running.id(),
+            instance: "m".into(),
+        };
+        while !cli.runs() {
+            std::thread::yield_now();
+        }
+        let left = |pid: u32, birth: Option<&Birth>| {
+            let content = Content {
+                pid,
+                birth: birth.cloned(),
+                cli: Some(cli.clone()),
+            };
+            write(&mut open_or_create_in(&file(dir.path())).unwrap(), &content);
+            take(dir.path()).map(|taken| taken.left_over.clone())
+        };
+        let own = Birth::of_self();
+        let mut ended = process::Command::new("true").spawn().unwrap();
+        ended.wait().unwrap();
+        // It lives; nobody knows; it has ended.
+        for _ in 0..2 {
+            assert_eq!(
+                left(process::id(), own),
+                Err(Held {
+                    pid: Some(process::id())
+                })
+            );
+            assert_eq!(left(7, None), Err(Held { pid: Some(7) }));
+        }
+        assert_eq!(left(ended.id(), own), Ok(Some(cli.clone())));
+        running.kill().unwrap();
+        running.wait().unwrap();
+        assert_eq!(left(7, None), Ok(None));
     }
 
     #[test]

@@ -41,3 +41,21 @@ fn options() -> OpenOptions {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
 }
+
+/// What tells a directory from its copies, in all processes of this machine until it is removed: file system, inode, time of
+/// creation. `None` if the system has no such thing.
+#[cfg(unix)]
+pub(crate) fn identity_of(dir: &Path) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(dir).ok()?;
+    // Inodes are given again; some file systems do not keep the time.
+    let created = metadata.created().ok();
+    let created = created.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    let nanos = created.map_or(0, |time| time.as_nanos());
+    Some(format!("{:x}-{:x}-{nanos:x}", metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn identity_of(_dir: &Path) -> Option<String> {
+    None
+}

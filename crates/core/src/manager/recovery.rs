@@ -119,7 +119,7 @@ impl Manager {
     /// # Errors
     /// `ERR_STORE`.
     pub fn look_for_lost(&self, run: &RunOptions, caller: &CallerEnv) -> Result<Vec<Lost>> {
-        let left = self.store.left_by_dead()?;
+        let left = self.store.left_by_others()?;
         // Only then the transcripts are final.
         let instances: BTreeSet<InstanceId> = left
             .iter()

@@ -10,7 +10,7 @@ use crate::ids::ConversationId;
 use crate::options::{CallerEnv, SessionOptions};
 use crate::process::{locate, transcript};
 use crate::runtime;
-use clearctx_proctree::{InstanceId, terminate};
+use clearctx_proctree::InstanceId;
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -124,12 +124,7 @@ fn enter_conversation(prepared: &Prepared, hosts: Option<&Path>) -> Result<Vec<B
     let lock =
         ConversationLock::take(conversation, prepared.config_dir, hosts).map_err(|other| held(other.pid))?;
     let mut instances: BTreeSet<InstanceId> = prepared.left_over.iter().cloned().collect();
-    let left_over = lock.left_over.as_ref();
-    instances.extend(
-        left_over
-            .filter(|cli| terminate::carries(cli.pid, &cli.instance))
-            .map(|cli| cli.instance.clone()),
-    );
+    instances.extend(lock.left_over.as_ref().map(|cli| cli.instance.clone()));
     session.hold(lock, hosts);
     registry::add(session);
     drop(entering);

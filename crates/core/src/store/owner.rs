@@ -1,8 +1,10 @@
 //! Who owns a record, and whether that host process still lives.
 //!
 //! Each host process holds an instance lock, a file of its own, `hosts/<uuid>.lock` in the data directory, until it
-//! ends; the kernel frees the lock at any kind of death. A file that is missing or not locked means: dead.
-//! Process ids alone would be wrong across containers and reboots.
+//! ends; the kernel frees the lock at any kind of death. A locked file proves that its host lives. One that is missing or not
+//! locked proves nothing: the directory may be a copy, or somebody may have removed the file. So a record also says which
+//! process its host is, and in which directory it was written; only an ended process of this boot and this pid namespace is
+//! dead.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, HashMap};
@@ -10,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clearctx_proctree::InstanceId;
+use clearctx_proctree::{Birth, Fate, InstanceId};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -18,9 +20,11 @@ use super::record::Record;
 use crate::error::{Error, Result};
 use crate::fs::conversation_lock;
 use crate::fs::locked_file::{self, LockedFile};
+use crate::fs::private::identity_of;
 use crate::limits;
 
-/// What a record's `owner` field holds: `{"host":"<uuid>","pid":4711,"token":"..."}`.
+/// What a record's `owner` field holds:
+/// `{"host":"<uuid>","pid":4711,"token":"...","start":"...","boot":"...","ns":"...","dir":"..."}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Owner {
     /// Identity of the host process in this data directory.
@@ -30,6 +34,12 @@ pub struct Owner {
     /// The session object's; distinguishes a session from a later one of the same name.
     #[serde(rename = "token")]
     pub instance: InstanceId,
+    /// Tells the host from other processes of its pid.
+    #[serde(flatten)]
+    pub birth: Option<Birth>,
+    /// Tells the data directory from its copies.
+    #[serde(rename = "dir", skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
 }
 
 /// The state of a record's owner.
@@ -41,8 +51,26 @@ pub enum OwnerState {
     Ours,
     /// Another process, which lives.
     OtherAlive,
-    /// A process that has ended.
+    /// A process that has ended: this is proved.
     Dead,
+    /// A process that cannot be seen from here: of an earlier boot, another machine or another container.
+    Unknown,
+    /// A process that worked in another directory, of which this one is a copy; or the record does not say where.
+    Elsewhere,
+}
+
+impl OwnerState {
+    /// Whether the owner is known to live.
+    #[must_use]
+    pub fn is_alive(self) -> bool {
+        matches!(self, Self::Ours | Self::OtherAlive)
+    }
+
+    /// Whether there is an owner, and nothing says that it lives: its sessions read as stopped.
+    #[must_use]
+    pub fn is_gone(self) -> bool {
+        matches!(self, Self::Dead | Self::Unknown | Self::Elsewhere)
+    }
 }
 
 /// A record's owner, as [`super::Store::owner_of`] finds it.
@@ -66,6 +94,8 @@ pub(super) struct StoredOwner {
     host: Option<String>,
     pub(super) pid: Option<u32>,
     pub(super) instance: Option<InstanceId>,
+    birth: Option<Birth>,
+    directory: Option<String>,
 }
 
 impl StoredOwner {
@@ -78,6 +108,8 @@ impl StoredOwner {
                 .get_str("token")
                 .filter(|id| !id.is_empty())
                 .map(InstanceId::from),
+            birth: record.get("owner"),
+            directory: owner.get_str("dir"),
         }
     }
 }
@@ -107,15 +139,32 @@ impl<'a> Liveness<'a> {
         if let Some(state) = self.known.get(host) {
             return *state;
         }
-        let state = if is_this_host(self.dir, host) {
-            OwnerState::Ours
-        } else if is_dead(&instance_lock(self.dir, host)) {
-            OwnerState::Dead
-        } else {
-            OwnerState::OtherAlive
-        };
+        let state = self.look_at(host, owner);
         self.known.insert(host.clone(), state);
         state
+    }
+
+    fn look_at(&self, host: &str, owner: &StoredOwner) -> OwnerState {
+        if is_this_host(self.dir, host) {
+            return OwnerState::Ours;
+        }
+        let lock = instance_lock(self.dir, host);
+        if locked_file::is_locked(&lock) {
+            return OwnerState::OtherAlive;
+        }
+        if owner.directory.is_none() || owner.directory != identity_of(self.dir) {
+            return OwnerState::Elsewhere;
+        }
+        let fate = owner
+            .birth
+            .as_ref()
+            .zip(owner.pid)
+            .map(|(birth, pid)| birth.fate(pid));
+        match fate {
+            Some(Fate::Alive) => OwnerState::OtherAlive,
+            Some(Fate::Ended) => OwnerState::Dead,
+            Some(Fate::Unknown) | None => OwnerState::Unknown,
+        }
     }
 }
 
@@ -154,7 +203,7 @@ pub(super) fn this_host(dir: &Path) -> Result<String> {
     }
     drop(hosts);
     if fresh {
-        remove_dead_hosts(dir);
+        remove_unlocked(dir);
         conversation_lock::remove_dead(&dir.join("hosts"));
     }
     Ok(id)
@@ -186,17 +235,8 @@ fn instance_lock(dir: &Path, id: &str) -> PathBuf {
     dir.join("hosts").join(format!("{id}.lock"))
 }
 
-/// Whether the host of this file has ended. If so, its file is removed.
-fn is_dead(path: &Path) -> bool {
-    let is_dead = !locked_file::is_locked(path);
-    if is_dead {
-        locked_file::remove_if_unlocked(path);
-    }
-    is_dead
-}
-
-/// Removes the files of ended hosts whose records nobody reads any more.
-fn remove_dead_hosts(dir: &Path) {
+/// Removes the files that no host has locked.
+fn remove_unlocked(dir: &Path) {
     let Ok(files) = fs::read_dir(dir.join("hosts")) else {
         return;
     };
@@ -213,12 +253,12 @@ fn remove_dead_hosts(dir: &Path) {
                     .and_then(|stem| stem.to_str())
                     .is_some_and(|id| is_this_host(dir, id));
                 if !own {
-                    is_dead(&path);
+                    locked_file::remove_if_unlocked(&path);
                 }
             }
             // The creator of a younger file may be about to lock it.
             Some("tmp") if is_host && is_older(&file, limits::INSTANCE_LOCK_UNFINISHED_AGE) => {
-                is_dead(&path);
+                locked_file::remove_if_unlocked(&path);
             }
             _ => {}
         }

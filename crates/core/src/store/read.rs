@@ -162,7 +162,7 @@ impl Store {
         }))
     }
 
-    /// Sessions whose host has ended before them: their processes may live on.
+    /// Sessions whose host has ended before them, which is proved: their processes may live on.
     pub fn lost_instances(&self) -> Result<BTreeSet<InstanceId>> {
         let cache = self.shared.current()?;
         let mut liveness = self.liveness();
@@ -175,9 +175,9 @@ impl Store {
         Ok(lost.collect())
     }
 
-    /// The records of ended hosts whose sessions had not ended: by their status, or, if the host ended in order, by a message
+    /// The records of hosts that are gone whose sessions had not ended: by their status, or, if the host ended in order, by a message
     /// without an answer.
-    pub fn left_by_dead(&self) -> Result<Vec<(String, Ownership)>> {
+    pub fn left_by_others(&self) -> Result<Vec<(String, Ownership)>> {
         let cache = self.shared.current()?;
         let named = cache.contents.records().filter_map(|(key, stored)| match key {
             Key::Text(name) => Some((name.to_string(), Arc::clone(&stored.head))),
@@ -189,7 +189,7 @@ impl Store {
         let mut ownership = |record: &Arc<Record>| {
             let owner = StoredOwner::of(record);
             let state = liveness.of(&owner);
-            (state == OwnerState::Dead && view::had_work(record)).then(|| Ownership {
+            (state.is_gone() && view::had_work(record)).then(|| Ownership {
                 state,
                 host_pid: owner.pid,
                 cli_pid: record.get("pid"),

@@ -1,15 +1,15 @@
-//! The read view of a record: a session whose host has died no longer has the status in its record.
+//! The read view of a record: a session whose host is gone no longer has the status in its record.
 
 use std::sync::Arc;
 
 use super::age;
-use super::owner::{Liveness, OwnerState, StoredOwner};
+use super::owner::{Liveness, StoredOwner};
 use super::record::Record;
 use crate::clock;
 
 /// The record as callers see it.
 ///
-/// If its owner is dead but its status is that of a live session, it reads as `stopped`, with `lostAt` (unless it has
+/// If its owner is gone but its status is that of a live session, it reads as `stopped`, with `lostAt` (unless it has
 /// one) from `lastSaved`, else `created`, else now.
 pub(super) fn read_view(record: &Arc<Record>, liveness: &mut Liveness<'_>) -> Arc<Record> {
     if !is_lost(record, liveness) {
@@ -26,9 +26,7 @@ pub(super) fn read_view(record: &Arc<Record>, liveness: &mut Liveness<'_>) -> Ar
 }
 
 fn is_lost(record: &Record, liveness: &mut Liveness<'_>) -> bool {
-    record.get_raw("owner").is_some()
-        && !record.is_over()
-        && liveness.of(&StoredOwner::of(record)) == OwnerState::Dead
+    record.get_raw("owner").is_some() && !record.is_over() && liveness.of(&StoredOwner::of(record)).is_gone()
 }
 
 /// Whether a session was alive, or had a message in flight, when its record was last saved.
@@ -40,11 +38,7 @@ pub(super) fn had_work(record: &Record) -> bool {
 
 /// Whether a living process works with the record.
 pub(super) fn is_in_use(record: &Record, liveness: &mut Liveness<'_>) -> bool {
-    let alive = matches!(
-        liveness.of(&StoredOwner::of(record)),
-        OwnerState::Ours | OwnerState::OtherAlive
-    );
-    alive && !record.is_over()
+    liveness.of(&StoredOwner::of(record)).is_alive() && !record.is_over()
 }
 
 /// When the record was last saved, or else created, in ms since 1970. `None` if the record does not say.

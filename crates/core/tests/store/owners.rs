@@ -37,7 +37,7 @@ fn a_record_of_a_living_host_is_taken_as_it_is() {
 fn a_record_of_a_killed_host_reads_as_stopped_and_its_name_is_free() {
     let fixture = Fixture::new();
     let mut helper = Helper::start("owner", fixture.dir.path());
-    let host = helper.hear();
+    helper.hear();
     helper.child.kill().unwrap();
     helper.child.wait().unwrap();
     let stored = fixture.stored()["s"].clone();
@@ -53,18 +53,47 @@ fn a_record_of_a_killed_host_reads_as_stopped_and_its_name_is_free() {
         fixture.store.owner_of("s").unwrap().unwrap().state,
         OwnerState::Dead
     );
-    assert!(
-        !fixture
-            .dir
-            .path()
-            .join("hosts")
-            .join(format!("{host}.lock"))
-            .exists()
-    );
     fixture
         .store
         .apply([put_if_free("s", &json!({ "status": "starting" }))])
         .unwrap();
+}
+
+/// Only Linux and macOS tell processes of others apart.
+#[cfg(unix)]
+#[test]
+fn a_living_host_without_its_lock_file_lives() {
+    let fixture = Fixture::new();
+    let mut helper = Helper::start("owner", fixture.dir.path());
+    helper.hear();
+    fs::remove_dir_all(fixture.dir.path().join("hosts")).unwrap();
+    let ownership = fixture.store.owner_of("s").unwrap().unwrap();
+    assert_eq!(ownership.state, OwnerState::OtherAlive);
+    assert_eq!(fixture.record("s")["status"], "busy");
+    assert!(fixture.store.lost_instances().unwrap().is_empty());
+    helper.child.kill().unwrap();
+    helper.child.wait().unwrap();
+    assert_eq!(fixture.store.lost_instances().unwrap().len(), 1);
+}
+
+#[test]
+fn a_host_is_dead_only_in_the_directory_that_it_worked_in() {
+    let fixture = Fixture::new();
+    let mut helper = Helper::start("owner", fixture.dir.path());
+    helper.hear();
+    let copy = Fixture::new();
+    let copied = |name: &str| fs::copy(fixture.dir.path().join(name), copy.dir.path().join(name));
+    copied("sessions.json").unwrap();
+    let state = |store: &Store| store.owner_of("s").unwrap().unwrap().state;
+    for _ in 0..2 {
+        assert_eq!(state(&copy.store), OwnerState::Elsewhere);
+        assert_eq!(copy.record("s")["status"], "stopped");
+        assert!(copy.store.lost_instances().unwrap().is_empty());
+        // The second time it has ended.
+        let _ = helper.child.kill();
+        helper.child.wait().unwrap();
+    }
+    assert_eq!(state(&fixture.store), OwnerState::Dead);
 }
 
 #[test]
