@@ -846,8 +846,10 @@ export interface TurnResponse {
   stopReason: string | null
   /** The CLI's error messages. */
   errors: string[]
-  /** Present only if `recover` found the answer in the CLI's transcript. Cost, turns and duration are unknown then, and 0. */
+  /** Present only if `recover` found the answer in the CLI's transcript. Turns and duration are unknown then, and 0. */
   recovered?: true
+  /** Present if {@link TurnResponse.cost} is an estimate: the CLI has not told what this turn alone cost. */
+  costEstimated?: true
 }
 
 /** {@link TurnResponse} by its earlier name. */
@@ -913,8 +915,10 @@ export interface Interaction {
   isError?: true
   /** Present only if the answer came after the message's timeout. */
   late?: true
-  /** Present only if `recover` found the answer in the CLI's transcript. Its cost is unknown then. */
+  /** Present only if `recover` found the turn in the CLI's transcript. */
   recovered?: true
+  /** Present if {@link Interaction.cost} is an estimate, as for a turn that was cut, whose `response` is empty. */
+  costEstimated?: true
 }
 
 /**

@@ -444,7 +444,7 @@ class StreamSession extends EventEmitter {
     }
   }
 
-  #onTurn({ send, prompt, timestamp, flags, response, totalCostUsd, totalTurns, status, change, unsaved }) {
+  #onTurn({ send, prompt, timestamp, flags, response, totalCostUsd, totalTurns, status, change, unsaved, isCut }) {
     const error = unsaved === null ? null : Object.assign(decodeError(unsaved), { response })
     const { text, cost, turns, duration } = response
     const interaction = { prompt, response: text, cost, turns, duration, timestamp, ...flags }
@@ -454,8 +454,15 @@ class StreamSession extends EventEmitter {
       if (response.sessionId !== null) this.id = response.sessionId
       this.#remember(interaction)
     } finally {
-      this.#concludeTurn({ send, response, interaction, status, change, error })
+      if (isCut) this.#concludeCut(status, change, error)
+      else this.#concludeTurn({ send, response, interaction, status, change, error })
     }
+  }
+
+  // Nobody was answered: the turn is in the history for what it cost.
+  #concludeCut(status, change, error) {
+    this.#changeStatus(status, change)
+    if (error !== null) this.#onError(error)
   }
 
   /** As many as the record keeps: a session may live for long. */

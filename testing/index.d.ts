@@ -5,6 +5,8 @@ export const standInPath: string
 export interface StandInOptions {
   /** Generation of the CLI to behave like. Default `'newer'`. */
   habit?: 'older' | 'newer'
+  /** The version that it reports, whatever its habit. */
+  version?: string
   /**
    * Faults at the start, joined by `' | '`: `exit:3:words`, `slow:500`, `error-result:words`, `ignore-signals`,
    * `hook-lines`.

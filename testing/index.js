@@ -9,6 +9,7 @@ const PREFIX = 'CLEARCTX_STAND_IN_'
 /** Environment variable of each option. */
 const VARIABLES = {
   habit: 'HABIT',
+  version: 'VERSION',
   start: 'START',
   every: 'EVERY',
   log: 'LOG',

@@ -84,10 +84,19 @@ for (const [directive, code, signal, words] of deaths) {
     }
     await session.closed
     assert.deepEqual(close, [['close', code, signal]])
-    assert.equal(m.history('a').length, 1, 'nothing of the lost turn is invented')
+    const cut = m.history('a').slice(1)
     const { status, interactions, totalTurns, totalCostUsd, pid } = w.readStore().a
-    assert.deepEqual([status, interactions.length, totalTurns, pid], ['failed', 1, 1, null])
-    near(totalCostUsd, PLAIN.newer)
+    assert.deepEqual(interactions.slice(1), cut)
+    assert.deepEqual([status, totalTurns, pid], ['failed', 1 + cut.length, null])
+    // Nothing of the lost turn is invented: what the model was heard to say was paid for.
+    assert.equal(cut.length, ['crash', 'half-line'].includes(directive) ? 1 : 0)
+    for (const { response, isError, costEstimated } of cut) {
+      assert.deepEqual([response, isError, costEstimated], ['', true, true])
+    }
+    near(
+      totalCostUsd,
+      cut.reduce((sum, { cost }) => sum + cost, PLAIN.newer),
+    )
   })
 }
 

@@ -93,16 +93,17 @@ for (const habit of HABITS) {
     total(w, m, 'a', price(habit, 100, 50) + 2 * plain)
   })
 
-  test(`a session that was killed in a turn and resumed counts what was reported (${habit} CLI)`, async (t) => {
+  test(`a session that was killed in a turn and resumed counts what was reported and seen (${habit} CLI)`, async (t) => {
     const w = world(t)
     const m = w.manager(options({ saveDelay: 0 }))
     await m.spawn('a', { prompt: 'hello' })
     const { closed } = m.sessions.get('a')
     await rejection(m.send('a', 'stand-in: crash'), 'ERR_PROCESS_EXITED')
     await closed
-    total(w, m, 'a', plain)
+    const seen = price(habit, 10, 1)
+    total(w, m, 'a', plain + seen)
     near((await m.resume('a', 'usage:100,50')).cost, price(habit, 100, 50))
-    total(w, m, 'a', plain + price(habit, 100, 50))
+    total(w, m, 'a', plain + seen + price(habit, 100, 50))
   })
 
   test(`/clear, with or without a restart of the CLI's total, costs nothing and loses nothing (${habit} CLI)`, async (t) => {

@@ -137,10 +137,10 @@ test('answered: the transcript has what nobody heard, and the history gets it', 
   assert.equal(lost.messages[0].response.recovered, true)
   assert.equal(mgr.history('a').length, 1)
   await mgr.recover({ resume: true })
-  const { prompt, response, cost, recovered } = mgr.lastOutput('a')
+  const { prompt, response, costEstimated, recovered } = mgr.lastOutput('a')
   assert.deepEqual(
-    { prompt, response, cost, recovered },
-    { prompt: late, response: 'the answer', cost: 0, recovered: true },
+    { prompt, response, costEstimated, recovered },
+    { prompt: late, response: 'the answer', costEstimated: true, recovered: true },
   )
   assert.equal(w.readStore().a.interactions.length, 2)
   assert.equal(await recalled(mgr, 'a'), `one | ${late}`)

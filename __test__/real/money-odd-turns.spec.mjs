@@ -148,3 +148,15 @@ test('a turn that kill() cut is in no book, and its tokens in no later turn', as
   await ask('USAGE:900,90:after it', 'resume')
   await ask('USAGE:910,91:and after that')
 })
+
+test('a first turn after a resume or in a fork whose subagent is dear is charged whole', async (t) => {
+  const world = await createWorld(t)
+  const { books, check, ask, manager } = await audited(world, { allowedTools: ['Bash'] })
+  const dear = `USAGE:2000,200:AGENT:USAGE:50000,5000:${bash('echo from sub')}`
+  await stopped(manager, 'a')
+  const { costEstimated } = await ask(dear, 'resume')
+  assert.equal(costEstimated, undefined)
+  const { response } = await manager.fork('a', 'b', { message: dear })
+  assertMoney(response.cost, books.spent(), 'cost of the fork')
+  check('nothing', 0, 0)
+})

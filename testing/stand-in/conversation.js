@@ -145,10 +145,10 @@ class Conversation {
 }
 
 /** As the CLI writes it: blocks, and a reason that tells an end from a call of a tool. */
-const answer = (text, { stop = 'end_turn', synthetic = false, ...details } = {}) => {
+const answer = (text, { stop = 'end_turn', synthetic = false, call = {}, ...details } = {}) => {
   const item = entry('assistant', [{ type: 'text', text }], synthetic ? { synthetic, ...details } : details)
   const model = synthetic ? '<synthetic>' : 'stand-in'
-  Object.assign(item.message, { model, stop_reason: synthetic ? 'stop_sequence' : stop })
+  Object.assign(item.message, { model, stop_reason: synthetic ? 'stop_sequence' : stop, ...call })
   return item
 }
 

@@ -38,7 +38,13 @@ const NEWER = {
   },
 }
 
-const chooseHabit = (name) => {
+/** @param {string} [version] what it says it is, whatever its habits */
+const chooseHabit = (name, version) => {
+  const habit = namedHabit(name)
+  return version ? { ...habit, version } : habit
+}
+
+const namedHabit = (name) => {
   if (!name || name === 'newer') return NEWER
   if (name === 'older') return OLDER
   throw new Error(`CLEARCTX_STAND_IN_HABIT must be older or newer, not '${name}'`)

@@ -72,7 +72,7 @@ const fail = (error) => {
 
 const run = async (argv) => {
   const { options, positional } = parseArguments(argv)
-  const habit = chooseHabit(process.env.CLEARCTX_STAND_IN_HABIT)
+  const habit = chooseHabit(process.env.CLEARCTX_STAND_IN_HABIT, process.env.CLEARCTX_STAND_IN_VERSION)
   const out = new Output(Number(process.env.CLEARCTX_STAND_IN_CHUNK) || 0)
   const log = openLog(process.env.CLEARCTX_STAND_IN_LOG)
   if (options.version) {

@@ -142,6 +142,13 @@ class Session {
     this.sink.write(message)
   }
 
+  /** What a conversation on disk tells of a request to the model. */
+  callOf({ input, output }) {
+    const usage = { input_tokens: input, output_tokens: output }
+    const cache = { cache_creation_input_tokens: 0, cache_read_input_tokens: 0 }
+    return { id: uuid(), model: this.model.replace('[1m]', ''), usage: { ...usage, ...cache } }
+  }
+
   writeSystem(subtype, fields) {
     this.write(lines.system(subtype, this.conversation.id, fields))
   }

@@ -333,7 +333,7 @@ class Turn {
       this.writeBlock(this.takeCall(), { type: 'text', text })
     this.closeMessage()
     const saved = this.bigMebibytes > 0 ? `[${this.bigMebibytes} MiB]` : text
-    this.session.conversation.addAssistant(saved)
+    this.session.conversation.addAssistant(saved, { call: this.session.callOf(this.wanted) })
     this.charge(this.wanted)
     if (await this.isHeldBack(text)) return this.finish()
     if (this.beforeResult) await this.beforeResult()

@@ -150,7 +150,7 @@ const callTools = async (turn, calls) => {
   }))
   for (const { name, input, toolUseId } of named) {
     turn.writeBlock(call, { type: 'tool_use', id: toolUseId, name, input }, describeMcpTool(session, name, toolUseId))
-    session.conversation.addAssistant(`[${name}]`, { stop: 'tool_use' })
+    session.conversation.addAssistant(`[${name}]`, { stop: 'tool_use', call: session.callOf(CALL_USAGE) })
   }
   turn.closeMessage()
   turn.charge(CALL_USAGE)
@@ -277,10 +277,14 @@ const elicit = async (turn, args) => {
 const showTool = (turn, name, input, output) =>
   callTool(turn, name, input, async () => ({ content: output, detail: bashDetail(output) }))
 
-/** A foreground subagent that runs one shell command; its lines name the tool call they belong to. */
+/**
+ * `subagent MS [spends IN,OUT]`: a foreground subagent that runs one shell command; its lines name the tool call they belong
+ * to. It may use so many tokens more, which only the totals have.
+ */
 const subagent = async (turn, args) => {
   const { session } = turn
-  const [ms] = takeNumber(args, 0)
+  const [ms, more] = takeNumber(args, 0)
+  const spends = /^spends (\d+),(\d+)$/.exec(more)
   const input = { description: 'sub job', prompt: 'say from-sub', subagent_type: 'general-purpose' }
   turn.subagents += 1
   await callTool(turn, 'Agent', input, async (parent) => {
@@ -315,6 +319,7 @@ const subagent = async (turn, args) => {
     if (ms > 0) await turn.wait(ms)
     session.write(lines.toolResult(session, inner.toolUseId, { content: 'from-sub', parent }))
     for (let call = 0; call < 2; call += 1) session.totals.charge(session.model, CALL_USAGE, 20)
+    if (spends) session.totals.charge(session.model, { input: Number(spends[1]), output: Number(spends[2]) }, 20)
     session.writeSystem('task_updated', { task_id: task, patch: { status: 'completed', end_time: Date.now() } })
     session.writeSystem('task_notification', {
       ...about,

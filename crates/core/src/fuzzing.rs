@@ -86,8 +86,8 @@ pub fn inbound(data: &[u8]) {
         assert_eq!(matches!(frame, Frame::Result(_)), kind == "result");
     }
     if let Frame::Result(result) = &frame {
-        let cost = Ledger::new(None).charge(result);
-        assert!(cost.is_finite() && cost >= 0.0, "cost {cost}");
+        let cost = Ledger::new(None).charge(result, None);
+        assert!(cost.usd.is_finite() && cost.usd >= 0.0, "cost {cost:?}");
         let texts = turn::describe(result, TurnKind::Answer, &turn::raw("\"\""), cost, "");
         for json in [texts.response.get(), texts.interaction.get()] {
             assert!(serde_json::from_str::<&RawValue>(json).is_ok() && json.starts_with('{'));

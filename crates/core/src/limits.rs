@@ -20,6 +20,15 @@ pub const BIG_LINE_BYTES: usize = 1024 * 1024;
 /// the strings of JavaScript.
 pub const LINE_COPIES: usize = 8;
 
+/// Warnings that a process remembers, in order not to repeat them; later ones are not given.
+pub const KNOWN_WARNINGS: usize = 256;
+
+/// Requests to models in the present turn that are kept one by one, since more lines may tell of them.
+pub const SEEN_CALLS: usize = 256;
+
+/// Models whose prices are kept: the CLI knows a few dozen.
+pub const PRICED_MODELS: usize = 256;
+
 /// Bytes of messages that may wait for JavaScript per session; beyond that its output is not read.
 pub const BACKLOG_BYTES: usize = 8 * 1024 * 1024;
 

@@ -2,6 +2,7 @@
 //! complete.
 
 use crate::limits;
+use crate::protocol::usage::Models;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -97,13 +98,16 @@ pub struct CallerEnv {
 }
 
 /// Running totals of a conversation as the CLI reports them.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CliTotals {
     /// `total_cost_usd`.
     pub cost_usd: f64,
     /// Sum of all token counts in `modelUsage`.
     pub tokens: u64,
+    /// `modelUsage`; none in records of older versions of clearctx.
+    #[serde(default, skip_serializing_if = "Models::is_empty")]
+    pub models: Models,
 }
 
 /// The totals by which a running total that continued is distinguished from one that started again.
@@ -111,7 +115,7 @@ pub struct CliTotals {
 /// ```json
 /// {"costUsd":0.0125,"tokens":4200,"onDisk":{"costUsd":0.006,"tokens":2100}}
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SavedTotals {
     /// Totals of the last result.

@@ -5,6 +5,7 @@
 //! - [`inbound`]: one line of the CLI to a typed [`inbound::Frame`].
 //! - [`outbound`]: one message of ours to a line.
 //! - [`json_text`]: JSON strings that a strict decoder rejects.
+//! - [`usage`]: tokens by class and by model; [`version`]: what is known by the CLI's version.
 
 pub mod failure;
 pub mod framer;
@@ -12,3 +13,5 @@ pub mod inbound;
 pub(crate) mod json_text;
 pub(crate) mod outbound;
 pub(crate) mod signs;
+pub mod usage;
+pub mod version;

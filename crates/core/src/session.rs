@@ -4,7 +4,7 @@
 //! - [`effect`]: the input of the rules, and the effects that they ask for.
 //! - [`delivery`]: how far the last message has got on its way to the process.
 //! - [`escalation`]: the steps by which a process is ended.
-//! - [`ledger`]: the cost of a turn; [`turn`]: a finished turn as JSON; [`status`], [`event`]: what sinks get.
+//! - [`ledger`]: the cost of a turn; [`estimate`]: the same where no result tells it; [`turn`]: a finished turn as JSON; [`status`], [`event`]: what sinks get.
 //! - [`start`]: from options to a started session; [`handle`]: the session for its callers.
 //! - `launch`: starts its processes and supervises them; `run`: the task that moves the bytes of one process.
 //! - [`record`]: the data for the writer of its record.
@@ -16,6 +16,7 @@ mod backlog;
 pub mod delivery;
 pub mod effect;
 pub(crate) mod escalation;
+pub(crate) mod estimate;
 pub mod event;
 mod guards;
 pub mod handle;

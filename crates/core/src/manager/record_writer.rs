@@ -1,5 +1,6 @@
 //! Keeps the record of one session in the store.
 
+use super::recovery::AdoptedTurn;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::faults;
@@ -105,18 +106,20 @@ impl RecordWriter {
         Ok(())
     }
 
-    /// Adds turns that the record did not have when it was taken over.
+    /// Adds turns that the record did not have when it was taken over; with them the session has cost `total_usd`.
     ///
     /// # Errors
     /// `ERR_STORE`.
-    pub(crate) fn adopt(&self, interactions: Vec<Box<RawValue>>) -> Result<()> {
-        let turn = |interaction| Change::Turn {
+    pub(crate) fn adopt(&self, turns: Vec<AdoptedTurn>, total_usd: f64) -> Result<()> {
+        let mut fields = Record::new();
+        fields.set("totalCostUsd", total_usd);
+        let turn = |turn: AdoptedTurn| Change::Turn {
             name: self.options.name.clone(),
             instance: Some(self.instance.clone()),
-            interaction,
-            fields: Record::new(),
+            interaction: turn.interaction,
+            fields: fields.clone(),
         };
-        let turns: Vec<_> = interactions.into_iter().map(turn).collect();
+        let turns: Vec<_> = turns.into_iter().map(turn).collect();
         self.store.apply(turns).map(|_| ())
     }
 
@@ -357,7 +360,7 @@ fn record_of(fields: &Fields) -> Record {
     if let Some(totals) = &fields.totals {
         record.set("totalCostUsd", totals.cost_usd);
         record.set("totalTurns", totals.turns);
-        record.set("cliTotals", totals.cli);
+        record.set("cliTotals", &totals.cli);
     }
     record
 }

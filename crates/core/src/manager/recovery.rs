@@ -6,11 +6,14 @@
 use super::Manager;
 use crate::clock;
 use crate::error::{Error, Result};
+use crate::options::SavedTotals;
 use crate::options::{CallerEnv, RunOptions};
 use crate::process::left_over;
-use crate::process::transcript::{self, Answer, Fate};
+use crate::process::transcript::{self, Answer, Fate, Told};
 use crate::protocol::inbound::TurnResult;
 use crate::protocol::signs::Signs;
+use crate::session::estimate::Seen;
+use crate::session::ledger::Cost;
 use crate::session::turn::{self, TurnKind, TurnTexts};
 use crate::store::{Ownership, Record};
 use clearctx_proctree::InstanceId;
@@ -86,7 +89,16 @@ struct Adoption {
     /// Id of a conversation that the record does not name yet.
     begun: Option<Begun>,
     /// Turns that the record does not have.
-    interactions: Vec<Box<RawValue>>,
+    turns: Vec<AdoptedTurn>,
+}
+
+/// A turn that the record does not have.
+#[derive(Debug, Clone)]
+pub(crate) struct AdoptedTurn {
+    /// JSON of the interaction.
+    pub(crate) interaction: Box<RawValue>,
+    /// What it cost, as far as that is known.
+    pub(crate) cost_usd: f64,
 }
 
 /// A conversation whose first turn was never recorded.
@@ -147,7 +159,8 @@ impl Manager {
             .as_deref()
             .and_then(|id| transcript::find(id, &work_dir, run, caller));
         let pending: Vec<Pending> = record.get("pending").unwrap_or_default();
-        let fates = fates(path.as_ref(), &pending)?;
+        let told = told(path.as_ref(), &pending)?;
+        let prices = record.get::<SavedTotals>("cliTotals").unwrap_or_default();
         let begun = planned.filter(|_| known.is_none()).map(|id| Begun {
             id,
             exists: path.is_some(),
@@ -155,16 +168,29 @@ impl Manager {
         let mut adoption = Adoption {
             instance: owned.instance.clone(),
             begun,
-            interactions: Vec::new(),
+            turns: Vec::new(),
         };
         let mut messages = Vec::new();
-        for (message, fate) in pending.into_iter().zip(fates) {
+        for (message, Told { fate, calls }) in pending.into_iter().zip(told) {
             let mut message = judge(&name, message, &fate);
-            if let Fate::Answered(answer) = &fate {
-                let texts = recovered(&message.prompt, answer, id.as_deref());
-                adoption.interactions.push(texts.interaction);
-                message.response = Some(texts.response);
-            }
+            let mut seen = Seen::default();
+            seen.extend(calls);
+            let usd = seen.price(&prices.last.models);
+            let answer = match fate {
+                Fate::Answered(answer) => Some(answer),
+                // It has no answer, and was paid for.
+                Fate::Unanswered if !seen.is_empty() => None,
+                Fate::Unanswered | Fate::Unsent => {
+                    messages.push(message);
+                    continue;
+                }
+            };
+            let texts = recovered(&message.prompt, answer.as_ref(), id.as_deref(), usd);
+            adoption.turns.push(AdoptedTurn {
+                interaction: texts.interaction,
+                cost_usd: usd,
+            });
+            message.response = answer.map(|_| texts.response);
             messages.push(message);
         }
         let unanswered = messages
@@ -206,8 +232,8 @@ impl Lost {
     }
 
     /// Turns that the record does not have, and the messages.
-    pub(super) fn into_parts(self) -> (Vec<Box<RawValue>>, Vec<LostMessage>) {
-        (self.adoption.interactions, self.messages)
+    pub(super) fn into_parts(self) -> (Vec<AdoptedTurn>, Vec<LostMessage>) {
+        (self.adoption.turns, self.messages)
     }
 }
 
@@ -218,12 +244,12 @@ impl LostMessage {
     }
 }
 
-fn fates(path: Option<&PathBuf>, pending: &[Pending]) -> Result<Vec<Fate>> {
+fn told(path: Option<&PathBuf>, pending: &[Pending]) -> Result<Vec<Told>> {
     let Some(path) = path.filter(|_| !pending.is_empty()) else {
-        return Ok(vec![Fate::Unsent; pending.len()]);
+        return Ok(vec![Told::nothing(); pending.len()]);
     };
     let uuids: Vec<&str> = pending.iter().map(|message| message.uuid.as_str()).collect();
-    transcript::fates(path, &uuids).map_err(|error| Error::store(path, "cannot read the transcript", error))
+    transcript::look_up(path, &uuids).map_err(|error| Error::store(path, "cannot read the transcript", error))
 }
 
 /// What became of the message, but for the answer.
@@ -255,17 +281,19 @@ fn judge(name: &str, message: Pending, fate: &Fate) -> LostMessage {
     }
 }
 
-/// Its cost is not known: no result told it.
-fn recovered(prompt: &RawValue, answer: &Answer, session_id: Option<&str>) -> TurnTexts {
-    let text = serde_json::to_string(&answer.text).unwrap_or_default();
+/// A turn with an answer, or with none. Its cost is an estimate: no result told it.
+fn recovered(prompt: &RawValue, answer: Option<&Answer>, session_id: Option<&str>, usd: f64) -> TurnTexts {
+    let text = answer.and_then(|answer| serde_json::to_string(&answer.text).ok());
     let mut result = TurnResult {
-        is_error: answer.is_error,
-        text: Some(turn::raw(text)),
-        api_error: answer.api_error.clone(),
+        is_error: answer.is_none_or(|answer| answer.is_error),
+        text: text.map(turn::raw),
+        api_error: answer.map(|answer| answer.api_error.clone()).unwrap_or_default(),
         session_id: session_id.map(str::to_owned),
         ..TurnResult::default()
     };
     result.failure = Signs::default().conclude(&result);
-    let timestamp = answer.at.clone().unwrap_or_else(clock::timestamp);
-    turn::describe(&result, TurnKind::Recovered, prompt, 0.0, &timestamp)
+    let at = answer.and_then(|answer| answer.at.clone());
+    let timestamp = at.unwrap_or_else(clock::timestamp);
+    let cost = Cost { usd, estimated: true };
+    turn::describe(&result, TurnKind::Recovered, prompt, cost, &timestamp)
 }

@@ -5,7 +5,7 @@
 
 use super::names::{Claim, Live};
 use super::record_writer::{Beginning, RecordWriter};
-use super::recovery::LostMessage;
+use super::recovery::{AdoptedTurn, LostMessage};
 use super::{Given, Predecessor};
 use crate::error::Result;
 use crate::options::{CallerEnv, SavedTotals, SessionOptions};
@@ -39,7 +39,7 @@ pub(super) enum Origin {
         /// The record's owner, if it has one.
         predecessor: Option<Predecessor>,
         /// Turns that the record does not have yet.
-        turns: Vec<Box<RawValue>>,
+        turns: Vec<AdoptedTurn>,
         /// Messages that were lost with the record's host.
         lost: Vec<LostMessage>,
     },
@@ -63,7 +63,7 @@ pub struct Managed {
     writer: Arc<RecordWriter>,
     claim: Mutex<Option<Claim>>,
     goes_on: bool,
-    turns: Mutex<Vec<Box<RawValue>>>,
+    turns: Mutex<Vec<AdoptedTurn>>,
     lost: Mutex<Vec<LostMessage>>,
 }
 
@@ -205,7 +205,6 @@ impl Managed {
         if !self.goes_on {
             return Ok(());
         }
-        self.writer.adopt(std::mem::take(&mut *self.turns.lock()))?;
         let record = self.store.head(&self.session.options().name)?;
         let (mut cost_usd, mut turns, mut cli_totals) = (0.0, 0, None);
         if let Some(record) = record {
@@ -213,6 +212,9 @@ impl Managed {
             turns = record.get_u64("totalTurns").unwrap_or_default();
             cli_totals = record.get::<SavedTotals>("cliTotals");
         }
+        let adopted = std::mem::take(&mut *self.turns.lock());
+        cost_usd += adopted.iter().map(|turn| turn.cost_usd).sum::<f64>();
+        self.writer.adopt(adopted, cost_usd)?;
         self.session.restore(cost_usd, turns, cli_totals);
         Ok(())
     }

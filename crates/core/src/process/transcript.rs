@@ -7,7 +7,9 @@
 use crate::fs::conversation_lock::ConfigDirId;
 use crate::options::{CallerEnv, RunOptions, variable_name};
 use crate::protocol::failure::ApiError;
+use crate::protocol::inbound::model_call;
 use crate::protocol::json_text;
+use crate::protocol::usage::ModelCall;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -20,6 +22,25 @@ const LOCAL_OUTPUT: (&str, &str) = ("<local-command-stdout>", "</local-command-s
 
 /// The variable that names the user's directory.
 const HOME: &str = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+
+/// What the transcript tells of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// What became of it.
+    pub fate: Fate,
+    /// The requests to models in its turn.
+    pub calls: Vec<ModelCall>,
+}
+
+impl Told {
+    /// Nothing: the conversation does not have the message.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            fate: Fate::Unsent,
+            calls: Vec::new(),
+        }
+    }
+}
 
 /// The fate of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,11 +125,11 @@ fn folder(work_dir: &str) -> String {
         .collect()
 }
 
-/// The fates of the messages with these uuids, in the same order.
-pub(crate) fn fates(path: &Path, uuids: &[&str]) -> io::Result<Vec<Fate>> {
+/// What is told of the messages with these uuids, in the same order.
+pub(crate) fn look_up(path: &Path, uuids: &[&str]) -> io::Result<Vec<Told>> {
     let mut reading = Reading {
         uuids,
-        fates: vec![Fate::Unsent; uuids.len()],
+        told: vec![Told::nothing(); uuids.len()],
         current: None,
     };
     let mut file = BufReader::new(File::open(path)?);
@@ -117,12 +138,12 @@ pub(crate) fn fates(path: &Path, uuids: &[&str]) -> io::Result<Vec<Fate>> {
         reading.take(&line);
         line.clear();
     }
-    Ok(reading.fates)
+    Ok(reading.told)
 }
 
 struct Reading<'a> {
     uuids: &'a [&'a str],
-    fates: Vec<Fate>,
+    told: Vec<Told>,
     /// The message whose turn the present line belongs to.
     current: Option<usize>,
 }
@@ -149,7 +170,13 @@ struct Line<'a> {
     #[serde(borrow, default)]
     content: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    message: Option<Message<'a>>,
+    message: Option<&'a RawValue>,
+}
+
+impl Line<'_> {
+    fn message(&self) -> Option<Message<'_>> {
+        serde_json::from_str(self.message?.get()).ok()
+    }
 }
 
 #[derive(Deserialize)]
@@ -182,6 +209,8 @@ impl Reading<'_> {
         let Ok(line) = serde_json::from_str::<Line<'_>>(&text) else {
             return;
         };
+        // Subagents cost money, too.
+        self.take_call(&line);
         if line.is_sidechain == Some(true) || line.is_meta == Some(true) {
             return;
         }
@@ -199,6 +228,13 @@ impl Reading<'_> {
         }
     }
 
+    fn take_call(&mut self, line: &Line<'_>) {
+        let message = line.message.filter(|_| line.kind == "assistant");
+        if let (Some(index), Some(call)) = (self.current, message.and_then(model_call)) {
+            self.told[index].calls.push(call);
+        }
+    }
+
     fn take_user(&mut self, line: &Line<'_>) {
         let ours = self
             .uuids
@@ -207,18 +243,19 @@ impl Reading<'_> {
         if let Some(index) = ours {
             self.current = Some(index);
             // The message may have been seen already: a fork copies lines, and a resume may write them again.
-            if self.fates[index] == Fate::Unsent {
-                self.fates[index] = Fate::Unanswered;
+            let fate = &mut self.told[index].fate;
+            if *fate == Fate::Unsent {
+                *fate = Fate::Unanswered;
             }
             return;
         }
         let Some(index) = self.current else { return };
-        let content = line.message.as_ref().and_then(|message| message.content);
+        let content = line.message().and_then(|message| message.content);
         let blocks = content.map(blocks).unwrap_or_default();
         let goes_on = blocks.iter().any(|block| block.kind == "tool_result");
         if goes_on {
             // The CLI asks the model again.
-            self.fates[index] = Fate::Unanswered;
+            self.told[index].fate = Fate::Unanswered;
         } else {
             // This includes `[Request interrupted by user]`: a complete answer before it stays one.
             self.current = None;
@@ -226,7 +263,7 @@ impl Reading<'_> {
     }
 
     fn take_assistant(&mut self, line: &Line<'_>) {
-        let (Some(index), Some(message)) = (self.current, &line.message) else {
+        let (Some(index), Some(message)) = (self.current, line.message()) else {
             return;
         };
         let is_error = line.is_api_error_message == Some(true);
@@ -236,7 +273,7 @@ impl Reading<'_> {
         }
         let blocks = message.content.map(blocks).unwrap_or_default();
         match message.stop_reason.as_deref() {
-            Some("tool_use" | "pause_turn") => self.fates[index] = Fate::Unanswered,
+            Some("tool_use" | "pause_turn") => self.told[index].fate = Fate::Unanswered,
             Some(_) if blocks.iter().any(|block| block.kind == "text") => {
                 self.answer(blocks_text(message.content, &blocks), is_error, line);
             }
@@ -246,7 +283,7 @@ impl Reading<'_> {
 
     fn answer(&mut self, text: String, is_error: bool, line: &Line<'_>) {
         if let Some(index) = self.current {
-            self.fates[index] = Fate::Answered(Answer {
+            self.told[index].fate = Fate::Answered(Answer {
                 text,
                 is_error,
                 api_error: ApiError {
@@ -282,7 +319,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t.jsonl");
         fs::write(&path, lines.join("\n")).unwrap();
-        fates(&path, &["u1"]).unwrap().remove(0)
+        look_up(&path, &["u1"]).unwrap().remove(0).fate
     }
 
     fn said(text: &str, stop: &str) -> String {

@@ -6,6 +6,7 @@
 
 use super::failure::{ApiError, Failure, Retry, UsageLimit, milliseconds};
 use super::json_text;
+use super::usage::{ModelCall, ModelTotals, Models, Tokens};
 use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -24,8 +25,8 @@ pub enum Frame {
     /// {"type":"system","subtype":"status","status":null,"permissionMode":"plan","uuid":"...","session_id":"..."}
     /// ```
     PermissionMode(String),
-    /// `assistant` or `user`: content of a turn.
-    Content(Content),
+    /// `assistant` or `user`: content of a turn, and the request to the model that it tells of.
+    Content(Content, Option<Box<ModelCall>>),
     /// `system` / `api_retry`: the CLI waits, then it asks the API again.
     Retry(Retry),
     /// `rate_limit_event`: where the subscription stands.
@@ -86,10 +87,10 @@ pub struct TurnResult {
     pub total_cost_usd: Option<f64>,
     /// USD of this turn alone, from `model_usage_since_last_result` (2.1.330).
     pub turn_cost_usd: Option<f64>,
-    /// Tokens of this turn, from `usage`.
-    pub turn_tokens: u64,
-    /// Tokens over the process or conversation, from `modelUsage`.
-    pub total_tokens: u64,
+    /// Tokens of this turn, from `usage`: without those of subagents.
+    pub turn_tokens: Tokens,
+    /// Totals over the process or conversation, from `modelUsage`.
+    pub models: Models,
     /// `usage`, unchanged.
     pub usage: Option<Box<RawValue>>,
     /// `permission_denials`, unchanged.
@@ -255,8 +256,11 @@ fn understand(envelope: &Envelope<'_>) -> Frame {
         }),
         (Some("system"), Some("model_refusal_no_fallback")) => Frame::Refusal,
         (Some("rate_limit_event"), _) => usage_limit(envelope).map_or(Frame::Other, Frame::UsageLimit),
-        (Some("assistant"), _) => Frame::Content(assistant(envelope)),
-        (Some("user"), _) => Frame::Content(user(envelope)),
+        (Some("assistant"), _) => Frame::Content(
+            assistant(envelope),
+            envelope.message.and_then(model_call).map(Box::new),
+        ),
+        (Some("user"), _) => Frame::Content(user(envelope), None),
         _ => Frame::Other,
     }
 }
@@ -339,10 +343,11 @@ fn turn_result(envelope: &Envelope<'_>) -> TurnResult {
         turn_tokens: envelope
             .usage
             .and_then(|raw| serde_json::from_str::<Usage>(raw.get()).ok())
-            .map_or(0, |u| u.tokens()),
-        total_tokens: envelope.model_usage.and_then(model_usage).map_or(0, |models| {
-            models.values().map(Usage::tokens).fold(0, u64::saturating_add)
-        }),
+            .map_or_else(Tokens::default, |usage| usage.tokens()),
+        models: envelope
+            .model_usage
+            .and_then(model_usage)
+            .map_or_else(Models::new, totals),
         usage: starting(envelope.usage, '{'),
         permission_denials: starting(envelope.permission_denials, '['),
         stop_reason: starting(envelope.stop_reason, '"'),
@@ -403,10 +408,47 @@ struct Usage {
 }
 
 impl Usage {
-    fn tokens(&self) -> u64 {
-        let input = self.input_tokens.0 + self.cache_creation_input_tokens.0 + self.cache_read_input_tokens.0;
-        to_count(input + self.output_tokens.0)
+    fn tokens(&self) -> Tokens {
+        Tokens {
+            input: to_count(self.input_tokens.0),
+            output: to_count(self.output_tokens.0),
+            written: to_count(self.cache_creation_input_tokens.0),
+            read: to_count(self.cache_read_input_tokens.0),
+        }
     }
+}
+
+fn totals(models: HashMap<String, Usage>) -> Models {
+    let total = |(name, usage): (String, Usage)| {
+        let totals = ModelTotals {
+            tokens: usage.tokens(),
+            cost_usd: usage.cost_usd.0,
+        };
+        (name, totals)
+    };
+    models.into_iter().map(total).collect()
+}
+
+/// The request that a message of the model tells of: `message` of an `assistant` line, in the stream as in a transcript.
+#[must_use]
+pub fn model_call(message: &RawValue) -> Option<ModelCall> {
+    #[derive(Deserialize)]
+    struct Message<'a> {
+        #[serde(borrow)]
+        id: Option<&'a RawValue>,
+        #[serde(borrow)]
+        model: Option<&'a RawValue>,
+        #[serde(borrow)]
+        usage: Option<&'a RawValue>,
+    }
+    let message: Message<'_> = serde_json::from_str(message.get()).ok()?;
+    let usage: Usage = serde_json::from_str(message.usage?.get()).ok()?;
+    let call = ModelCall {
+        id: filled(message.id)?,
+        model: filled(message.model)?,
+        tokens: usage.tokens(),
+    };
+    (call.tokens.sum() > 0).then_some(call)
 }
 
 fn model_usage(raw: &RawValue) -> Option<HashMap<String, Usage>> {
@@ -473,7 +515,8 @@ mod tests {
             (found.turn_cost_usd, found.total_cost_usd),
             (Some(0.75), Some(1.5))
         );
-        assert_eq!((found.turn_tokens, found.total_tokens, found.turns), (5, 50, 2));
+        let total = crate::protocol::usage::sum(&found.models);
+        assert_eq!((found.turn_tokens.sum(), total.sum(), found.turns), (5, 50, 2));
         assert_eq!(found.message_uuids, ["u"]);
     }
 

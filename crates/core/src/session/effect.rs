@@ -37,7 +37,7 @@ impl Subscriptions {
     pub fn includes(self, frame: &Frame) -> bool {
         match frame {
             Frame::NotAnObject => false,
-            Frame::Content(_) => self.messages || self.content,
+            Frame::Content(..) => self.messages || self.content,
             Frame::Init(_)
             | Frame::Result(_)
             | Frame::PermissionMode(_)

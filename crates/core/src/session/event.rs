@@ -160,4 +160,6 @@ pub struct Turn {
     pub change: u64,
     /// Why the turn could not be saved, if it could not.
     pub unsaved: Option<Error>,
+    /// It ended without a result, and nobody was answered.
+    pub is_cut: bool,
 }

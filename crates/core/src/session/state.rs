@@ -20,6 +20,7 @@ mod turns;
 use super::delivery::Delivery;
 use super::effect::{Effect, Message};
 use super::escalation::Escalation;
+use super::estimate::Seen;
 use super::event::Event;
 use super::ledger::Ledger;
 use super::status::Status;
@@ -110,6 +111,8 @@ pub struct State {
     last_result_at: Option<Instant>,
     escalation: Option<Escalation>,
     ledger: Ledger,
+    /// What the lines of the present turn tell of its cost.
+    seen: Seen,
     session_id: Option<ConversationId>,
     /// The permission mode that the process reported last.
     mode_in_force: Option<String>,
@@ -147,7 +150,8 @@ impl State {
             last_result_was_error: false,
             last_result_at: None,
             escalation: None,
-            ledger: Ledger::new(options.cli_totals),
+            ledger: Ledger::new(options.cli_totals.clone()),
+            seen: Seen::default(),
             session_id: options.session_id.clone().and_then(ConversationId::new),
             mode_in_force: None,
             total_cost_usd: 0.0,

@@ -1,5 +1,6 @@
 //! A finished turn as the JSON that callers and records get.
 
+use super::ledger::Cost;
 use crate::api;
 use crate::protocol::failure::Failure;
 use crate::protocol::inbound::TurnResult;
@@ -40,6 +41,10 @@ struct Interaction<'a> {
 
 /// Fields of an interaction that are present only if they apply.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, each a field of the interaction"
+)]
 pub struct Flags {
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
@@ -49,10 +54,12 @@ pub struct Flags {
     late: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     recovered: bool,
+    #[serde(rename = "costEstimated", skip_serializing_if = "std::ops::Not::not")]
+    cost_estimated: bool,
 }
 
 impl Flags {
-    fn new(kind: TurnKind, is_error: bool) -> Self {
+    fn new(kind: TurnKind, is_error: bool, cost_estimated: bool) -> Self {
         Self {
             kind: match kind {
                 TurnKind::Background => Some("background"),
@@ -62,6 +69,7 @@ impl Flags {
             is_error,
             late: kind == TurnKind::Late,
             recovered: kind == TurnKind::Recovered,
+            cost_estimated,
         }
     }
 }
@@ -84,6 +92,8 @@ struct Response<'a> {
     errors: &'a RawValue,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     recovered: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cost_estimated: bool,
 }
 
 /// The interaction and the response of one result.
@@ -103,16 +113,16 @@ pub fn describe(
     result: &TurnResult,
     kind: TurnKind,
     prompt: &RawValue,
-    cost: f64,
+    cost: Cost,
     timestamp: &str,
 ) -> TurnTexts {
     let (empty_text, empty_list) = (raw("\"\""), raw("[]"));
     let text = result.text.as_deref().unwrap_or(&empty_text);
-    let flags = Flags::new(kind, result.is_error);
+    let flags = Flags::new(kind, result.is_error, cost.estimated);
     let interaction = Interaction {
         prompt,
         response: text,
-        cost,
+        cost: cost.usd,
         turns: result.turns,
         duration: result.duration_ms,
         timestamp,
@@ -120,7 +130,7 @@ pub fn describe(
     };
     let response = Response {
         text,
-        cost,
+        cost: cost.usd,
         turns: result.turns,
         duration: result.duration_ms,
         session_id: result.session_id.as_deref(),
@@ -132,6 +142,7 @@ pub fn describe(
         stop_reason: result.stop_reason.as_deref(),
         errors: result.errors.as_deref().unwrap_or(&empty_list),
         recovered: flags.recovered,
+        cost_estimated: flags.cost_estimated,
     };
     TurnTexts {
         interaction: api::to_raw(&interaction),

@@ -11,8 +11,8 @@ fn failures(lines: &str) -> Vec<Option<Failure>> {
     let mut found = Vec::new();
     for line in lines.lines() {
         match inbound::parse(line) {
-            Frame::Content(Content::Model) => signs.on_answer(),
-            Frame::Content(Content::Error(error)) => signs.on_error(*error),
+            Frame::Content(Content::Model, _) => signs.on_answer(),
+            Frame::Content(Content::Error(error), _) => signs.on_error(*error),
             Frame::Retry(retry) => drop(signs.on_retry(retry)),
             Frame::UsageLimit(limit) => signs.on_limit(limit),
             Frame::Refusal => signs.on_refusal(),

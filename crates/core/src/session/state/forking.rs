@@ -32,7 +32,7 @@ impl State {
     pub(super) fn fork_error(&mut self, result: &TurnResult) -> Error {
         Error::ForkFailed {
             reason: result.error_words(),
-            cost: Some(self.ledger.charge(result)),
+            cost: Some(self.ledger.charge(result, self.turns.version()).usd),
             session_id: result.session_id.clone(),
             failure: result.failure,
         }

@@ -1,16 +1,16 @@
 //! The habits of this CLI: which lines a turn has. They are learnt from its lines; its version gives the first assumption.
 
+use crate::protocol::version::Version;
+
 /// The first version whose habits are known (`docs/protocol.md`).
-const FIRST_KNOWN: Version = [1, 0, 64];
+const FIRST_KNOWN: Version = Version([1, 0, 64]);
 
 /// From this version on, `num_turns` is 1 + the number of tool results, and 0 for a command that asks no model. Up to 2.0.0
 /// it grows over the conversation, and up to 2.1.112 it is 8 or 9 for commands; versions in between were not tried.
-const FIRST_TO_COUNT: Version = [2, 1, 120];
+const FIRST_TO_COUNT: Version = Version([2, 1, 120]);
 
 /// From this version on, the result of a turn that the CLI started by itself has an `origin`.
-const FIRST_WITH_ORIGIN: Version = [2, 1, 150];
-
-type Version = [u32; 3];
+const FIRST_WITH_ORIGIN: Version = Version([2, 1, 150]);
 
 /// Habits of one process.
 #[derive(Debug, Default)]
@@ -25,7 +25,12 @@ pub(super) struct Habits {
 impl Habits {
     /// Learns the version that an init reports.
     pub(super) fn learn_version(&mut self, version: Option<&str>) {
-        self.version = version.and_then(parse).or(self.version);
+        self.version = version.and_then(Version::parse).or(self.version);
+    }
+
+    /// The version, once an init has reported it.
+    pub(super) fn version(&self) -> Option<Version> {
+        self.version
     }
 
     /// Learns whether turns have inits: one came for a turn after the first, or a turn ended without one.
@@ -60,27 +65,9 @@ impl Habits {
     }
 }
 
-/// The numbers of a version such as `2.1.330`, ignoring what follows.
-fn parse(version: &str) -> Option<Version> {
-    let mut numbers = version.splitn(3, '.').map(|part| {
-        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
-        part[..digits].parse().ok()
-    });
-    Some([numbers.next()??, numbers.next()??, numbers.next()??])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_version_is_its_three_numbers() {
-        assert_eq!(parse("2.1.330"), Some([2, 1, 330]));
-        assert_eq!(parse("2.1.330-beta.1 (x)"), Some([2, 1, 330]));
-        for text in ["", "2", "2.1", "a.b.c", "2..1", "99999999999.0.0"] {
-            assert_eq!(parse(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn what_was_seen_comes_before_what_is_known_of_the_version() {

@@ -7,8 +7,11 @@ use crate::error::{Error, LastWords};
 use crate::faults;
 use crate::ids::ConversationId;
 use crate::protocol::inbound::{Content, Frame, Init, TurnResult};
+use crate::session::estimate::Seen;
 use crate::session::event::{Event, Turn};
+use crate::session::ledger::Cost;
 use crate::session::turn::{self, TurnKind};
+use serde_json::value::RawValue;
 use std::time::Instant;
 
 impl State {
@@ -23,7 +26,10 @@ impl State {
                 Frame::Init(init) => state.on_init(init, line, now, effects),
                 Frame::Result(result) => state.on_result(result, now, effects),
                 Frame::PermissionMode(mode) => state.on_mode(mode, effects),
-                Frame::Content(content) => state.on_content(content, now),
+                Frame::Content(content, call) => {
+                    state.seen.extend(call.map(|call| *call));
+                    state.on_content(content, now);
+                }
                 Frame::Retry(retry) => {
                     let (attempt, delay) = (retry.attempt, retry.delay_ms);
                     let failure = state.signs.on_retry(retry);
@@ -45,6 +51,9 @@ impl State {
         let in_flight = self.in_flight.as_ref().map(|turn| turn.uuid.as_str());
         if let Some(result) = self.turns.on_init(&init, in_flight, now) {
             self.finish_turn(&result, Whose::Foreign, effects);
+        }
+        if let Some(version) = self.turns.version().filter(|_| first) {
+            version.warn_if_unsupported();
         }
         self.last_words = None;
         self.rename(init.session_id);
@@ -157,10 +166,9 @@ impl State {
     }
 
     fn record(&mut self, result: &TurnResult, answered: Option<InFlight>, effects: &mut Effects) {
-        let cost = self.ledger.charge(result);
-        self.total_cost_usd = (self.total_cost_usd + cost).min(f64::MAX);
-        self.total_turns = self.total_turns.saturating_add(result.turns);
-        self.revision += 1;
+        let cost = self.ledger.charge(result, self.turns.version());
+        self.seen = Seen::default();
+        self.add_to_totals(cost, result.turns);
         let kind = match &answered {
             Some(turn) if turn.abandoned => TurnKind::Late,
             Some(_) if self.is_forking() => TurnKind::Fork,
@@ -172,9 +180,53 @@ impl State {
             Some(turn) => (Some(turn.send).filter(|_| !turn.abandoned), turn.prompt),
             None => (None, turn::raw("\"\"")),
         };
+        let turn = self.turn(result, kind, send, prompt, cost);
+        effects.push(Effect::Record(Box::new(turn)));
+    }
+
+    /// The turn that runs is cut: no result will tell what it cost. What was seen of it is booked, as an estimate.
+    pub(super) fn record_cut(&mut self, cut: Option<&InFlight>, effects: &mut Effects) {
+        let seen = self.seen.close();
+        // A fork has no record before its first answer.
+        if seen.is_empty() || self.is_forking() {
+            return;
+        }
+        let result = TurnResult {
+            is_error: true,
+            turns: self.turns.count_cut(),
+            session_id: self.session_id().map(ToString::to_string),
+            ..TurnResult::default()
+        };
+        let cost = self.ledger.estimate(&seen);
+        self.add_to_totals(cost, result.turns);
+        let (kind, prompt) = match cut {
+            Some(turn) => (TurnKind::Answer, turn.prompt.clone()),
+            None => (TurnKind::Background, turn::raw("\"\"")),
+        };
+        let turn = Turn {
+            is_cut: true,
+            ..self.turn(&result, kind, None, prompt, cost)
+        };
+        effects.push(Effect::Record(Box::new(turn)));
+    }
+
+    fn add_to_totals(&mut self, cost: Cost, turns: u64) {
+        self.total_cost_usd = (self.total_cost_usd + cost.usd).min(f64::MAX);
+        self.total_turns = self.total_turns.saturating_add(turns);
+        self.revision += 1;
+    }
+
+    fn turn(
+        &self,
+        result: &TurnResult,
+        kind: TurnKind,
+        send: Option<u64>,
+        prompt: Box<RawValue>,
+        cost: Cost,
+    ) -> Turn {
         let timestamp = clock::timestamp();
         let texts = turn::describe(result, kind, &prompt, cost, &timestamp);
-        let turn = Turn {
+        Turn {
             send,
             interaction: texts.interaction,
             prompt,
@@ -186,7 +238,7 @@ impl State {
             status: self.emitted,
             change: self.changes,
             unsaved: None,
-        };
-        effects.push(Effect::Record(Box::new(turn)));
+            is_cut: false,
+        }
     }
 }

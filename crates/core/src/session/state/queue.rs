@@ -75,6 +75,9 @@ impl State {
 
     pub(super) fn reject_all(&mut self, error: &Error, effects: &mut Effects) {
         self.settle_held(effects);
+        let cut = self.in_flight.take();
+        self.record_cut(cut.as_ref(), effects);
+        self.in_flight = cut;
         self.reject_in_flight(error, effects);
         self.reject_waiting(error, effects);
     }

@@ -1,6 +1,6 @@
 //! A session outlives its process: an idle one may give its process up, and gets another for the next message.
 
-use super::{Effect, Effects, Phase, Signs, State, TurnTracker};
+use super::{Effect, Effects, Phase, Seen, Signs, State, TurnTracker};
 use crate::error::Error;
 use crate::ids::ConversationId;
 use crate::session::escalation::Escalation;
@@ -69,6 +69,7 @@ impl State {
             state.settle_held(effects);
             state.turns = TurnTracker::new(state.options.turn_timeout());
             state.signs = Signs::default();
+            state.seen = Seen::default();
             state.last_result_was_error = false;
             state.ledger = Ledger::new(Some(state.ledger.totals()));
             // The record has no pid from here on.

@@ -12,6 +12,7 @@
 use super::habits::Habits;
 use crate::limits;
 use crate::protocol::inbound::{Content, Init, TurnResult};
+use crate::protocol::version::Version;
 use std::time::{Duration, Instant};
 
 /// Whose turn a result ends.
@@ -105,6 +106,11 @@ impl TurnTracker {
         self.foreign_until.is_some()
     }
 
+    /// The version of the CLI, once an init has reported it.
+    pub(super) fn version(&self) -> Option<Version> {
+        self.habits.version()
+    }
+
     /// Whether an init of the process has come before.
     pub(super) fn has_begun(&self) -> bool {
         self.any_init
@@ -168,6 +174,11 @@ impl TurnTracker {
         } else {
             count.turns()
         }
+    }
+
+    /// The turns of the model in the turn that is cut.
+    pub(super) fn count_cut(&mut self) -> u64 {
+        std::mem::take(&mut self.count).turns()
     }
 
     /// A turn ends.
