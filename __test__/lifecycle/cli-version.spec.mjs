@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
+import { OLDEST } from '../../scripts/lib/claude-versions.mjs'
 import { standInEnv } from '../../testing/index.js'
 import { hostWorld } from '../support/hosts.mjs'
 
@@ -33,16 +34,16 @@ async function warnings(t, versions) {
 }
 
 test('each version below the oldest supported one is warned of once in a program', async (t) => {
-  const told = await warnings(t, ['2.1.120', '2.1.178', '2.1.120', '2.1.178'])
+  const told = await warnings(t, ['2.1.120', '2.1.149', '2.1.120', '2.1.149'])
   assert.deepEqual(
-    told.map(([code, message]) => [code, /^Claude Code (\S+) is older than 2\.1\.179/.exec(message)?.[1]]),
+    told.map(([code, message]) => [code, /^Claude Code (\S+) is older than (\S+),/.exec(message)?.slice(1)]),
     [
-      ['CLEARCTX_CLI_VERSION', '2.1.120'],
-      ['CLEARCTX_CLI_VERSION', '2.1.178'],
+      ['CLEARCTX_CLI_VERSION', ['2.1.120', OLDEST]],
+      ['CLEARCTX_CLI_VERSION', ['2.1.149', OLDEST]],
     ],
   )
 })
 
 test('the oldest supported version, a newer one than tested, and odd words give no warning', async (t) => {
-  assert.deepEqual(await warnings(t, ['2.1.179', '2.1.331', '9.0.0', 'tomorrow']), [])
+  assert.deepEqual(await warnings(t, [OLDEST, '2.1.331', '9.0.0', 'tomorrow']), [])
 })

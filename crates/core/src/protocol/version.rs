@@ -6,8 +6,8 @@ use crate::warnings;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(pub [u32; 3]);
 
-/// The oldest version on which all tests pass; `docs/protocol.md` says what older ones lack.
-pub const OLDEST_SUPPORTED: Version = Version([2, 1, 179]);
+/// The oldest version that is supported, as in `scripts/lib/claude-versions.mjs`; `docs/protocol.md` says what older ones lack.
+pub const OLDEST_SUPPORTED: Version = Version([2, 1, 150]);
 
 /// The last version whose totals are known to start at 0 in a resumed or forked process, and the first one whose totals
 /// are known to go on.
