@@ -137,14 +137,19 @@ test('a text that was interrupted by stop() costs what the CLI says, and nothing
   await ask('USAGE:900,90:after it', 'resume')
 })
 
-test('a turn that kill() cut is in no book, and its tokens in no later turn', async (t) => {
+test('a turn that kill() cut is booked as far as it was seen, and its tokens in no later turn', async (t) => {
   const world = await createWorld(t)
-  const { books, manager, ask } = await audited(world, { allowedTools: ['Bash'] })
+  const { books, check, manager, ask } = await audited(world, { allowedTools: ['Bash'] })
   const sending = assert.rejects(manager.send('a', `USAGE:800,80:${ENDLESS}`), { code: 'ERR_SESSION_KILLED' })
   await until(() => existsSync(world.file('started')), 'the tool runs')
   manager.kill('a')
   await sending
-  books.spent()
+  const { cost, costEstimated } = await until(() => manager.history('a')[1], 'the cut turn is in the history')
+  assert.equal(costEstimated, true)
+  // The beginning of the answer has the input, and hardly any of the output.
+  const spent = books.spent()
+  assert.ok(cost > spent / 2 && cost <= spent, `${cost} of ${spent}`)
+  check('the cut turn', cost, cost)
   await ask('USAGE:900,90:after it', 'resume')
   await ask('USAGE:910,91:and after that')
 })
