@@ -1,7 +1,7 @@
 /** One writer per conversation: the second one is told at once who the first one is. */
 
 import assert from 'node:assert/strict'
-import { readdirSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
@@ -9,6 +9,7 @@ import { standInEnv, standInPath } from '../../testing/index.js'
 import { messagesIn, readLog } from '../support/events.mjs'
 import { hostWorld } from '../support/hosts.mjs'
 import { isAlive, until, world } from '../support/sessions.mjs'
+import { NEEDS_NOBODY, asUser } from '../support/users.mjs'
 
 const SUFFIX = '.conversation.lock'
 
@@ -129,3 +130,35 @@ test('a holder that was killed holds nothing, and what it left in the conversati
   await w.manager().spawn('c')
   assert.equal(locksIn(w.dataDir).includes(`${id}${SUFFIX}`), false)
 })
+
+test(
+  'a lock directory that belongs to another user is not used, and the program is warned',
+  { skip: NEEDS_NOBODY },
+  async (t) => {
+    const w = hostWorld(t)
+    // No other test is this user.
+    const user = '54322'
+    const theirs = `/tmp/clearctx-${user}`
+    mkdirSync(theirs, { mode: 0o700 })
+    t.after(() => rmSync(theirs, { recursive: true, force: true }))
+    const host = w.start(
+      async ({ manager, say, heard }) => {
+        const warned = new Promise((resolve) => process.once('warning', resolve))
+        const mgr = manager()
+        await mgr.spawn('a', { prompt: 'one' })
+        const { code, message } = await warned
+        say({ code, message })
+        await heard()
+        await mgr.close()
+      },
+      { wrapper: ['setpriv', ...asUser(user)] },
+    )
+    const { code, message } = await host.said()
+    assert.equal(code, 'CLEARCTX_CONVERSATION_LOCK')
+    assert.match(message, /^Conversations cannot be locked at .*clearctx-54322 \(it belongs to user 0\)/)
+    // The one in the data directory still holds.
+    assert.equal(locksIn(w.dataDir).length, 1)
+    host.tell('end')
+    await host.finished()
+  },
+)

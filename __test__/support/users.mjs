@@ -2,18 +2,20 @@
 
 import { spawnSync } from 'node:child_process'
 
-/** Arguments of `setpriv`: another user, who may read the checkout and the test's directory all the same. */
-export const AS_NOBODY = [
+/** Arguments of `setpriv`: the user of this number, who may read the checkout and the test's directory all the same. */
+export const asUser = (id) => [
   '--reuid',
-  '54321',
+  id,
   '--regid',
-  '54321',
+  id,
   '--clear-groups',
   '--inh-caps',
   '+dac_override',
   '--ambient-caps',
   '+dac_override',
 ]
+
+export const AS_NOBODY = asUser('54321')
 
 /** Why a test that needs {@link AS_NOBODY} is skipped, or `false`. */
 export const NEEDS_NOBODY =

@@ -9,7 +9,7 @@
 //! directory of the user, for hosts with other data directories. A file names the holder and its CLI. After a host was
 //! killed, the next holder ends the CLI that it left in the conversation, if the host is proved to be dead. If it is not (the
 //! file may be a copy, or the lock may have been lost), and the CLI still runs, the conversation counts as held. If one lock is impossible (the directory cannot be
-//! written, the file system has no locks), the other one has to suffice.
+//! written or is another user's, the file system has no locks), the other one has to suffice, with a warning.
 //!
 //! The name is `ID.conversation.lock`, since `hosts` also has `ID.lock`, the instance lock of a host: the two kinds of id
 //! must not be confused.
@@ -18,6 +18,7 @@ use super::locked_file::{self, LockedFile};
 #[cfg(unix)]
 use super::private::create_dir;
 use crate::limits;
+use crate::warnings;
 use clearctx_proctree::{Birth, Fate, InstanceId, terminate};
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
@@ -74,8 +75,11 @@ impl Content {
 
     /// Whether its CLI runs and must not be ended, since the host may live.
     fn is_in_use(&self) -> bool {
-        let fate = self.birth.as_ref().map(|birth| birth.fate(self.pid));
-        self.cli.as_ref().is_some_and(CliProcess::runs) && fate != Some(Fate::Ended)
+        self.cli.as_ref().is_some_and(CliProcess::runs) && self.fate() != Some(Fate::Ended)
+    }
+
+    fn fate(&self) -> Option<Fate> {
+        self.birth.as_ref().map(|birth| birth.fate(self.pid))
     }
 }
 
@@ -125,6 +129,18 @@ pub(crate) struct Held {
     pub pid: Option<u32>,
 }
 
+/// Why a conversation is not locked.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// Another process has it.
+    Held(Held),
+    /// The system has no room for the lock: no space, no descriptors.
+    System(io::Error),
+}
+
+/// Code of the warning that conversations are protected less than they should be.
+const WARNING: &str = "CLEARCTX_CONVERSATION_LOCK";
+
 /// The lock on a conversation, held until dropped.
 #[derive(Debug)]
 pub(crate) struct ConversationLock {
@@ -141,27 +157,28 @@ impl ConversationLock {
     /// Ids that are not UUIDs are titles to the CLI, which reports the id in the first init. Nothing is locked for them.
     ///
     /// # Errors
-    /// [`Held`], if another process has the lock.
+    /// [`Refusal::Held`] if another process has the lock, [`Refusal::System`] if there is no room for it.
     pub(crate) fn take(
         conversation: &str,
         config_dir: ConfigDirId,
         hosts: Option<&Path>,
-    ) -> Result<Self, Held> {
-        let id = uuid::Uuid::parse_str(conversation).map(uuid::Uuid::hyphenated);
-        let paths = id.map(|id| {
-            [
-                hosts.map(|dir| dir.join(format!("{id}{SUFFIX}"))),
-                user_dir().map(|dir| dir.join(format!("{id}-{config_dir}{SUFFIX}"))),
-            ]
-        });
-        Self::take_at(conversation, config_dir, paths.into_iter().flatten().flatten())
+    ) -> Result<Self, Refusal> {
+        let mut paths = Vec::new();
+        if let Ok(id) = uuid::Uuid::parse_str(conversation).map(uuid::Uuid::hyphenated) {
+            paths.extend(hosts.map(|dir| dir.join(format!("{id}{SUFFIX}"))));
+            match user_dir() {
+                Ok(dir) => paths.push(dir.join(format!("{id}-{config_dir}{SUFFIX}"))),
+                Err(error) => forgo(&user_path(), error)?,
+            }
+        }
+        Self::take_at(conversation, config_dir, paths.into_iter())
     }
 
     fn take_at(
         conversation: &str,
         config_dir: ConfigDirId,
         paths: impl Iterator<Item = PathBuf>,
-    ) -> Result<Self, Held> {
+    ) -> Result<Self, Refusal> {
         let mut taken = Self {
             conversation: conversation.to_owned(),
             config_dir,
@@ -176,12 +193,18 @@ impl ConversationLock {
                     let running = before.cli.filter(CliProcess::runs);
                     taken.left_over = taken.left_over.take().or(running);
                 }
-                Ok(Err(other)) => {
-                    // Releasing takes the same lock.
-                    drop(held);
-                    return Err(other);
+                refused => {
+                    let refusal = match refused {
+                        Ok(Err(other)) => Err(Refusal::Held(other)),
+                        Err(error) => forgo(&path, error),
+                        Ok(Ok(_)) => Ok(()),
+                    };
+                    if let Err(refusal) = refusal {
+                        // Releasing takes the same lock.
+                        drop(held);
+                        return Err(refusal);
+                    }
                 }
-                Err(_) => {}
             }
         }
         Ok(taken)
@@ -233,7 +256,7 @@ impl Drop for ConversationLock {
 /// CLI that still runs.
 pub(crate) fn remove_dead(hosts: &Path) {
     remove_dead_in(hosts, Duration::ZERO);
-    if let Some(dir) = user_dir() {
+    if let Ok(dir) = user_dir() {
         remove_dead_in(&dir, limits::CONVERSATION_LOCK_AGE);
     }
 }
@@ -258,6 +281,41 @@ fn names_running(path: &Path) -> bool {
     content
         .and_then(|content| content.cli)
         .is_some_and(|cli| cli.runs())
+}
+
+/// Goes on without a lock that cannot be had here, and warns once of what that means. What may be had another time, when
+/// there is room, is an error.
+fn forgo(path: &Path, error: io::Error) -> Result<(), Refusal> {
+    use io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    let is_lasting = matches!(
+        error.kind(),
+        NotADirectory | PermissionDenied | ReadOnlyFilesystem | Unsupported
+    );
+    if !is_lasting && !has_no_locks(&error) {
+        return Err(Refusal::System(error));
+    }
+    let path = path.display();
+    let consequence = "A second program may continue a conversation that is in use";
+    warnings::warn(
+        WARNING,
+        format!("Conversations cannot be locked at {path} ({error}). {consequence}"),
+    );
+    Ok(())
+}
+
+/// Whether the file system knows no locks.
+#[cfg(unix)]
+fn has_no_locks(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let none = [Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP, Errno::INVAL];
+    error
+        .raw_os_error()
+        .is_some_and(|code| none.contains(&Errno::from_raw_os_error(code)))
+}
+
+#[cfg(not(unix))]
+fn has_no_locks(_error: &io::Error) -> bool {
+    false
 }
 
 fn held() -> MutexGuard<'static, BTreeMap<PathBuf, Locked>> {
@@ -290,7 +348,9 @@ fn lock(held: &mut BTreeMap<PathBuf, Locked>, path: &Path) -> io::Result<Result<
             Ok(Ok(before))
         }
         Err(mut other) => {
-            let pid = locked_file::holder(path).or_else(|| read(&mut other).map(|content| content.pid));
+            // A holder that was stopped before it wrote has left the name of its predecessor there.
+            let mut written = || read(&mut other).filter(|content| content.fate() != Some(Fate::Ended));
+            let pid = locked_file::holder(path).or_else(|| written().map(|content| content.pid));
             Ok(Err(Held { pid }))
         }
     }
@@ -314,21 +374,41 @@ fn write(file: &mut File, content: &Content) {
 
 /// A private directory of this user that is the same for all processes of the user, whatever their environment.
 #[cfg(unix)]
-fn user_dir() -> Option<PathBuf> {
+fn user_dir() -> io::Result<PathBuf> {
     use std::os::unix::fs::MetadataExt;
-    let user = rustix::process::geteuid().as_raw();
-    let dir = PathBuf::from(format!("/tmp/clearctx-{user}"));
-    create_dir(&dir).ok()?;
+    let dir = user_path();
+    create_dir(&dir)?;
     // Any user can create that name: a link, or a directory of another user, must not be used.
-    let found = fs::symlink_metadata(&dir).ok()?;
-    (found.is_dir() && found.uid() == user && found.mode().trailing_zeros() >= GROUP_AND_OTHERS)
-        .then_some(dir)
+    let found = fs::symlink_metadata(&dir)?;
+    let refuse = |reason: String| Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+    if !found.is_dir() {
+        return refuse("it is no directory".to_owned());
+    }
+    if found.uid() != rustix::process::geteuid().as_raw() {
+        return refuse(format!("it belongs to user {}", found.uid()));
+    }
+    if found.mode().trailing_zeros() < GROUP_AND_OTHERS {
+        return refuse("others can enter it".to_owned());
+    }
+    Ok(dir)
+}
+
+#[cfg(unix)]
+fn user_path() -> PathBuf {
+    PathBuf::from(format!("/tmp/clearctx-{}", rustix::process::geteuid().as_raw()))
 }
 
 /// On this system the directory for temporary files is the user's own.
 #[cfg(not(unix))]
-fn user_dir() -> Option<PathBuf> {
-    Some(std::env::temp_dir().join("clearctx"))
+fn user_path() -> PathBuf {
+    std::env::temp_dir().join("clearctx")
+}
+
+#[cfg(not(unix))]
+fn user_dir() -> io::Result<PathBuf> {
+    let dir = user_path();
+    super::private::create_dir(&dir)?;
+    Ok(dir)
 }
 
 #[cfg(test)]
@@ -341,7 +421,12 @@ mod tests {
     const ID: &str = "0b8f0c5e-3a55-4d0c-9a0e-3b6c3a0f8a11";
 
     fn take(dir: &Path) -> Result<ConversationLock, Held> {
-        ConversationLock::take_at(ID, ConfigDirId(0), std::iter::once(file(dir)))
+        ConversationLock::take_at(ID, ConfigDirId(0), std::iter::once(file(dir))).map_err(|refusal| {
+            match refusal {
+                Refusal::Held(held) => held,
+                Refusal::System(error) => panic!("{error}"),
+            }
+        })
     }
 
     fn file(dir: &Path) -> PathBuf {
@@ -434,6 +519,36 @@ mod tests {
         running.kill().unwrap();
         running.wait().unwrap();
         assert_eq!(left(7, None), Ok(None));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn no_room_for_a_lock_is_an_error_and_a_place_without_locks_is_none() {
+        use rustix::io::Errno;
+        let forgone = |errno: Errno| forgo(Path::new("lock"), errno.into()).is_ok();
+        for errno in [Errno::NOSPC, Errno::DQUOT, Errno::MFILE, Errno::NFILE, Errno::IO] {
+            assert!(!forgone(errno), "{errno}");
+        }
+        for errno in [
+            Errno::ACCESS,
+            Errno::PERM,
+            Errno::ROFS,
+            Errno::NOLCK,
+            Errno::OPNOTSUPP,
+        ] {
+            assert!(forgone(errno), "{errno}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_that_cannot_be_made_for_want_of_room_refuses_the_conversation() {
+        let dir = tempfile::tempdir().unwrap();
+        // The one such error that can be provoked without a file system of its own.
+        let paths = [file(dir.path()), dir.path().join("x".repeat(300))];
+        let refused = ConversationLock::take_at(ID, ConfigDirId(0), paths.into_iter());
+        assert!(matches!(refused, Err(Refusal::System(_))));
+        assert!(!file(dir.path()).exists());
     }
 
     #[test]

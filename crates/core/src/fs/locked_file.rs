@@ -91,9 +91,13 @@ impl LockedFile {
     }
 
     /// Removes the file and releases the lock, in this order: a process that locks it afterwards sees that it is no longer
-    /// the file at its path.
+    /// the file at its path. A file that is there in its place, since somebody removed ours, is its holder's.
     pub(crate) fn remove(self) -> io::Result<()> {
-        fs::remove_file(&self.path)
+        if is_still_at(&self.file, &self.path) {
+            fs::remove_file(&self.path)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -154,14 +158,19 @@ fn is_still_at(_file: &File, path: &Path) -> bool {
 ///
 /// A holder writes its pid into the file a moment after it locks; if it is stopped in between, the file still names its
 /// predecessor. `None` if the kernel does not know: on other systems than Linux, and across containers.
+///
+/// Some file systems (overlayfs, btrfs) show `stat` another device than the kernel has. Then the inode alone has to tell, if
+/// no other file of that number is locked.
 #[cfg(target_os = "linux")]
 pub(crate) fn holder(path: &Path) -> Option<u32> {
     use std::os::unix::fs::MetadataExt;
-    let inode = fs::metadata(path).ok()?.ino();
-    fs::read_to_string("/proc/locks")
-        .ok()?
-        .lines()
-        .find_map(|line| holder_in(line, inode))
+    let metadata = fs::metadata(path).ok()?;
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    let device = (
+        rustix::fs::major(metadata.dev()),
+        rustix::fs::minor(metadata.dev()),
+    );
+    holder_in(&locks, device, metadata.ino())
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -169,17 +178,33 @@ pub(crate) fn holder(_path: &Path) -> Option<u32> {
     None
 }
 
-/// A line is `1: FLOCK  ADVISORY  WRITE 12780 fe:00:10011997 0 EOF`; a waiter has `->` before the kind. The device is
-/// ignored: some file systems (overlayfs, btrfs) show another one to `stat`.
 #[cfg(target_os = "linux")]
-fn holder_in(line: &str, inode: u64) -> Option<u32> {
+fn holder_in(locks: &str, device: (u32, u32), inode: u64) -> Option<u32> {
+    let holders: Vec<_> = locks
+        .lines()
+        .filter_map(held_by)
+        .filter(|(_, _, locked)| *locked == inode)
+        .collect();
+    let exact = holders.iter().find(|(_, of, _)| *of == device);
+    match (exact, &holders[..]) {
+        (Some((pid, ..)), _) | (None, [(pid, ..)]) => Some(*pid),
+        _ => None,
+    }
+}
+
+/// The process that holds a lock, and the device and inode of the file. A line is
+/// `1: FLOCK  ADVISORY  WRITE 12780 fe:00:10011997 0 EOF`; a waiter has `->` before the kind.
+#[cfg(target_os = "linux")]
+fn held_by(line: &str) -> Option<(u32, (u32, u32), u64)> {
     let mut words = line.split_ascii_whitespace().skip(1);
     if words.next()? != "FLOCK" {
         return None;
     }
     let pid = words.nth(2)?.parse().ok().filter(|pid| *pid != 0)?;
-    let locked: u64 = words.next()?.rsplit(':').next()?.parse().ok()?;
-    (locked == inode).then_some(pid)
+    let mut parts = words.next()?.split(':');
+    let mut hex = || u32::from_str_radix(parts.next()?, 16).ok();
+    let device = (hex()?, hex()?);
+    Some((pid, device, parts.next()?.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -235,17 +260,36 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_line_tells_who_holds_which_file() {
+        let other = "1: FLOCK  ADVISORY  WRITE 126 00:2a:42 0 EOF";
         let holds = "3: FLOCK  ADVISORY  WRITE 127 fe:00:42 0 EOF";
-        assert_eq!(holder_in(holds, 42), Some(127));
-        assert_eq!(holder_in(holds, 4), None);
-        assert_eq!(
-            holder_in("3: -> FLOCK  ADVISORY  WRITE 128 fe:00:42 0 EOF", 42),
-            None
-        );
-        assert_eq!(
-            holder_in("4: POSIX  ADVISORY  WRITE 129 fe:00:42 0 EOF", 42),
-            None
-        );
-        assert_eq!(holder_in("", 42), None);
+        let both = format!("{other}\n{holds}");
+        assert_eq!(holder_in(&both, (0xfe, 0), 42), Some(127));
+        assert_eq!(holder_in(holds, (0, 7), 42), Some(127));
+        // Two files of that number on devices that are not known.
+        assert_eq!(holder_in(&both, (0, 7), 42), None);
+        assert_eq!(holder_in(holds, (0xfe, 0), 4), None);
+        let none = [
+            "3: -> FLOCK  ADVISORY  WRITE 128 fe:00:42 0 EOF",
+            "4: POSIX  ADVISORY  WRITE 129 fe:00:42 0 EOF",
+            "5: FLOCK  ADVISORY  WRITE 0 fe:00:42 0 EOF",
+            "",
+        ];
+        for line in none {
+            assert_eq!(holder_in(line, (0xfe, 0), 42), None);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_that_was_lost_to_a_cleaner_takes_no_other_holders_file_along() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let lost = LockedFile::take(&path).unwrap().unwrap();
+        fs::remove_file(&path).unwrap();
+        let next = LockedFile::take(&path).unwrap().unwrap();
+        lost.remove().unwrap();
+        assert!(path.exists() && is_locked(&path));
+        next.remove().unwrap();
+        assert!(!path.exists());
     }
 }

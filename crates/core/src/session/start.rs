@@ -5,7 +5,7 @@ use super::launch::{self, Before, Launcher};
 use super::outbox::EventSink;
 use super::registry;
 use crate::error::{Error, Result};
-use crate::fs::conversation_lock::{ConfigDirId, ConversationLock};
+use crate::fs::conversation_lock::{ConfigDirId, ConversationLock, Refusal};
 use crate::ids::ConversationId;
 use crate::options::{CallerEnv, SessionOptions};
 use crate::process::{locate, transcript};
@@ -122,7 +122,14 @@ fn enter_conversation(prepared: &Prepared, hosts: Option<&Path>) -> Result<Vec<B
     }
     let ending = registry::ending(conversation);
     let lock =
-        ConversationLock::take(conversation, prepared.config_dir, hosts).map_err(|other| held(other.pid))?;
+        ConversationLock::take(conversation, prepared.config_dir, hosts).map_err(
+            |refusal| match refusal {
+                Refusal::Held(other) => held(other.pid),
+                Refusal::System(error) => {
+                    Error::start_failed(&options.name, "cannot lock the conversation: ", error)
+                }
+            },
+        )?;
     let mut instances: BTreeSet<InstanceId> = prepared.left_over.iter().cloned().collect();
     instances.extend(lock.left_over.as_ref().map(|cli| cli.instance.clone()));
     session.hold(lock, hosts);
