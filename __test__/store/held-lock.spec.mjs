@@ -12,17 +12,20 @@ import { oldRecord } from '../support/stores.mjs'
 /** The stated bound is a second; the rest is for a busy machine. */
 const BOUND_MS = 1000 + 250
 
-/** Another program that holds the lock until it is told to let go. */
-async function holdLock(w) {
+/** Another program that holds the lock until it is told to let go, if `stopped` as one that does not run. */
+async function holdLock(w, stopped = false) {
   const holder = spawn('flock', [join(w.dataDir, 'sessions.lock'), 'sh', '-c', 'echo held; read word'], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   await once(holder.stdout, 'data')
-  return async () => {
+  if (stopped) holder.kill('SIGSTOP')
+  const letGo = async () => {
     if (holder.exitCode !== null) return
+    holder.kill('SIGCONT')
     holder.stdin.end()
     await once(holder, 'close')
   }
+  return Object.assign(letGo, { pid: holder.pid })
 }
 
 /** Each method that works in the caller's thread, on a manager with the live sessions a, b and c and a stored one. */
@@ -101,4 +104,17 @@ test('sessions that end by themselves block no turn of the event loop for more t
   isOver = true
   t.diagnostic(`${Math.round(longest)} ms at most`)
   assert.ok(longest < BOUND_MS, `it took ${Math.round(longest)} ms`)
+})
+
+test('the holder is named, also while it is stopped', async (t) => {
+  const w = world(t)
+  const m = w.manager()
+  m.store.set('stored', oldRecord('stored'))
+  await m.store.flush()
+  const letGo = await holdLock(w, true)
+  t.after(letGo)
+  const held = { code: 'ERR_STORE', holderPid: letGo.pid }
+  assert.throws(() => m.store.delete('stored'), held)
+  await letGo()
+  assert.equal(m.store.delete('stored'), true)
 })
