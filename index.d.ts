@@ -84,14 +84,104 @@ export class SessionManager {
    * Sends a message to a live session and resolves with the answer. A paused session is resumed. Messages to one
    * session are answered one after the other, in the order of the calls.
    *
-   * The promise settles exactly once. The stack of an error names the line that awaits the promise. A turn that the CLI ended with an error resolves, with `isError: true`: it cost
-   * money and is part of the conversation.
+   * The promise settles exactly once. The stack of an error names the line that awaits the promise. A turn that the CLI
+   * ended with an error resolves, with `isError: true`: it cost money and is part of the conversation. So does a turn that
+   * was interrupted, with `interrupted: true`.
    *
-   * @param timeout Time for this message in ms, waiting in line included. Default: the session's.
-   * @returns rejects with `ERR_SESSION_NOT_ALIVE`, `ERR_TURN_TIMEOUT`, `ERR_PROCESS_EXITED`, `ERR_START_FAILED`,
-   *   `ERR_PERMISSION_MODE`, `ERR_SESSION_STOPPED`, `ERR_SESSION_KILLED`, `ERR_STORE`.
+   * @param options The options of this message, or its `timeout` alone.
+   * @returns rejects with `ERR_SESSION_NOT_ALIVE`, `ERR_TURN_TIMEOUT`, `ERR_ABORTED`, `ERR_INTERRUPTED`,
+   *   `ERR_PROCESS_EXITED`, `ERR_START_FAILED`, `ERR_CONTROL`, `ERR_CONTROL_TIMEOUT`, `ERR_PERMISSION_MODE`,
+   *   `ERR_SESSION_STOPPED`, `ERR_SESSION_KILLED`, `ERR_STORE`.
    */
-  send(name: string, message: Message, timeout?: number | null): Promise<TurnResponse>
+  send(name: string, message: Message, options?: number | SendOptions | null): Promise<TurnResponse>
+
+  /**
+   * Sends a message like {@link SessionManager.send}, at the call, and gives the answer as it grows; its last item is the
+   * response. Whoever leaves the loop stops listening; the turn goes on. Text comes piece by piece (`delta`) only in sessions
+   * with `includePartialMessages`, and always as whole blocks.
+   *
+   * A reader that does not keep up loses items from 1000 of them, or a million characters, on: a `gap` says how many. With
+   * `backpressure: 'pause'` the CLI's output waits for the reader instead, and with it the turn.
+   *
+   * The loop throws what `send` would reject with.
+   *
+   * @throws `ERR_SESSION_NOT_ALIVE`, `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, at the call
+   *
+   * @example
+   * ```js
+   * for await (const item of mgr.stream('worker', 'Tell me more')) {
+   *   if (item.type === 'text') console.log(item.text)
+   *   if (item.type === 'response') console.log(item.response.cost)
+   * }
+   * ```
+   */
+  stream(name: string, message: Message, options?: number | StreamOptions | null): AnswerStream
+
+  /**
+   * Cuts the turn that runs, or the message that is about to become one. Its `send` resolves with `interrupted: true`, the
+   * text so far and what it cost; the session lives on. Resolves when the turn has ended: `interrupted` is `false` if there
+   * was none, or if it had ended by itself.
+   *
+   * Agents in the background end with the turn; commands in the background go on.
+   *
+   * @returns rejects with `ERR_SESSION_NOT_ALIVE`, `ERR_CONTROL`, and `ERR_CONTROL_TIMEOUT` if the turn goes on.
+   */
+  interrupt(name: string, options?: InterruptOptions | null): Promise<InterruptResult>
+
+  /**
+   * Sends a control request of the CLI's protocol, for what has no method here, and resolves with the payload of the answer,
+   * `{}` if there is none. The request is passed on unchecked: what a version does with it is its own affair.
+   *
+   * @returns rejects with `ERR_SESSION_NOT_ALIVE`, `ERR_CONTROL` (the CLI's words), `ERR_CONTROL_TIMEOUT`. So do all the
+   *   methods from here to `rewindFiles`.
+   */
+  control(name: string, request: ControlRequest, options?: ControlOptions | null): Promise<Record<string, unknown>>
+
+  /**
+   * Changes the model of a live session, at the latest from the next turn on. A name is kept in the record: later processes
+   * have it, too.
+   *
+   * @param model Name or alias, passed on unchecked; `null`: the CLI's default.
+   */
+  setModel(name: string, model: string | null): Promise<void>
+
+  /**
+   * Changes the permission mode of a live session at once, also for the running turn. The mode is kept in the record. The CLI
+   * refuses `bypassPermissions` in a process that was not started with it.
+   */
+  setPermissionMode(name: string, mode: PermissionMode): Promise<void>
+
+  /** Changes the effort of this process. Not kept in the record. A level that the CLI does not know changes nothing. */
+  setEffort(name: string, effort: Effort): Promise<void>
+
+  /**
+   * Limits the model's thinking in this process. Not kept in the record.
+   *
+   * @param maxTokens 0: no thinking, where the model can do without; `null`: the CLI's default.
+   */
+  setThinking(name: string, maxTokens: number | null): Promise<void>
+
+  /**
+   * Replaces the MCP servers that were added to this process while it ran; `{}` removes them. The servers of the CLI's
+   * settings stay. Configurations go through standard input and are not kept in the record. Raise `controlTimeout` for
+   * servers that take long to connect.
+   */
+  setMcpServers(name: string, servers: Readonly<Record<string, McpServerConfig>>): Promise<McpServersResult>
+
+  /** What fills the context window of a live session. Asks no model; the CLI may let the API count tokens. */
+  contextUsage(name: string): Promise<ContextUsage>
+
+  /** Ends a background task. The CLI reports no error for an id that it does not know. */
+  stopTask(name: string, taskId: string): Promise<void>
+
+  /**
+   * Puts files back to their state before a message of yours. Only what the CLI's own tools changed is put back, and the
+   * conversation stays. The CLI keeps the files' states only with `CLAUDE_CODE_ENABLE_SDK_FILE_CHECKPOINTING: 'true'` in the
+   * option `env`.
+   *
+   * @param messageId The message's `uuid` in the CLI's transcript.
+   */
+  rewindFiles(name: string, messageId: string, options?: RewindOptions | null): Promise<RewindResult>
 
   /**
    * Pauses a session. Its process lives on and a turn in flight finishes; messages in line wait for `resume` or the
@@ -106,14 +196,16 @@ export class SessionManager {
    * which that conversation began.
    *
    * @param message First message after resuming, if any.
-   * @returns the answer to `message`, or `null` without one. Rejects with `ERR_SESSION_NOT_FOUND`,
-   *   `ERR_NO_SESSION_ID`, `ERR_SESSION_HELD` (alive elsewhere), `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_STORE`, and,
+   * @param options What the record does not keep: a session that had callbacks needs them again. Without effect on a session
+   *   that is alive.
+   * @returns the answer to `message`, or `null` without one. Rejects with `ERR_SESSION_NOT_FOUND`, `ERR_NO_SESSION_ID`,
+   *   `ERR_OPTIONS_MISSING`, `ERR_SESSION_HELD` (alive elsewhere), `ERR_CLI_NOT_FOUND`, `ERR_WORKDIR`, `ERR_STORE`, and,
    *   with a message, like `send`. If the CLI does not know the conversation, the session becomes `failed`, emits `error`
    *   and `close`, and the message is rejected with `ERR_START_FAILED`.
    */
-  resume(name: string, message: Message): Promise<TurnResponse>
-  resume(name: string, message?: null): Promise<null>
-  resume(name: string, message?: Message | null): Promise<TurnResponse | null>
+  resume(name: string, message: Message, options?: LiveOptions | null): Promise<TurnResponse>
+  resume(name: string, message?: null, options?: LiveOptions | null): Promise<null>
+  resume(name: string, message?: Message | null, options?: LiveOptions | null): Promise<TurnResponse | null>
 
   /**
    * Reports each session that was alive when its program ended, and its messages without an answer. Processes that such a
@@ -134,7 +226,7 @@ export class SessionManager {
    * }
    * ```
    */
-  recover(options?: { resume?: boolean | null; resend?: boolean | null } | null): Promise<RecoveredSession[]>
+  recover(options?: RecoverOptions | null): Promise<RecoveredSession[]>
 
   /**
    * Branches a conversation: `newName` becomes a live session that knows everything said in `sourceName` so far. The
@@ -142,9 +234,12 @@ export class SessionManager {
    * its answer on the fork is in `sessions` and in the store. The new session inherits the source's options unless `options`
    * overrides them; `newName` is checked and reserved like the name of a `spawn`.
    *
-   * @returns rejects with `ERR_SESSION_NOT_FOUND`, `ERR_NO_SESSION_ID` (about the source), `ERR_SESSION_EXISTS` (about
-   *   the new name), `ERR_PERMISSION_MODE`, `ERR_STORE`, and with `ERR_FORK_FAILED` for every other failure. Its `cause` is
-   *   the underlying error, if that has a code of its own.
+   * The first turn of a fork runs under the callbacks of its live source, unless `options` has others. A stored source that
+   * had callbacks needs them in `options`.
+   *
+   * @returns rejects with `ERR_SESSION_NOT_FOUND`, `ERR_NO_SESSION_ID`, `ERR_OPTIONS_MISSING` (about the source),
+   *   `ERR_SESSION_EXISTS` (about the new name), `ERR_PERMISSION_MODE`, `ERR_STORE`, and with `ERR_FORK_FAILED` for every
+   *   other failure. Its `cause` is the underlying error, if that has a code of its own.
    */
   fork(sourceName: string, newName: string, options?: ForkOptions | null): Promise<ForkResult>
 
@@ -287,6 +382,7 @@ export class SessionManager {
 export interface SessionManagerEvents {
   turn: TurnEvent
   status: StatusEvent
+  permission: PermissionEvent
   warning: WarningEvent
   error: ErrorEvent
   close: CloseEvent
@@ -315,6 +411,12 @@ export interface StatusEvent extends SessionManagerEvent {
   type: 'status'
   status: SessionStatus
   previous: SessionStatus
+}
+
+/** A session asks for a permission. Comes only from sessions with `permissions: 'event'`. */
+export interface PermissionEvent extends SessionManagerEvent {
+  type: 'permission'
+  request: PermissionRequest
 }
 
 /** Something about a session is not as it should be, though no call failed. */
@@ -355,7 +457,7 @@ export interface CloseEvent extends SessionManagerEvent {
 }
 
 /** Options of {@link SessionManager}. */
-export interface SessionManagerOptions extends RunOptions, StoreOptions {
+export interface SessionManagerOptions extends RunOptions, StoreOptions, LiveOptions {
   /** Where the records are kept. Default `~/.clearctx`, created with mode 0700. */
   dataDir?: string | null | undefined
   /** Default `'sonnet'`. */
@@ -397,7 +499,7 @@ export interface RunOptions {
 }
 
 /** What a session is started with. */
-export interface SessionOptions {
+export interface SessionOptions extends LiveOptions {
   /** Model name or alias; passed on unchecked. Default: the manager's `defaultModel`. */
   model?: string | null | undefined
   /** Directory the CLI works in; must exist. Default: `process.cwd()` at the call. */
@@ -419,6 +521,151 @@ export interface SessionOptions {
   timeout?: number | null | undefined
   /** Labels of your own, kept in the record. */
   tags?: readonly string[] | null | undefined
+}
+
+/**
+ * What a program answers and hears while turns run: options of a manager, and of a session, whose own go before those of the
+ * manager. Functions are never stored. The record says which of `canUseTool` and `hooks` a session had (`needs`), and no later
+ * process of it starts without them (`ERR_OPTIONS_MISSING`).
+ */
+export interface LiveOptions {
+  /**
+   * Decides on tool calls that neither the permission mode nor `allowedTools` decides on. If it throws, answers anything
+   * else, or takes longer than `permissionTimeout`, the call is denied and the turn goes on. Default: none.
+   */
+  canUseTool?: CanUseTool | null | undefined
+  /**
+   * `'event'`: permission requests are events `permission` of the session and the manager, answered by `request.allow` or
+   * `request.deny`. Without a listener they are denied at once, unless there is a `canUseTool`; the first answer counts.
+   * Default: no such events.
+   */
+  permissions?: 'event' | null | undefined
+  /** Longest wait for the answer to a permission request, in ms; then the call is denied. Default 600000 (10 minutes). */
+  permissionTimeout?: number | null | undefined
+  /** Functions that the CLI calls at points of a turn. Default: none. */
+  hooks?: Hooks | null | undefined
+  /** Whether the CLI tells pieces of its answers, for the event `delta` and for `stream()`. Default `false`. */
+  includePartialMessages?: boolean | null | undefined
+  /** For how long pieces of an answer are joined, in ms. Default 16. */
+  deltaInterval?: number | null | undefined
+  /** Longest wait for the CLI's answer to a control request, in ms. Default 10000. */
+  controlTimeout?: number | null | undefined
+  /**
+   * Kinds of failures after which nobody waits for the CLI's retries, which take up to three minutes: the turn ends at its
+   * first retry. The send resolves with `isError` and the `failure`, and the session goes on. Default: none.
+   */
+  failFast?: readonly FailureKind[] | null | undefined
+}
+
+/** Options of {@link SessionManager.recover}. */
+export interface RecoverOptions {
+  /** Whether the sessions continue. Default `false`. */
+  resume?: boolean | null | undefined
+  /** Whether messages that never reached the conversation are sent again. Needs `resume`. Default `false`. */
+  resend?: boolean | null | undefined
+  /** With `resume`: what the records do not keep, for the session of this name. */
+  options?: ((name: string) => LiveOptions | null | undefined) | null | undefined
+}
+
+/** Options of {@link SessionManager.send}. */
+export interface SendOptions {
+  /**
+   * Time for this message in ms, waiting in line included. It stands still while the turn waits for a permission. Default:
+   * the session's.
+   */
+  timeout?: number | null | undefined
+  /**
+   * Gives up the message: one that waits is withdrawn, one whose turn runs is interrupted. The promise rejects with
+   * `ERR_ABORTED` at once.
+   */
+  signal?: AbortSignal | undefined
+}
+
+/** Options of {@link SessionManager.stream}. */
+export interface StreamOptions extends SendOptions {
+  /** What a reader who does not keep up costs: items, counted in a `gap` (default), or, with `'pause'`, time. */
+  backpressure?: 'gap' | 'pause' | undefined
+}
+
+/** Options of {@link SessionManager.interrupt}. */
+export interface InterruptOptions {
+  /** Whether messages in line are rejected with `ERR_INTERRUPTED`, `sent: false`. Default `false`. */
+  dropQueue?: boolean | null | undefined
+  /** Longest wait for the end of the turn, in ms. Default: `controlTimeout`. */
+  timeout?: number | null | undefined
+}
+
+/** What {@link SessionManager.interrupt} resolves to. */
+export interface InterruptResult {
+  /** Whether a turn was cut. */
+  interrupted: boolean
+}
+
+/** Options of {@link SessionManager.control}. */
+export interface ControlOptions {
+  /** Longest wait for the answer, in ms. Default: `controlTimeout`. */
+  timeout?: number | null | undefined
+}
+
+/** A request of the CLI's control protocol. */
+export interface ControlRequest {
+  /** Which request it is, for instance `mcp_status`. */
+  subtype: string
+  [field: string]: unknown
+}
+
+/** How much the model works on an answer. Models differ in the levels they have. */
+export type Effort = 'low' | 'medium' | 'high' | 'xhigh' | 'max' | (string & {})
+
+/** An MCP server: a program that the CLI starts, or an address. */
+export type McpServerConfig =
+  | {
+      type?: 'stdio' | undefined
+      command: string
+      args: readonly string[]
+      env?: Readonly<Record<string, string>> | undefined
+    }
+  | { type: 'http' | 'sse'; url: string; headers?: Readonly<Record<string, string>> | undefined }
+
+/** What {@link SessionManager.setMcpServers} changed. */
+export interface McpServersResult {
+  /** Names of servers that are new. */
+  added: string[]
+  /** Names of servers that are gone. */
+  removed: string[]
+  /** Why servers are not connected, by name. */
+  errors: Record<string, string>
+}
+
+/** What fills a context window, as the CLI reports it. Further fields differ by version. */
+export interface ContextUsage {
+  /** Tokens in use. */
+  totalTokens: number
+  /** Tokens that the window holds. */
+  maxTokens: number
+  /** From 0 to 100. */
+  percentage: number
+  /** What takes them. */
+  categories: { name: string; tokens: number; [field: string]: unknown }[]
+  [field: string]: unknown
+}
+
+/** Options of {@link SessionManager.rewindFiles}. */
+export interface RewindOptions {
+  /** Whether it is only told what would change. Default `false`. */
+  dryRun?: boolean | null | undefined
+}
+
+/** What {@link SessionManager.rewindFiles} did, or would do. */
+export interface RewindResult {
+  canRewind: boolean
+  /** With `dryRun`: paths of the files that would change. */
+  filesChanged?: string[]
+  /** With `dryRun`: lines. */
+  insertions?: number
+  /** With `dryRun`: lines. */
+  deletions?: number
+  [field: string]: unknown
 }
 
 /** Options of {@link SessionManager.spawn}. */
@@ -536,7 +783,35 @@ export class StreamSession extends EventEmitter {
   start(): void
 
   /** Like {@link SessionManager.send}. Rejects, never throws. */
-  send(message: Message, timeout?: number | null): Promise<TurnResponse>
+  send(message: Message, options?: number | SendOptions | null): Promise<TurnResponse>
+
+  /**
+   * Like {@link SessionManager.stream}.
+   *
+   * @throws `ERR_SESSION_NOT_ALIVE` (not started), `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+   */
+  stream(message: Message, options?: number | StreamOptions | null): AnswerStream
+
+  /** Like {@link SessionManager.interrupt}. */
+  interrupt(options?: InterruptOptions | null): Promise<InterruptResult>
+  /** Like {@link SessionManager.control}. */
+  control(request: ControlRequest, options?: ControlOptions | null): Promise<Record<string, unknown>>
+  /** Like {@link SessionManager.setModel}. */
+  setModel(model: string | null): Promise<void>
+  /** Like {@link SessionManager.setPermissionMode}. */
+  setPermissionMode(mode: PermissionMode): Promise<void>
+  /** Like {@link SessionManager.setEffort}. */
+  setEffort(effort: Effort): Promise<void>
+  /** Like {@link SessionManager.setThinking}. */
+  setThinking(maxTokens: number | null): Promise<void>
+  /** Like {@link SessionManager.setMcpServers}. */
+  setMcpServers(servers: Readonly<Record<string, McpServerConfig>>): Promise<McpServersResult>
+  /** Like {@link SessionManager.contextUsage}. */
+  contextUsage(): Promise<ContextUsage>
+  /** Like {@link SessionManager.stopTask}. */
+  stopTask(taskId: string): Promise<void>
+  /** Like {@link SessionManager.rewindFiles}. */
+  rewindFiles(messageId: string, options?: RewindOptions | null): Promise<RewindResult>
 
   /**
    * Like {@link SessionManager.pause}.
@@ -600,6 +875,12 @@ export interface StreamSessionEvents {
   tool_use: [block: ToolUseBlock]
   /** A tool has answered. */
   tool_result: [block: ToolResultBlock]
+  /** A piece of an answer, in sessions with `includePartialMessages`. Costs nothing while nobody listens. */
+  delta: [delta: Delta]
+  /** Pieces were dropped, since JavaScript did not keep up. The whole blocks come all the same. */
+  gap: [gap: Gap]
+  /** The session asks for a permission. Comes only with `permissions: 'event'`. */
+  permission: [request: PermissionRequest]
   /** A turn ended, including turns that the CLI started by itself and late answers. */
   result: [response: TurnResponse, interaction: Interaction]
   /** The CLI waits after an error of the API, then tries again. It may do so for minutes: ten times after a 401. */
@@ -633,6 +914,340 @@ export interface ProcessEnd {
   code: number | null
   signal: string | null
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Answers as they grow
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A piece of an answer. Pieces of one kind that come within `deltaInterval` are joined. */
+export type Delta = TextDelta | ThinkingDelta | ToolInputDelta
+
+/** Text of the answer. */
+export interface TextDelta {
+  kind: 'text'
+  text: string
+}
+
+/** Text of the model's thinking. */
+export interface ThinkingDelta {
+  kind: 'thinking'
+  thinking: string
+}
+
+/** A part of the input of a tool call. */
+export interface ToolInputDelta {
+  kind: 'tool_input'
+  /** The call: the `id` of the block `tool_use` that follows. */
+  id: string
+  /** A part of the input's JSON. */
+  json: string
+}
+
+/** What was dropped of a session's pieces. */
+export interface Gap {
+  /** Number of pieces. */
+  deltas: number
+  /** Their length. */
+  bytes: number
+}
+
+/** The answer to one message. Read it once. */
+export interface AnswerStream extends AsyncIterableIterator<StreamItem> {
+  next(): Promise<IteratorResult<StreamItem, undefined>>
+  /** Stops listening; the turn goes on. */
+  return(): Promise<IteratorResult<StreamItem, undefined>>
+}
+
+/** An item of an answer; `type` tells which. */
+export type StreamItem = DeltaItem | TextBlock | ToolUseBlock | ToolResultBlock | GapItem | ResponseItem
+
+/** A piece of the answer, in sessions with `includePartialMessages`. */
+export type DeltaItem = { type: 'delta' } & Delta
+
+/** Items were dropped here. */
+export interface GapItem {
+  type: 'gap'
+  /** Number of pieces. */
+  deltas: number
+  /** Number of whole blocks. */
+  blocks: number
+}
+
+/** The whole answer; the last item. */
+export interface ResponseItem {
+  type: 'response'
+  response: TurnResponse
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Permissions
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Decides on a tool call. */
+export type CanUseTool = (
+  toolName: string,
+  input: Record<string, unknown>,
+  context: PermissionContext,
+) => PermissionDecision | Promise<PermissionDecision>
+
+/** What a {@link CanUseTool} is told beside the call. */
+export interface PermissionContext {
+  /** Name of the session. */
+  name: string
+  /** Aborted when no answer is wanted any more: the time is over, the turn was interrupted, the process has ended. */
+  signal: AbortSignal
+  /** Changes of the permissions with which the CLI would not ask again. */
+  suggestions: PermissionUpdate[]
+  /** The call: the `id` of its block `tool_use`. */
+  toolUseId: string
+}
+
+/** The answer of a {@link CanUseTool}. */
+export type PermissionDecision =
+  | {
+      behavior: 'allow'
+      /** What the tool gets instead of its input. */
+      updatedInput?: Record<string, unknown> | undefined
+      /** Changes of the permissions, for instance some of the `suggestions`. */
+      updatedPermissions?: readonly PermissionUpdate[] | undefined
+    }
+  | {
+      behavior: 'deny'
+      /** Told to the model. */
+      message: string
+      /** Whether the turn ends, too; the model does not get the message then. */
+      interrupt?: boolean | undefined
+    }
+
+/** A change of what is allowed, in the CLI's form. */
+export type PermissionUpdate =
+  | {
+      type: 'addRules' | 'replaceRules' | 'removeRules'
+      rules: { toolName: string; ruleContent?: string | undefined }[]
+      behavior: 'allow' | 'deny' | 'ask'
+      destination: PermissionDestination
+    }
+  | { type: 'addDirectories' | 'removeDirectories'; directories: string[]; destination: PermissionDestination }
+  | { type: 'setMode'; mode: PermissionMode; destination: PermissionDestination }
+
+/** Where a change is kept: in this process (`session`), or in a settings file. */
+export type PermissionDestination = 'session' | 'localSettings' | 'projectSettings' | 'userSettings' | (string & {})
+
+/**
+ * A permission that a session asks for; `kind` tells what for. The first answer counts; every later one does nothing, also
+ * that to a request which is over.
+ */
+export type PermissionRequest = ToolRequest | QuestionRequest | PlanRequest
+
+/** What all permission requests have. */
+export interface BasePermissionRequest {
+  /** Names the request. */
+  id: string
+  /** Name of the session. */
+  name: string
+  toolName: string
+  input: Record<string, unknown>
+  /** The call: the `id` of its block `tool_use`. */
+  toolUseId: string
+  /** Changes of the permissions with which the CLI would not ask again. */
+  suggestions: PermissionUpdate[]
+  /** Aborted when no answer is wanted any more: the time is over, the turn was interrupted, the process has ended. */
+  signal: AbortSignal
+  allow(answer?: AllowAnswer): void
+  /**
+   * @param message Told to the model. Default: that the program denied the call.
+   * @param options.interrupt Whether the turn ends, too.
+   */
+  deny(message?: string, options?: { interrupt?: boolean | undefined }): void
+}
+
+/** A tool that is to run. */
+export interface ToolRequest extends BasePermissionRequest {
+  kind: 'tool'
+}
+
+/** Questions of the model to a person. */
+export interface QuestionRequest extends BasePermissionRequest {
+  kind: 'question'
+  questions: Question[]
+  allow(answer?: QuestionAnswer): void
+}
+
+/** A plan to be approved. Allowing it ends the plan mode. */
+export interface PlanRequest extends BasePermissionRequest {
+  kind: 'plan'
+  /** Text of the plan, `null` if the model has written none. */
+  plan: string | null
+}
+
+/** How a permission is given. */
+export interface AllowAnswer {
+  /** What the tool gets instead of its input. */
+  updatedInput?: Record<string, unknown> | undefined
+  /** Changes of the permissions, for instance some of the `suggestions`. */
+  updatedPermissions?: readonly PermissionUpdate[] | undefined
+}
+
+/** How questions are answered. */
+export interface QuestionAnswer extends AllowAnswer {
+  /** The chosen label, or any other text, by the question's text. */
+  answers?: Readonly<Record<string, string>> | undefined
+}
+
+/** A question of the model. */
+export interface Question {
+  question: string
+  /** A word or two. */
+  header?: string
+  options: { label: string; description?: string }[]
+  /** Whether more than one option may be chosen. */
+  multiSelect?: boolean
+}
+
+/** A permission request as a snapshot shows it. */
+export interface PendingPermission {
+  id: string
+  kind: PermissionRequest['kind']
+  toolName: string
+  input: Record<string, unknown>
+  toolUseId: string
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Hooks
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * Functions by the event at which the CLI calls them. To use an event that has no name here, add it to {@link HookInputs} by
+ * declaration merging.
+ */
+export type Hooks = { readonly [E in keyof HookInputs]?: readonly HookEntry<HookInputs[E]>[] | undefined }
+
+/** Functions for one event. */
+export interface HookEntry<I extends BaseHookInput = BaseHookInput> {
+  /** Which tools, or other subjects of the event, it is for: a name or a regular expression of the CLI. Default: all. */
+  matcher?: string | null | undefined
+  hooks: readonly Hook<I>[]
+  /** Time for each function, in ms. Default 60000. */
+  timeout?: number | null | undefined
+  /**
+   * What counts when a function throws, answers anything but an object, or is late: `'deny'` refuses the tool, the prompt or
+   * the step, `'allow'` says nothing. Default: `'deny'` for `PreToolUse` and `UserPromptSubmit`, `'allow'` for other events.
+   */
+  onFailure?: 'deny' | 'allow' | undefined
+}
+
+/**
+ * A function that the CLI calls. `undefined`, `null` and `{}` say nothing.
+ *
+ * `toolUseId` is the call that the event is about, if it is about one. `signal` is aborted when no answer is wanted any more.
+ */
+export type Hook<I extends BaseHookInput = BaseHookInput> = (
+  input: I,
+  toolUseId: string | undefined,
+  context: { signal: AbortSignal },
+) => HookOutput | null | undefined | void | Promise<HookOutput | null | undefined | void>
+
+/** The events of hooks, and what their functions get. Fields differ by version: only those that have been stable are named. */
+export interface HookInputs {
+  /** A message has come, before its turn begins. */
+  UserPromptSubmit: UserPromptSubmitInput
+  /** A tool is to run. */
+  PreToolUse: PreToolUseInput
+  /** The CLI would ask for a permission. */
+  PermissionRequest: PermissionRequestInput
+  /** A tool has run. */
+  PostToolUse: PostToolUseInput
+  PostToolUseFailure: OtherHookInput
+  PostToolBatch: OtherHookInput
+  /** The turn is to end. */
+  Stop: StopInput
+  SubagentStart: OtherHookInput
+  SubagentStop: StopInput
+  PreCompact: OtherHookInput
+  PostCompact: OtherHookInput
+  /** The conversation was cleared or compacted. The CLI calls no function at the start of a process. */
+  SessionStart: OtherHookInput
+  SessionEnd: OtherHookInput
+  Notification: OtherHookInput
+  MessageDisplay: OtherHookInput
+}
+
+/** What the functions of all hooks get. */
+export interface BaseHookInput {
+  hook_event_name: string
+  session_id: string
+  transcript_path: string
+  cwd: string
+  permission_mode?: string
+}
+
+export interface UserPromptSubmitInput extends BaseHookInput {
+  hook_event_name: 'UserPromptSubmit'
+  /** Text of the message. */
+  prompt: string
+}
+
+export interface PreToolUseInput extends BaseHookInput {
+  hook_event_name: 'PreToolUse'
+  tool_name: string
+  tool_input: Record<string, unknown>
+  tool_use_id?: string
+}
+
+export interface PermissionRequestInput extends BaseHookInput {
+  hook_event_name: 'PermissionRequest'
+  tool_name: string
+  tool_input: Record<string, unknown>
+}
+
+export interface PostToolUseInput extends BaseHookInput {
+  hook_event_name: 'PostToolUse'
+  tool_name: string
+  tool_input: Record<string, unknown>
+  tool_response: unknown
+  tool_use_id?: string
+}
+
+export interface StopInput extends BaseHookInput {
+  hook_event_name: 'Stop' | 'SubagentStop'
+  /** Whether the turn goes on because a hook for its end wanted that. */
+  stop_hook_active?: boolean
+}
+
+/** The input of an event whose fields have no names here. */
+export interface OtherHookInput extends BaseHookInput {
+  [field: string]: unknown
+}
+
+/** What a hook says. Each event takes some of it; the CLI ignores the rest. */
+export interface HookOutput {
+  /** `false` ends the turn. A tool for which `PreToolUse` says so still runs: deny it instead. */
+  continue?: boolean | undefined
+  stopReason?: string | undefined
+  /** `'block'` refuses the prompt, or the end of the turn. */
+  decision?: 'block' | 'approve' | undefined
+  reason?: string | undefined
+  systemMessage?: string | undefined
+  hookSpecificOutput?: HookSpecificOutput | undefined
+}
+
+/** What a hook says to one kind of event. */
+export type HookSpecificOutput =
+  | {
+      hookEventName: 'PreToolUse'
+      /** `'ask'` asks for a permission; `'defer'` ends the turn before the tool. */
+      permissionDecision?: 'allow' | 'deny' | 'ask' | 'defer' | undefined
+      permissionDecisionReason?: string | undefined
+      updatedInput?: Record<string, unknown> | undefined
+      additionalContext?: string | undefined
+    }
+  | { hookEventName: 'PermissionRequest'; decision: PermissionDecision }
+  | {
+      hookEventName: Exclude<keyof HookInputs, 'PreToolUse' | 'PermissionRequest'>
+      /** Text for the model. */
+      additionalContext?: string | undefined
+    }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Store
@@ -729,6 +1344,8 @@ export interface SessionRecord extends SessionState {
   owner?: unknown
   /** Why the session ended, if nobody had asked for that; `null` again after a resume. */
   lastError?: LastError | null
+  /** Names of the options without which the session is not started again, since a record does not keep them. */
+  needs?: string[]
   /** ISO 8601, when the record was last written. */
   lastSaved?: string
   /** ISO 8601. Present if the owner was gone when the record was read; the status then reads `stopped`. */
@@ -754,6 +1371,9 @@ export interface SessionSnapshot extends SessionState {
   created?: string
   owner?: unknown
   lastError?: LastError | null
+  needs?: string[]
+  /** Of a live session with `canUseTool` or `permissions: 'event'`: the requests that wait for an answer. */
+  pendingPermissions?: PendingPermission[]
   lastSaved?: string
   lostAt?: string
 }
@@ -834,8 +1454,10 @@ export interface TurnResponse {
   sessionId: string | null
   /** Whether the CLI ended the turn with an error; `text` or `errors` describe it. */
   isError: boolean
-  /** Why the turn failed, to branch on; never `null` when `isError`. */
+  /** Why the turn failed, to branch on; never `null` when `isError`, but for an interrupted turn. */
   failure: Failure | null
+  /** Present only if the turn was interrupted; `isError` is `true` then, and `text` is what there was of the answer. */
+  interrupted?: true
   /** The CLI's kind of result: `success`, `error_during_execution`, `error_max_turns`, `error_max_budget_usd`, ... */
   subtype: string | null
   /** Tokens of this turn, as the CLI reports them. */
@@ -913,6 +1535,8 @@ export interface Interaction {
   type?: 'fork' | 'background'
   /** Present only if the CLI ended the turn with an error. */
   isError?: true
+  /** Present only if the turn was interrupted. */
+  interrupted?: true
   /** Present only if the answer came after the message's timeout. */
   late?: true
   /** Present only if `recover` found the turn in the CLI's transcript. */
@@ -1132,6 +1756,10 @@ export type ClearctxError =
   | PermissionModeError
   | ProcessExitedError
   | TurnTimeoutError
+  | AbortedError
+  | ControlError
+  | ControlTimeoutError
+  | OptionsMissingError
   | StoreError
   | EngineNotLoadedError
 
@@ -1162,6 +1790,7 @@ export interface PlainError extends Error {
     | 'ERR_NOT_RESENT'
     | 'ERR_SESSION_STOPPED'
     | 'ERR_SESSION_KILLED'
+    | 'ERR_INTERRUPTED'
     | 'ERR_INTERNAL'
   /** Of a rejected message: whether the CLI had got it. */
   sent?: boolean
@@ -1254,6 +1883,43 @@ export interface TurnTimeoutError extends Error {
   sent: boolean
   /** Whether the turn continues; its answer will be in the history with `late: true`. */
   stillRunning: boolean
+}
+
+/** The caller's signal was aborted before the message was answered. */
+export interface AbortedError extends Error {
+  name: 'AbortError'
+  code: 'ERR_ABORTED'
+  /** Whether the message had reached the CLI; its turn was interrupted then. If not, it was withdrawn. */
+  sent: boolean
+  /** The reason of the signal. */
+  cause: unknown
+}
+
+/** The CLI refused a control request; the message has its words. */
+export interface ControlError extends Error {
+  code: 'ERR_CONTROL'
+  /** The request's `subtype`. */
+  request: string
+  /** Of a rejected message: whether the CLI had got it. */
+  sent?: boolean
+}
+
+/** The CLI did not answer a control request in time, or did not end the turn that was to be interrupted. */
+export interface ControlTimeoutError extends Error {
+  code: 'ERR_CONTROL_TIMEOUT'
+  /** The request's `subtype`. */
+  request: string
+  /** The time given, in ms. */
+  timeout: number
+  /** Of a rejected message: whether the CLI had got it. */
+  sent?: boolean
+}
+
+/** A session had options that are never stored, and they were not given again. Nothing was started. */
+export interface OptionsMissingError extends Error {
+  code: 'ERR_OPTIONS_MISSING'
+  /** Names of the options. */
+  missing: string[]
 }
 
 /** Thrown when the package is loaded: there is no engine for this platform, or it cannot be loaded. */

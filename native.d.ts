@@ -77,12 +77,22 @@ export declare class NativeSession {
   /** Its status at this moment. */
   get status(): StatusChange
   /** Sets which events have listeners. */
-  subscribe(messages: boolean, content: boolean, stderr: boolean): void
+  subscribe(messages: boolean, content: boolean, stderr: boolean, deltas: boolean): void
   /**
    * Sends a message: JSON of its content, JSON of its text for the history if that is not the content, and time
    * in ms. Returns the [`status_code`].
    */
   send(send: number, content: string, prompt: string | undefined | null, timeout: number): number
+  /** Gives up a message: it is withdrawn, or its turn is interrupted. */
+  abort(send: number): StatusChange
+  /** Interrupts the turn that runs. Call `call` gets the outcome; time in ms, 0 for the session's own. */
+  interrupt(call: number, dropQueue: boolean, timeout: number): StatusChange
+  /** Asks the CLI something: JSON of the request. Call `call` gets the answer; time in ms, 0 for the session's own. */
+  control(call: number, request: string, timeout: number): StatusChange
+  /** Answers a request of the CLI: JSON of the payload, or why there is none. Whether it still wanted an answer. */
+  answer(id: string, payload?: string | undefined | null, words?: string | undefined | null): boolean
+  /** Stops reading the output, or goes on. */
+  holdOutput(held: boolean): void
   /** Pauses the session. */
   pause(): StatusChange
   /** Ends a pause. */

@@ -114,6 +114,27 @@ function message(value, argument = 'message') {
   return value
 }
 
+/** JSON of a control request. */
+function request(value, argument) {
+  const { subtype } = object(value, argument)
+  if (typeof subtype !== 'string' || subtype === '') {
+    throw typeError(`${argument}.subtype`, 'a non-empty string', subtype)
+  }
+  try {
+    return JSON.stringify(value)
+  } catch (cause) {
+    throw Object.assign(typeError(argument, 'an object that can be written as JSON', value), { cause })
+  }
+}
+
+/** A number of tokens; 0 counts, `null` is the CLI's own. */
+function tokens(value, argument) {
+  if (value === null || value === undefined) return null
+  if (typeof value !== 'number') throw typeError(argument, 'a number or null', value)
+  if (!(value >= 0)) throw valueError(argument, 'a positive number', value)
+  return value
+}
+
 function environment(value, argument) {
   if (isMissing(value)) return undefined
   const env = {}
@@ -152,23 +173,48 @@ const runChecks = {
 const sessionNames = Object.keys(sessionChecks)
 const runNames = Object.keys(runChecks)
 const storeNames = ['durability', 'maxHistory']
-const managerNames = ['dataDir', 'defaultModel', 'defaultPermissionMode', 'defaultTimeout', ...runNames, ...storeNames]
+/** What a program answers and hears while a turn runs: options of a manager and of a session. */
+const liveNames = [
+  'canUseTool',
+  'controlTimeout',
+  'deltaInterval',
+  'failFast',
+  'hooks',
+  'includePartialMessages',
+  'permissionTimeout',
+  'permissions',
+]
+const managerNames = [
+  'dataDir',
+  'defaultModel',
+  'defaultPermissionMode',
+  'defaultTimeout',
+  ...runNames,
+  ...storeNames,
+  ...liveNames,
+]
 
 /** The options of each call, by the name that messages give it. */
 const optionNames = {
   'new SessionManager()': managerNames,
   'new Store()': storeNames,
-  'new StreamSession()': ['name', 'sessionId', ...sessionNames, ...runNames],
+  'new StreamSession()': ['name', 'sessionId', ...sessionNames, ...runNames, ...liveNames],
   // The elements of a batch are options, too.
-  'spawn()': ['name', 'prompt', ...sessionNames],
-  'fork()': ['message', ...sessionNames],
-  'recover()': ['resume', 'resend'],
+  'spawn()': ['name', 'prompt', ...sessionNames, ...liveNames],
+  'fork()': ['message', ...sessionNames, ...liveNames],
+  'resume()': liveNames,
+  'send()': ['timeout', 'signal'],
+  'stream()': ['timeout', 'signal', 'backpressure'],
+  'interrupt()': ['dropQueue', 'timeout'],
+  'control()': ['timeout'],
+  'rewindFiles()': ['dryRun'],
+  'recover()': ['resume', 'resend', 'options'],
   'close()': ['timeout'],
 }
 
 /** The properties of a session's state: programs pass one as options, to have another session like it. */
 const stateNames = 'id claudeSessionId status totalCostUsd totalTurns interactionCount interactions created pid parent'
-const recordNames = 'owner lastSaved lostAt cliTotals pending newSessionId'
+const recordNames = 'owner lastSaved lostAt cliTotals pending newSessionId needs lastError pendingPermissions'
 const isState = (given) => 'claudeSessionId' in given && 'totalTurns' in given
 const stateFields = ['name', 'sessionId', ...stateNames.split(' '), ...recordNames.split(' ')]
 
@@ -218,8 +264,11 @@ module.exports = {
   optionalMessage,
   options,
   positive,
+  request,
   runOptions,
   sessionOptions,
   storeOptions,
   text,
+  texts,
+  tokens,
 }

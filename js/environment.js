@@ -14,7 +14,7 @@ const { callSite, calledAt, decodeError } = require('./errors')
 const SLICE_MS = 1
 
 /** Types of events whose text is passed separately, since it may be parsed later or never, and the field for the text. */
-const textFields = { init: 'line', message: 'line', stderr: 'text' }
+const textFields = { ask: 'request', init: 'line', message: 'line', stderr: 'text' }
 
 /** Key of the method that takes a session's events; it returns whether it settled a send. */
 const deliver = Symbol('clearctx.deliver')

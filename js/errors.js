@@ -134,6 +134,8 @@ function plainError(code, message, data = {}) {
 
 /** Errors about names: only this side knows whether they are taken or alive. Texts as in the engine's `error.rs`. */
 const sessionError = {
+  aborted: (name) =>
+    plainError('ERR_ABORTED', `Session "${name}": the call was aborted before its message was sent`, { sent: false }),
   alreadyStarted: (name) => plainError('ERR_SESSION_EXISTS', `Session "${name}" was already started.`),
   closed: (name) => plainError('ERR_SESSION_STOPPED', `Session "${name}" was not resumed: its manager was closed.`),
   exists: (name) =>

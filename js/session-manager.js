@@ -2,9 +2,21 @@
 
 const { NativeManager } = require('./engine')
 const check = require('./arguments')
-const { call, callSite, calledAt, decodeError, isClearctxError, sessionError, valueError } = require('./errors')
+const { names: controlNames } = require('./controls')
+const {
+  call,
+  callSite,
+  calledAt,
+  decodeError,
+  isClearctxError,
+  sessionError,
+  typeError,
+  valueError,
+} = require('./errors')
 const { callerEnv, environment, oneCall, outcome } = require('./environment')
+const { liveOptions, plan } = require('./live')
 const { ManagerEvents } = require('./manager-events')
+const { sendOptions } = require('./send-options')
 const { Store, checkpoint, nativeOf, removeOld, storeCall } = require('./store')
 const { DEFAULT_TIMEOUT_MS, ended, internals, newSession, persist } = require('./stream-session')
 
@@ -25,10 +37,13 @@ class SessionManager {
   /** How often it was closed: what began before the last time starts nothing any more. */
   #closes = 0
   #events = new ManagerEvents(this)
+  /** What the program answers in each session, unless a call says otherwise. */
+  #live
 
   constructor(options) {
     const given = check.options(options, 'new SessionManager()')
     this.#run = check.runOptions(given)
+    this.#live = liveOptions(given)
     this.#maxHistory = check.storeOptions(given).maxHistory
     this.defaultModel = check.text(given.defaultModel, 'options.defaultModel') ?? 'sonnet'
     this.defaultPermissionMode = check.text(given.defaultPermissionMode, 'options.defaultPermissionMode') ?? 'default'
@@ -61,22 +76,29 @@ class SessionManager {
     const settings = check.sessionOptions(given)
     const prompt = check.optionalMessage(given.prompt, 'options.prompt')
     const replaced = this.#replaced(name)
-    const session = oneCall(() =>
-      this.#begin(storeCall(this.store, () => this.#native.spawn(name, JSON.stringify(settings), this.#defaults()))),
-    )
+    const live = this.#planned(given)
+    const start = () => this.#native.spawn(name, JSON.stringify(settings), this.#defaults(live.wire))
+    const session = oneCall(() => this.#begin(storeCall(this.store, start), live))
     if (replaced !== null) this.#events.emit('warning', name, replacement(name, replaced))
     const response = prompt === undefined ? null : await this.#first(session, prompt)
     return { session: session.toJSON(), initData: session.initData, response }
   }
 
-  async send(name, message, timeout, ...extra) {
+  async send(name, message, options, ...extra) {
     const session = this._getSession(name)
     check.noMore(extra, 'send()')
     check.message(message)
-    check.milliseconds(timeout, 'timeout')
+    check.milliseconds(sendOptions(options, 'send()').timeout, 'timeout')
     if (session.status === 'paused') session.resume()
     // Without "await" the stack of an error would end here.
-    return await this.#ask(session, message, timeout)
+    return await this.#ask(session, message, options)
+  }
+
+  stream(name, message, options) {
+    const session = this._getSession(name)
+    check.message(message)
+    if (session.status === 'paused') session.resume()
+    return session[internals].stream(message, options, () => this.#isCurrent(session) && this._persist(name))
   }
 
   pause(name) {
@@ -85,11 +107,13 @@ class SessionManager {
     this._persist(name)
   }
 
-  async resume(name, message, ...extra) {
+  async resume(name, message, options, ...extra) {
     check.name(name)
     check.noMore(extra, 'resume()')
     const given = check.optionalMessage(message, 'message')
-    const session = this.sessions.get(name) ?? this.#goOn((defaults) => this.#native.resume(name, defaults))
+    // A number there is an index that clearctx 3 ignores, as in `names.map((name, index) => mgr.resume(name, text, index))`.
+    const live = this.#planned(check.options(typeof options === 'number' ? undefined : options, 'resume()'))
+    const session = this.sessions.get(name) ?? this.#goOn(live, (defaults) => this.#native.resume(name, defaults))
     if (session.status === 'paused') session.resume()
     if (given !== undefined) return await this.#first(session, given)
     this._persist(name)
@@ -101,11 +125,12 @@ class SessionManager {
     const resume = check.flag(given.resume, 'options.resume')
     const resend = check.flag(given.resend, 'options.resend')
     if (resend && !resume) throw valueError('options.resend', 'given together with options.resume', given.resend)
+    const optionsOf = recoverOptions(given.options)
     const closes = this.#closes
     const site = callSite()
     const found = await this.#look()
     const goesOn = resume ? () => this.#closes === closes : undefined
-    return Promise.all(found.map((lost) => this.#recoverOne(lost, { goesOn, resend, site })))
+    return Promise.all(found.map((lost) => this.#recoverOne(lost, { goesOn, resend, optionsOf, site })))
   }
 
   async fork(sourceName, newName, options, ...extra) {
@@ -117,8 +142,11 @@ class SessionManager {
     const message = check.text(given.message, 'options.message')
     const request = JSON.stringify({ source: sourceName, newName, given: settings, message })
     const replaced = this.#replaced(newName)
-    const starting = forkCall(() => storeCall(this.store, () => this.#native.fork(request, this.#defaults())))
-    const forked = await this.#fork(starting)
+    // A fork runs under what its source runs under.
+    const source = this.sessions.get(sourceName)?.[internals].liveOptions
+    const live = plan({ ...this.#live, ...source, ...liveOptions(given) })
+    const starting = forkCall(() => storeCall(this.store, () => this.#native.fork(request, this.#defaults(live.wire))))
+    const forked = await this.#fork(starting, live)
     if (replaced !== null) this.#events.emit('warning', newName, replacement(newName, replaced))
     return forked
   }
@@ -267,8 +295,9 @@ class SessionManager {
   }
 
   // Checked at each use: callers may assign them.
-  #defaults() {
+  #defaults(live) {
     return JSON.stringify({
+      live,
       model: check.text(this.defaultModel, 'defaultModel') ?? 'sonnet',
       permissionMode: check.text(this.defaultPermissionMode, 'defaultPermissionMode') ?? 'default',
       timeout: check.milliseconds(this.defaultTimeout, 'defaultTimeout') ?? DEFAULT_TIMEOUT_MS,
@@ -304,8 +333,13 @@ class SessionManager {
     return this.#events.has('warning') ? this.store.get(name) : null
   }
 
-  #goOn(resume) {
-    const session = oneCall(() => this.#begin(storeCall(this.store, () => resume(this.#defaults()))))
+  #planned(given) {
+    return plan({ ...this.#live, ...liveOptions(given) })
+  }
+
+  #goOn(live, resume) {
+    const start = () => storeCall(this.store, () => resume(this.#defaults(live.wire)))
+    const session = oneCall(() => this.#begin(start(), live))
     session[internals].show(this.store.get(session.name) ?? {})
     return session
   }
@@ -321,11 +355,12 @@ class SessionManager {
    * What is told of a lost session. With `goesOn` it goes on if that says so, with `resend` so do its messages. Never
    * rejects.
    */
-  async #recoverOne(lost, { goesOn, resend, site }) {
+  async #recoverOne(lost, { goesOn, resend, optionsOf, site }) {
     if (goesOn === undefined) return withLast(lost, lost.verdict)
     try {
       if (!goesOn()) throw sessionError.closed(lost.name)
-      const session = this.#goOn((defaults) => this.#native.resumeLost(lost.name, defaults))
+      const live = this.#planned(check.options(optionsOf(lost.name), 'resume()'))
+      const session = this.#goOn(live, (defaults) => this.#native.resumeLost(lost.name, defaults))
       lost.session = session.toJSON()
       if (resend) await this.#resend(session, lost.messages, site)
       else this._persist(lost.name)
@@ -352,8 +387,8 @@ class SessionManager {
    * The original's order: listeners, process, name, record. A start that fails leaves nothing behind.
    * @param {import('../native').NativeStarting} starting
    */
-  #begin(starting) {
-    const session = this.#newSession(starting)
+  #begin(starting, live) {
+    const session = this.#newSession(starting, live)
     try {
       this._wireEvents(session)
       session.start()
@@ -368,9 +403,12 @@ class SessionManager {
     return session
   }
 
-  #newSession(starting) {
+  #newSession(starting, { options, callbacks }) {
     const session = newSession(JSON.parse(starting.options), {
       maxHistory: this.#maxHistory,
+      liveOptions: options,
+      callbacks,
+      hearsPermissions: () => this.#events.has('permission'),
       start: (changed) => starting.start(changed, callerEnv(), process.cwd()),
       onError: () => this.#isCurrent(session) && this._persist(session.name),
       onEnd: () => this.#release(session),
@@ -398,8 +436,8 @@ class SessionManager {
     }
   }
 
-  async #ask(session, message, timeout) {
-    return await this.#asked(session, session.send(message, timeout))
+  async #ask(session, message, options) {
+    return await this.#asked(session, session.send(message, options))
   }
 
   async #asked(session, answer) {
@@ -440,10 +478,10 @@ class SessionManager {
   }
 
   /** A fork is in `sessions`, and has a record, from the answer to its first message on. */
-  async #fork(starting) {
+  async #fork(starting, live) {
     const [message, timeout] = starting.firstTurn
     const site = callSite()
-    const session = this.#newSession(starting)
+    const session = this.#newSession(starting, live)
     let response
     try {
       this._wireEvents(session)
@@ -489,6 +527,22 @@ class SessionManager {
   }
 }
 
+for (const name of controlNames) {
+  const method = {
+    async [name](session, ...args) {
+      return await this._getSession(session)[internals].controls[name](...args)
+    },
+  }[name]
+  Object.defineProperty(SessionManager.prototype, name, { value: method, writable: true, configurable: true })
+}
+
+/** The options for each session that a recovery resumes. */
+function recoverOptions(value) {
+  if (check.isMissing(value)) return () => undefined
+  if (typeof value !== 'function') throw typeError('options.options', 'a function', value)
+  return value
+}
+
 /** The element of a batch whose spawn failed. As in errors, `cause` is not enumerable: the rest is what clearctx 3 gives. */
 function failedSpawn(name, error) {
   const result = { session: { name, status: 'failed' }, error: error.message }
@@ -525,6 +579,7 @@ function withLast(result, verdict) {
 const ownCodes = new Set([
   'ERR_FORK_FAILED',
   'ERR_NO_SESSION_ID',
+  'ERR_OPTIONS_MISSING',
   'ERR_PERMISSION_MODE',
   'ERR_SESSION_EXISTS',
   'ERR_SESSION_NOT_FOUND',

@@ -3,10 +3,15 @@
 const { EventEmitter } = require('node:events')
 
 const { NativeSession } = require('./engine')
+const { AnswerStream } = require('./answer-stream')
 const check = require('./arguments')
+const { Asks } = require('./asks')
+const { Controls, names: controlNames } = require('./controls')
 const { call, calledAt, decodeError, sessionError, typeError } = require('./errors')
 const { callerEnv, deliver, environment, forget, listen, sent } = require('./environment')
+const { liveOptions, plan } = require('./live')
 const { contentOf, promptOf } = require('./messages')
+const { sendOptions } = require('./send-options')
 
 /** What a manager may do with its sessions; kept off the public surface. */
 const internals = Symbol('clearctx.internals')
@@ -29,6 +34,9 @@ const DEFAULT_TIMEOUT_MS = 600_000
  * A session's manager, as the session knows it: how it is started, and what must be done before listeners run.
  * @typedef {object} Manager
  * @property {number | undefined} maxHistory
+ * @property {object} liveOptions the options that they come from
+ * @property {import('./live').Callbacks} callbacks
+ * @property {() => boolean} hearsPermissions whether it has listeners of permission requests
  * @property {(changed: string | undefined) => NativeSession} start
  * @property {() => void} onError
  * @property {() => void} onEnd
@@ -64,6 +72,19 @@ class StreamSession extends EventEmitter {
   /** @type {Map<number, { resolve(response: object): void, reject(error: Error): void }>} */
   #open = new Map()
   #closed = withResolvers()
+  /** Control requests without an answer, by their numbers. */
+  #calls = new Map()
+  #callCount = 0
+  /** Readers of answers, by the number of the send. */
+  #streams = new Map()
+  /** @type {Asks} */
+  #asks
+  #controls = new Controls(
+    (request) => this.#called(request),
+    (model) => (this.model = model),
+  )
+  /** What the engine is told of callbacks, for a session without a manager. */
+  #live
   /** @type {Manager | undefined} */
   #manager
 
@@ -89,7 +110,11 @@ class StreamSession extends EventEmitter {
     this.created = (this.#manager && given.created) ?? new Date().toISOString()
     if (this.#manager === undefined) {
       this.#run = check.runOptions(given)
+      const { wire, callbacks } = plan(liveOptions(given))
+      this.#live = wire
+      this.#asks = this.#asksFor(callbacks)
     } else {
+      this.#asks = this.#asksFor(this.#manager.callbacks)
       this.#parent = given.parent
       this.#planned = JSON.stringify(this.#settings())
     }
@@ -138,6 +163,7 @@ class StreamSession extends EventEmitter {
 
   // The ways to change the listeners; the other ones of EventEmitter come down to these.
   on(event, listener) {
+    if (event === 'permission' && !this.#asks.hasPermissions) warnOfPermissions(this.name)
     return this.#listening(super.on(event, listener))
   }
 
@@ -174,7 +200,30 @@ class StreamSession extends EventEmitter {
     if (!ended.has(status)) this.#changeStatus(status, change)
   }
 
-  async send(message, timeout) {
+  async send(message, options) {
+    const { timeout, signal } = sendOptions(options, 'send()')
+    return await this.#send(message, timeout, signal)
+  }
+
+  /** The answer to a message as it grows. The message is sent now; the last item is the response. */
+  stream(message, options) {
+    return this.#stream(message, options)
+  }
+
+  #stream(message, options, onEnd = () => {}) {
+    const { timeout, signal, backpressure } = sendOptions(options, 'stream()')
+    const native = this.#started()
+    const stream = new AnswerStream(backpressure === 'pause' ? (held) => native.holdOutput(held) : null)
+    const response = this.#send(message, timeout, signal, (send) => {
+      this.#streams.set(send, stream)
+      this.#subscribe()
+      stream.onLeave(() => this.#streams.delete(send) && this.#subscribe())
+    })
+    stream.follow(response.finally(onEnd))
+    return stream
+  }
+
+  async #send(message, timeout, signal, onSend) {
     let isSent = false
     try {
       return await new Promise((resolve, reject) => {
@@ -183,12 +232,17 @@ class StreamSession extends EventEmitter {
         const ms =
           check.milliseconds(timeout, 'timeout') ?? check.milliseconds(this.timeout, 'timeout') ?? DEFAULT_TIMEOUT_MS
         const native = this.#started()
+        if (signal?.aborted) throw aborted(sessionError.aborted(this.name), signal)
         const send = (this.#sends += 1)
         this.#awaitInit(true)
         sent()
-        const code = unsent(() => this.#ask(() => native.send(send, content, prompt, ms)))
+        const code = unsent(() => this.#tell(() => native.send(send, content, prompt, ms)))
         isSent = true
-        this.#open.set(send, { resolve, reject })
+        this.#open.set(
+          send,
+          signal === undefined ? { resolve, reject } : this.#abortable(send, signal, resolve, reject),
+        )
+        onSend?.(send)
         this.#changeStatusApart(statuses[code % statuses.length], Math.floor(code / statuses.length))
       })
     } catch (error) {
@@ -196,6 +250,49 @@ class StreamSession extends EventEmitter {
       if (isSent) Error.captureStackTrace(error)
       throw error
     }
+  }
+
+  /** The promise of a send that its caller may give up. */
+  #abortable(send, signal, resolve, reject) {
+    const abort = () => {
+      const { status, change } = this.#native.abort(send)
+      this.#changeStatusApart(status, change)
+    }
+    signal.addEventListener('abort', abort, { once: true })
+    const over = (settle) => (value) => {
+      signal.removeEventListener('abort', abort)
+      settle(value?.code === 'ERR_ABORTED' ? aborted(value, signal) : value)
+    }
+    return { resolve: over(resolve), reject: over(reject) }
+  }
+
+  /** A control request, whose answer comes as an event. */
+  async #called(request) {
+    const native = this.#started()
+    const number = (this.#callCount += 1)
+    let isAsked = false
+    try {
+      return await new Promise((resolve, reject) => {
+        this.#calls.set(number, { resolve, reject })
+        const { status, change } = this.#tell(() => request(native, number))
+        isAsked = true
+        this.#changeStatusApart(status, change)
+      })
+    } catch (error) {
+      this.#calls.delete(number)
+      if (isAsked) Error.captureStackTrace(error)
+      throw error
+    }
+  }
+
+  #asksFor(callbacks) {
+    const answer = (id, payload, words) => this.#native?.answer(id, payload, words)
+    const tell = (request) => {
+      const isHeard = this.listenerCount('permission') > 0 || this.#manager?.hearsPermissions() === true
+      if (isHeard) this.#announce('permission', { request }, request)
+      return isHeard
+    }
+    return new Asks(this.name, callbacks, answer, tell)
   }
 
   /** Sends again what was lost with the host of the record: the places of the messages there, and their responses. */
@@ -257,6 +354,7 @@ class StreamSession extends EventEmitter {
       tags: [...this.tags],
       pid: this.pid,
       ...(this.#parent === null ? {} : { parent: this.#parent }),
+      ...(this.#asks.hasPermissions ? { pendingPermissions: this.#asks.pending } : {}),
     }
   }
 
@@ -276,7 +374,19 @@ class StreamSession extends EventEmitter {
   #take(event) {
     switch (event.type) {
       case 'message':
-        return this.#onMessage(event.line)
+        return this.#onMessage(event)
+      case 'delta':
+        return this.#onDelta(event)
+      case 'gap':
+        return this.#onGap(event)
+      case 'ask':
+        return this.#asks.take(event.id, event.subtype, event.request)
+      case 'askOver':
+        return this.#asks.end(event.id, event.reason)
+      case 'answered':
+        return this.#settleCall(event.call, 'resolve', event.value)
+      case 'refused':
+        return this.#settleCall(event.call, 'reject', decodeError(event.error))
       case 'init':
         return this.#onInit(event)
       case 'turn':
@@ -288,7 +398,7 @@ class StreamSession extends EventEmitter {
       case 'status':
         return this.#changeStatus(event.status, event.change)
       case 'retry':
-        return this.emit('retry', { attempt: event.attempt, delay: event.delay, failure: event.failure })
+        return this.#onRetry(event)
       case 'error':
         return this.#onError(decodeError(event.error))
       case 'close':
@@ -307,6 +417,9 @@ class StreamSession extends EventEmitter {
       native: this.#native,
       show: (record) => this.#show(record),
       resend: (site) => this.#resend(site),
+      controls: this.#controls,
+      liveOptions: this.#manager?.liveOptions,
+      stream: (message, options, onEnd) => this.#stream(message, options, onEnd),
     }
   }
 
@@ -335,6 +448,7 @@ class StreamSession extends EventEmitter {
     const options = {
       ...settings,
       ...this.#run,
+      live: this.#live,
       name: check.name(this.name),
       sessionId: check.text(this.id, 'options.sessionId'),
       created: this.created,
@@ -349,7 +463,7 @@ class StreamSession extends EventEmitter {
 
   // The engine may be ahead. A message for a session that ended unasked, and is not yet seen to have ended, fails with the
   // reason of that end.
-  #ask(change) {
+  #tell(change) {
     try {
       return call(change)
     } catch (error) {
@@ -408,8 +522,9 @@ class StreamSession extends EventEmitter {
   #subscribe() {
     const listens = (event) => this.listenerCount(event) > 0
     const content = listens('text') || listens('tool_use') || listens('tool_result')
+    const reads = this.#streams.size > 0
     const all = listens('message') || (this.#awaitsInit && listens('init'))
-    this.#native?.subscribe(all, content, listens('stderr'))
+    this.#native?.subscribe(all, content || reads, listens('stderr'), reads || listens('delta') || listens('gap'))
   }
 
   #awaitInit(awaits) {
@@ -418,10 +533,12 @@ class StreamSession extends EventEmitter {
     if (this.listenerCount('init') > 0) this.#subscribe()
   }
 
-  #onMessage(line) {
+  #onMessage({ line, send }) {
+    const stream = this.#streams.get(send)
     // Kept for a listener that might have been added, and was not.
-    if (!heard.some((event) => this.listenerCount(event) > 0)) return
+    if (stream === undefined && !heard.some((event) => this.listenerCount(event) > 0)) return
     const message = JSON.parse(line)
+    stream?.pushMessage(message, line.length)
     this.emit('message', message)
     const blocks = message.message?.content
     if (message.type !== 'assistant' && message.type !== 'user') return
@@ -430,6 +547,27 @@ class StreamSession extends EventEmitter {
       if (message.type === 'assistant' && block?.type === 'tool_use') this.emit('tool_use', block)
       if (message.type === 'assistant' && typeof block?.text === 'string') this.emit('text', block.text)
     }
+  }
+
+  #onRetry({ attempt, delay, failure }) {
+    const retry = { attempt, delay, failure }
+    this.#announce('retry', retry, retry)
+  }
+
+  #onDelta({ send, delta }) {
+    this.#streams.get(send)?.push({ type: 'delta', ...delta }, deltaSize(delta))
+    this.emit('delta', delta)
+  }
+
+  #onGap({ send, deltas, bytes }) {
+    this.#streams.get(send)?.push({ type: 'gap', deltas, blocks: 0 }, 0)
+    this.emit('gap', { deltas, bytes })
+  }
+
+  #settleCall(number, outcome, value) {
+    const waiting = this.#calls.get(number)
+    this.#calls.delete(number)
+    waiting?.[outcome](value)
   }
 
   #onInit({ line, sessionId, permissionMode }) {
@@ -523,6 +661,7 @@ class StreamSession extends EventEmitter {
     this.#manager?.onClose()
     // Whatever a defect lost on its way: no promise outlives its session.
     for (const send of this.#open.keys()) this.#settle(send, 'reject', sessionError.lost(this.name))
+    for (const number of this.#calls.keys()) this.#settleCall(number, 'reject', sessionError.lost(this.name))
     try {
       this.#announce('close', { code, signal }, code, signal)
     } finally {
@@ -543,6 +682,16 @@ class StreamSession extends EventEmitter {
   }
 }
 
+for (const name of controlNames) {
+  const method = {
+    /** @this {any} */
+    async [name](...args) {
+      return await this[internals].controls[name](...args)
+    },
+  }[name]
+  Object.defineProperty(StreamSession.prototype, name, { value: method, writable: true, configurable: true })
+}
+
 /** A message that the engine does not take has not reached the CLI. */
 function unsent(send) {
   try {
@@ -550,6 +699,25 @@ function unsent(send) {
   } catch (error) {
     throw Object.assign(error, { sent: false })
   }
+}
+
+/** An error as those of aborted calls are known everywhere. */
+function aborted(error, signal) {
+  const define = (key, value) => Object.defineProperty(error, key, { value, writable: true, configurable: true })
+  define('name', 'AbortError')
+  define('cause', signal.reason)
+  return error
+}
+
+function deltaSize({ text, thinking, json }) {
+  return (text ?? thinking ?? json).length
+}
+
+function warnOfPermissions(name) {
+  const message =
+    `Session "${name}" asks for no permissions: its listener of "permission" is never called. ` +
+    `Start it with { permissions: 'event' } or with canUseTool.`
+  process.emitWarning(message, { code: 'CLEARCTX_NO_PERMISSION_REQUESTS' })
 }
 
 // Node 20 has no Promise.withResolvers.

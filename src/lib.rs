@@ -7,6 +7,7 @@
 //! Every export catches panics: in a plain synchronous export one would abort Node.
 
 #![expect(
+    clippy::fn_params_excessive_bools,
     clippy::needless_pass_by_value,
     clippy::trivially_copy_pass_by_ref,
     reason = "the signatures are what napi-derive can convert"

@@ -97,11 +97,12 @@ impl NativeSession {
 
     /// Sets which events have listeners.
     #[napi(catch_unwind)]
-    pub fn subscribe(&self, messages: bool, content: bool, stderr: bool) {
+    pub fn subscribe(&self, messages: bool, content: bool, stderr: bool, deltas: bool) {
         self.session.subscribe(Subscriptions {
             messages,
             content,
             stderr,
+            deltas,
         });
     }
 
@@ -123,6 +124,39 @@ impl NativeSession {
             .send(message)
             .map(status_code)
             .map_err(|error| throw(&error))
+    }
+
+    /// Gives up a message: it is withdrawn, or its turn is interrupted.
+    #[napi(catch_unwind)]
+    pub fn abort(&self, send: f64) -> StatusChange {
+        status_change(self.session.abort(from_number(send)))
+    }
+
+    /// Interrupts the turn that runs. Call `call` gets the outcome; time in ms, 0 for the session's own.
+    #[napi(catch_unwind)]
+    pub fn interrupt(&self, call: f64, drop_queue: bool, timeout: f64) -> Result<StatusChange> {
+        let timeout = milliseconds(Some(timeout));
+        changed(self.session.interrupt(from_number(call), drop_queue, timeout))
+    }
+
+    /// Asks the CLI something: JSON of the request. Call `call` gets the answer; time in ms, 0 for the session's own.
+    #[napi(catch_unwind)]
+    pub fn control(&self, call: f64, request: String, timeout: f64) -> Result<StatusChange> {
+        let timeout = milliseconds(Some(timeout));
+        changed(self.session.control(from_number(call), &request, timeout))
+    }
+
+    /// Answers a request of the CLI: JSON of the payload, or why there is none. Whether it still wanted an answer.
+    #[napi(catch_unwind)]
+    pub fn answer(&self, id: String, payload: Option<String>, words: Option<String>) -> bool {
+        let words = words.unwrap_or_default();
+        self.session.answer(&id, payload.as_deref().ok_or(&words))
+    }
+
+    /// Stops reading the output, or goes on.
+    #[napi(catch_unwind)]
+    pub fn hold_output(&self, held: bool) {
+        self.session.hold_output(held);
     }
 
     /// Pauses the session.

@@ -38,6 +38,13 @@ const isType = (argument) => ({ name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE',
 const isValue = (argument) => ({ name: 'RangeError', code: 'ERR_INVALID_ARG_VALUE', message: names(argument) })
 const names = (argument) => new RegExp(`^The ${argument.replace(/[.[\]]/g, '\\$&')} argument must be .+\\. Received .`)
 
+/** Bad values of the last argument of a send: a time, or options. */
+const timeouts = () =>
+  badValues('number', 'timeout').flatMap(([value, expected]) => {
+    if (typeof value !== 'object') return [[value, expected]]
+    return Array.isArray(value) ? [[value, isType('options')]] : []
+  })
+
 /** Bad values of an argument of a kind: the value, and what the error must be. */
 const badValues = (kind, argument) => {
   const typed = (...right) => wrong(...right).map((value) => [value, isType(argument)])
@@ -220,11 +227,16 @@ describe('wrong arguments are refused before anything starts or is stored', SEVE
     await mgr.spawn('a')
     const { pid } = mgr.sessions.get('a')
     await assertRejects((value) => mgr.send('a', value), badValues('message', 'message'))
-    await assertRejects((value) => mgr.send('a', 'hello', value), badValues('number', 'timeout'))
+    await assertRejects((value) => mgr.send('a', 'hello', value), timeouts())
     await assertRejects((value) => mgr.resume('a', value), badValues('optional message', 'message'))
     const session = mgr.sessions.get('a')
     await assertRejects((value) => session.send(value), badValues('message', 'message'))
-    await assertRejects((value) => session.send('hello', value), badValues('number', 'timeout'))
+    await assertRejects((value) => session.send('hello', value), timeouts())
+    for (const call of [mgr.send.bind(mgr, 'a'), session.send.bind(session)]) {
+      await assertRejects((timeout) => call('hello', { timeout }), badValues('number', 'options.timeout'))
+      await assertRejects((signal) => call('hello', { signal }), [['x', isType('options.signal')]])
+    }
+    await assertRejects((value) => mgr.resume('a', 'hello', value), [['text', isType('options')]])
     assert.equal((await mgr.send('a', 'first')).text, 'echo(2): first')
     assert.equal(session.pid, pid)
     assert.equal(session.interactions.length, 1)

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 
 import { standInEnv } from '../../testing/index.js'
+import { LIVE } from '../support/error-cases/live.mjs'
 import { NAMES } from '../support/error-cases/names.mjs'
 import { STARTS } from '../support/error-cases/starts.mjs'
 import { STORE_AND_ARGUMENTS } from '../support/error-cases/store-and-arguments.mjs'
@@ -18,7 +19,7 @@ import { world } from '../support/sessions.mjs'
 const SEVERAL = { concurrency: 2 }
 const log = (w) => ({ env: standInEnv({ log: join(w.dir, 'log') }) })
 
-const cases = [...NAMES, ...STARTS, ...TURNS, ...STORE_AND_ARGUMENTS]
+const cases = [...NAMES, ...STARTS, ...TURNS, ...LIVE, ...STORE_AND_ARGUMENTS]
 
 describe('each error', SEVERAL, () => {
   for (const { what, code, message, sync = false, has, also, call, after: afterwards } of cases) {

@@ -29,16 +29,34 @@ const SEVERAL = { concurrency: 2 }
 const CLASSES = ['SessionManager', 'Store', 'StreamSession']
 const EXPORTS = [...CLASSES, 'isClearctxError']
 
+/** What a manager and a session have alike for a live session. */
+const CONTROLS = [
+  'contextUsage',
+  'control',
+  'interrupt',
+  'rewindFiles',
+  'setEffort',
+  'setMcpServers',
+  'setModel',
+  'setPermissionMode',
+  'setThinking',
+  'stopTask',
+]
+
 /** Members that the types promise, and the hooks for subclasses. */
 const MEMBERS = {
   SessionManager: {
     length: 1,
-    async: ['batch', 'close', 'fork', 'recover', 'resume', 'send', 'spawn'],
-    sync: 'cleanup delete history kill lastOutput list off on once pause status stop stopAll'.split(' '),
+    async: ['batch', 'close', 'fork', 'recover', 'resume', 'send', 'spawn', ...CONTROLS],
+    sync: 'cleanup delete history kill lastOutput list off on once pause status stop stopAll stream'.split(' '),
     hooks: ['_getSession', '_persist', '_wireEvents'],
   },
   Store: { sync: ['cleanup', 'delete', 'get', 'list', 'loadAll', 'saveAll', 'set'], async: ['flush'], hooks: [] },
-  StreamSession: { sync: ['kill', 'pause', 'resume', 'start', 'stop', 'toJSON'], async: ['send'], hooks: [] },
+  StreamSession: {
+    sync: ['kill', 'pause', 'resume', 'start', 'stop', 'stream', 'toJSON'],
+    async: ['send', ...CONTROLS],
+    hooks: [],
+  },
 }
 
 /** A project that has clearctx installed. */

@@ -48,6 +48,16 @@ test('each call names the option that was meant', async (t) => {
     [() => m.spawn('j', { [`a${'b'.repeat(5000)}`]: 5 }), /^spawn\(\) has no option "ab{39}", which is ignored\.$/],
     [() => m.batch([{ name: 'k', tag: 'x' }]), /^spawn\(\) .*"tag".* "tags"\?$/],
     [() => m.fork('source', 'fork', { prompt: 'hello' }), /^fork\(\) .*"prompt".* "message"\?$/],
+    [() => m.resume('source', 'more', { hook: {} }), /^resume\(\) .*"hook".* "hooks"\?$/],
+    [() => m.resume('source', 'more', { model: 'haiku' }), /^resume\(\) has no option "model"/],
+    [() => m.send('source', 'more', { timeOut: 5000 }), /^send\(\) .*"timeOut".* "timeout"\?$/],
+    [
+      async () => void (await m.stream('source', 'more', { backPressure: 'gap' }).return()),
+      /^stream\(\) .*"backpressure"\?$/,
+    ],
+    [() => m.interrupt('source', { dropqueue: true }), /^interrupt\(\) .*"dropQueue"\?$/],
+    [() => m.control('source', { subtype: 'mcp_status' }, { timout: 5000 }), /^control\(\) .*"timeout"\?$/],
+    [() => m.spawn('l', { canUsetool: undefined }), /^spawn\(\) .*"canUsetool".* "canUseTool"\?$/],
     [() => m.recover({ resumed: true }), /^recover\(\) .*"resumed".* "resume"\?$/],
     [() => m.close({ timeOut: 5 }), /^close\(\) .*"timeOut".* "timeout"\?$/],
     [
@@ -67,12 +77,12 @@ test('each call names the option that was meant', async (t) => {
 test('options of a call that takes none are said, too', async (t) => {
   const m = world(t).manager()
   await m.spawn('a', { prompt: 'hello' })
-  assert.match(await first(() => m.resume('a', 'more', { model: 'haiku' })), /^resume\(\) .*"model" ignored\.$/)
   assert.match(await first(() => m.send('a', 'more', 5000, { rank: 1, x: 2 })), /^send\(\) .*"rank", "x" ignored\.$/)
+  assert.match(await first(() => m.resume('a', 'more', {}, { model: 'haiku' })), /^resume\(\) .*"model" ignored\.$/)
   assert.match(await first(() => m.spawn('b', {}, { model: 'haiku' })), /^spawn\(\) /)
   assert.match(await first(() => m.fork('a', 'c', {}, { model: 'haiku' })), /^fork\(\) /)
   assert.deepEqual(
-    await warned(() => Promise.all(['a', 'b'].map((...args) => m.resume(args[0], 'x', args[1], args[2])))),
+    await warned(() => Promise.all(['a', 'b'].map((...args) => m.resume(args[0], 'x', undefined, args[1], args[2])))),
     [],
   )
 })

@@ -5,14 +5,20 @@ import {
   Store,
   StreamSession,
   isClearctxError,
+  type AnswerStream,
   type BatchResult,
+  type CanUseTool,
   type ClearctxError,
   type CliMessage,
   type ContentBlock,
+  type Delta,
   type ErrorCode,
+  type Hooks,
   type Interaction,
   type InitMessage,
+  type LiveOptions,
   type LiveSessionSnapshot,
+  type PermissionRequest,
   type Response,
   type SessionRecord,
   type SessionSnapshot,
@@ -107,7 +113,7 @@ async function promises(): Promise<void> {
   // @ts-expect-error a message is text or blocks
   await mgr.send('a', { text: 'hi' })
   // @ts-expect-error a timeout is a number
-  await mgr.send('a', 'hi', { timeout: 5 })
+  await mgr.send('a', 'hi', '5s')
 
   const resumed = await mgr.resume('a')
   same<null, typeof resumed>()
@@ -219,6 +225,190 @@ mgr.on('turned', () => {})
 // @ts-expect-error a status has no response
 mgr.on('status', ({ response }) => response)
 
+// --- live sessions ---
+const canUseTool: CanUseTool = async (toolName, input, { name, signal, suggestions, toolUseId }) => {
+  same<AbortSignal, typeof signal>()
+  if (toolName === 'Bash' && typeof input['command'] === 'string') {
+    return { behavior: 'allow', updatedInput: { command: input['command'].trim() }, updatedPermissions: suggestions }
+  }
+  return { behavior: 'deny', message: `${name} may not do ${toolUseId}`, interrupt: true }
+}
+const hooks: Hooks = {
+  UserPromptSubmit: [{ hooks: [({ prompt }) => (prompt === '' ? { decision: 'block', reason: 'nothing' } : {})] }],
+  PreToolUse: [
+    {
+      matcher: 'Write|Edit',
+      timeout: 5000,
+      onFailure: 'allow',
+      hooks: [
+        async ({ tool_name, tool_input, cwd }, toolUseId, { signal }) => {
+          if (signal.aborted || toolUseId === undefined || tool_input['file_path'] !== cwd) return {}
+          const permissionDecisionReason = `no ${tool_name}`
+          return {
+            hookSpecificOutput: { hookEventName: 'PreToolUse', permissionDecision: 'deny', permissionDecisionReason },
+          }
+        },
+      ],
+    },
+  ],
+  PostToolUse: [{ hooks: [async ({ tool_response }) => console.log(tool_response)] }],
+  PermissionRequest: [
+    {
+      hooks: [
+        ({ tool_input }) => ({
+          hookSpecificOutput: {
+            hookEventName: 'PermissionRequest',
+            decision: { behavior: 'allow', updatedInput: tool_input },
+          },
+        }),
+      ],
+    },
+  ],
+  Stop: [{ hooks: [({ stop_hook_active }) => (stop_hook_active === true ? null : undefined)] }],
+  Notification: [{ hooks: [(input) => console.log(input['message'])] }],
+}
+// @ts-expect-error no such event
+const noHooks: Hooks = { PreToolUSe: [] }
+// @ts-expect-error a decision has a behavior
+const undecided: CanUseTool = () => ({ message: 'no' })
+// @ts-expect-error a denial has a message
+const speechless: CanUseTool = () => ({ behavior: 'deny' })
+const liveOptions: LiveOptions = {
+  canUseTool,
+  hooks,
+  permissions: 'event',
+  permissionTimeout: 60_000,
+  includePartialMessages: true,
+  deltaInterval: 16,
+  controlTimeout: 5000,
+}
+new SessionManager({ ...liveOptions, defaultModel: 'haiku' })
+new StreamSession({ ...liveOptions, name: 'a' })
+// @ts-expect-error permissions come as events, or not at all
+new SessionManager({ permissions: 'callback' })
+
+/** What a person sees of a request, and how it is answered. */
+function answered(request: PermissionRequest): string {
+  switch (request.kind) {
+    case 'question':
+      request.allow({ answers: Object.fromEntries(request.questions.map(({ question }) => [question, 'yes'])) })
+      return request.questions.map(({ options }) => options.map(({ label }) => label).join()).join()
+    case 'plan':
+      request.deny('Think again.', { interrupt: false })
+      return request.plan ?? ''
+    default:
+      same<'tool', typeof request.kind>()
+      request.allow({ updatedInput: request.input, updatedPermissions: request.suggestions })
+      // @ts-expect-error a tool asks no questions
+      request.allow({ answers: {} })
+      return `${request.name}: ${request.toolName} ${request.toolUseId} ${request.signal.aborted}`
+  }
+}
+
+function lengthOf(delta: Delta): number {
+  switch (delta.kind) {
+    case 'text':
+      return delta.text.length
+    case 'thinking':
+      return delta.thinking.length
+    default:
+      return delta.id.length + delta.json.length
+  }
+}
+
+/** All items of an answer. */
+async function read(answer: AnswerStream): Promise<string> {
+  for await (const item of answer) {
+    switch (item.type) {
+      case 'delta':
+        console.log(lengthOf(item))
+        if (item.kind === 'text') console.log(item.text)
+        break
+      case 'text':
+        console.log(item.text)
+        break
+      case 'tool_use':
+        console.log(item.name, item.input['command'])
+        break
+      case 'tool_result':
+        console.log(item.tool_use_id, item.is_error)
+        break
+      case 'gap':
+        console.log(item.deltas + item.blocks)
+        break
+      default:
+        same<'response', typeof item.type>()
+        return item.response.interrupted ? 'cut' : item.response.text
+    }
+  }
+  return ''
+}
+
+async function steered(): Promise<void> {
+  const { signal } = new AbortController()
+  await mgr.spawn('a', { ...liveOptions, prompt: 'hi' })
+  await mgr.batch([{ name: 'b', ...liveOptions }])
+  await mgr.fork('a', 'c', { canUseTool, hooks })
+  const cut = await mgr.send('a', 'more', { timeout: 1000, signal })
+  same<true | undefined, typeof cut.interrupted>()
+  await read(mgr.stream('a', 'more', { timeout: 1000, signal, backpressure: 'pause' }))
+  await read(mgr.stream('a', 'more', 1000))
+  // @ts-expect-error a reader who is slow costs items or time
+  mgr.stream('a', 'more', { backpressure: 'drop' })
+  const { interrupted } = await mgr.interrupt('a', { dropQueue: true, timeout: 1000 })
+  same<boolean, typeof interrupted>()
+  await mgr.setModel('a', 'opus')
+  await mgr.setModel('a', null)
+  await mgr.setPermissionMode('a', 'plan')
+  await mgr.setEffort('a', 'low')
+  await mgr.setThinking('a', null)
+  const { added, removed, errors } = await mgr.setMcpServers('a', {
+    local: { command: 'server', args: ['--fast'], env: { KEY: 'x' } },
+    remote: { type: 'http', url: 'https://example.com', headers: { authorization: 'x' } },
+  })
+  console.log(added.concat(removed).map((name) => errors[name]))
+  // @ts-expect-error a server is a program or an address
+  await mgr.setMcpServers('a', { none: {} })
+  const { totalTokens, maxTokens, categories } = await mgr.contextUsage('a')
+  console.log(totalTokens / maxTokens, categories.map(({ name, tokens }) => `${name} ${tokens}`).join())
+  await mgr.stopTask('a', 'task')
+  const { canRewind, filesChanged = [] } = await mgr.rewindFiles('a', 'uuid', { dryRun: true })
+  console.log(canRewind, filesChanged.length)
+  const payload = await mgr.control('a', { subtype: 'mcp_status', extra: 1 }, { timeout: 100 })
+  console.log(payload['mcpServers'])
+  // @ts-expect-error a request has a subtype
+  await mgr.control('a', {})
+
+  const went = await mgr.resume('a', 'go on', liveOptions)
+  same<TurnResponse, typeof went>()
+  const silent = await mgr.resume('a', null, { canUseTool })
+  same<null, typeof silent>()
+  await mgr.recover({ resume: true, options: (name) => (name === 'a' ? liveOptions : null) })
+  for (const { id, kind, toolName } of mgr.status('a').pendingPermissions ?? []) console.log(id, kind, toolName)
+  console.log(mgr.store.get('a')?.needs?.includes('hooks'), mgr.lastOutput('a')?.interrupted)
+
+  const { signal: own } = new AbortController()
+  await session.send('more', { signal: own })
+  await read(session.stream('more', { backpressure: 'gap' }))
+  await session.interrupt({ dropQueue: true })
+  await session.setModel('opus')
+  await session.setPermissionMode('plan')
+  await session.setEffort('max')
+  await session.setThinking(0)
+  await session.setMcpServers({})
+  await session.contextUsage()
+  await session.stopTask('task')
+  await session.rewindFiles('uuid')
+  await session.control({ subtype: 'get_settings' })
+}
+session.on('delta', (delta) => console.log(lengthOf(delta)))
+session.on('gap', ({ deltas, bytes }) => console.log(deltas, bytes))
+session.on('permission', (request) => console.log(answered(request)))
+mgr.on('permission', ({ name, type, request }) => {
+  same<'permission', typeof type>()
+  console.log(name, answered(request))
+})
+
 // --- store ---
 const store = new Store('/tmp/x')
 const record = store.get('a')
@@ -269,6 +459,14 @@ function describe(error: ClearctxError): string {
       return `${error.path} ${error.holderPid ?? ''} ${error.response?.text ?? ''}`
     case 'ERR_SESSION_NOT_ALIVE':
       return String(error.holderPid)
+    case 'ERR_ABORTED':
+      return `${error.name satisfies 'AbortError'} ${error.sent} ${String(error.cause)}`
+    case 'ERR_CONTROL':
+      return error.request
+    case 'ERR_CONTROL_TIMEOUT':
+      return `${error.request} ${error.timeout} ms`
+    case 'ERR_OPTIONS_MISSING':
+      return error.missing.join()
     case 'ERR_INVALID_ARG_TYPE':
       return (error satisfies TypeError).message
     default:
@@ -279,3 +477,4 @@ const code: ErrorCode = 'ERR_SESSION_EXISTS'
 // @ts-expect-error no such code
 const wrong: ErrorCode = 'ERR_SESSION_EXIST'
 console.log(code, wrong, describe, promises, disposed, textOf, stderrOf)
+console.log(noHooks, undecided, speechless, steered)

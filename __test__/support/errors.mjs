@@ -26,7 +26,7 @@ export const check = (error, code, message, properties = {}) => {
   assert.equal(error.code, code, error.stack)
   const { name, properties: allowed } = documented.get(code)
   assert.equal(error.name, name)
-  assert.equal(error.constructor, { Error, TypeError, RangeError }[name])
+  assert.equal(error.constructor, { Error, TypeError, RangeError, AbortError: Error }[name])
   if (message instanceof RegExp) assert.match(error.message, message)
   else assert.equal(error.message, message)
   const own = Object.keys(error).filter((key) => key !== 'code')

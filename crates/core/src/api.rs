@@ -115,8 +115,8 @@ mod tests {
         );
         let line = r#"{"a":"\ud83d"}"#.to_owned();
         assert_eq!(
-            event(Event::Message { line }),
-            r#"{"session":3,"event":{"type":"message","line":"{\"a\":\"\\ud83d\"}"}}"#
+            event(Event::Message { send: None, line }),
+            r#"{"session":3,"event":{"type":"message","send":null,"line":"{\"a\":\"\\ud83d\"}"}}"#
         );
     }
 

@@ -198,6 +198,51 @@ pub enum Error {
         /// Name of the session.
         name: String,
     },
+    /// The caller dropped the waiting messages when it interrupted the turn before them.
+    #[error("Session \"{name}\" was interrupted before this message was sent")]
+    Interrupted {
+        /// Name of the session.
+        name: String,
+    },
+    /// The caller's signal was aborted before the message was answered.
+    #[error("Session \"{name}\": the call was aborted {}", if *sent { "after its message was sent" } else { "before its message was sent" })]
+    Aborted {
+        /// Name of the session.
+        name: String,
+        /// Whether the message had reached the CLI.
+        sent: bool,
+    },
+    /// The CLI refused a control request.
+    #[error("Session \"{name}\": the CLI refused \"{request}\": {reason}")]
+    Control {
+        /// Name of the session.
+        name: String,
+        /// The request's subtype.
+        request: String,
+        /// The CLI's words.
+        reason: String,
+    },
+    /// The CLI did not answer a control request.
+    #[error("Session \"{name}\": the CLI did not answer \"{request}\" within {timeout_ms} ms")]
+    ControlTimeout {
+        /// Name of the session.
+        name: String,
+        /// The request's subtype.
+        request: String,
+        /// The time given, in ms.
+        timeout_ms: u64,
+    },
+    /// The record is of a session that had options which are never stored, and they were not given again.
+    #[error(
+        "Session \"{name}\" was started with {}, which its record does not keep. Give it again.",
+        list(missing)
+    )]
+    OptionsMissing {
+        /// Name of the session.
+        name: String,
+        /// Names of the options.
+        missing: Vec<String>,
+    },
     /// The store could not be read or written.
     #[error("Store {path}: {reason}")]
     Store {
@@ -327,6 +372,11 @@ impl Error {
             Self::NotResent { .. } => "ERR_NOT_RESENT",
             Self::SessionStopped { .. } => "ERR_SESSION_STOPPED",
             Self::SessionKilled { .. } => "ERR_SESSION_KILLED",
+            Self::Interrupted { .. } => "ERR_INTERRUPTED",
+            Self::Aborted { .. } => "ERR_ABORTED",
+            Self::Control { .. } => "ERR_CONTROL",
+            Self::ControlTimeout { .. } => "ERR_CONTROL_TIMEOUT",
+            Self::OptionsMissing { .. } => "ERR_OPTIONS_MISSING",
             Self::Store { .. } => "ERR_STORE",
             Self::InvalidArgType { .. } => "ERR_INVALID_ARG_TYPE",
             Self::InvalidArgValue { .. } => "ERR_INVALID_ARG_VALUE",
@@ -391,7 +441,7 @@ impl Error {
                 data.insert("path".into(), path.clone().into());
                 insert_some(&mut data, "holderPid", holder_pid.map(Value::from));
             }
-            _ => {}
+            _ => self.insert_control_data(&mut data),
         }
         insert_some(&mut data, "failure", self.failure().map(|failure| json!(failure)));
         insert_some(&mut data, "cause", self.system().map(SystemError::to_json));
@@ -399,9 +449,38 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The extra properties of errors about control requests and callbacks.
+    fn insert_control_data(&self, data: &mut Map<String, Value>) {
+        match self {
+            Self::Control { request, .. } => {
+                data.insert("request".into(), request.clone().into());
+            }
+            Self::ControlTimeout {
+                request, timeout_ms, ..
+            } => {
+                data.insert("request".into(), request.clone().into());
+                data.insert("timeout".into(), (*timeout_ms).into());
+            }
+            Self::OptionsMissing { missing, .. } => {
+                data.insert("missing".into(), missing.clone().into());
+            }
+            _ => {}
+        }
+    }
+}
+
 fn insert_some(data: &mut Map<String, Value>, key: &str, value: Option<Value>) {
     if let Some(value) = value {
         data.insert(key.to_owned(), value);
+    }
+}
+
+/// Words in a row: `hooks and mcpServers`.
+fn list(words: &[String]) -> String {
+    match words {
+        [before @ .., last] if !before.is_empty() => format!("{} and {last}", before.join(", ")),
+        _ => words.concat(),
     }
 }
 

@@ -88,7 +88,7 @@ pub fn inbound(data: &[u8]) {
     if let Frame::Result(result) = &frame {
         let cost = Ledger::new(None).charge(result, None);
         assert!(cost.usd.is_finite() && cost.usd >= 0.0, "cost {cost:?}");
-        let texts = turn::describe(result, TurnKind::Answer, &turn::raw("\"\""), cost, "");
+        let texts = turn::describe(result, TurnKind::Answer, None, &turn::raw("\"\""), cost, "");
         for json in [texts.response.get(), texts.interaction.get()] {
             assert!(serde_json::from_str::<&RawValue>(json).is_ok() && json.starts_with('{'));
         }

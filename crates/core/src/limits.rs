@@ -52,6 +52,27 @@ pub const WAKE_DELAY: Duration = Duration::from_micros(500);
 /// Default time for a turn.
 pub const TURN_TIMEOUT: Duration = Duration::from_secs(600);
 
+/// Default time for the CLI's answer to a request of ours. It takes 1 to 10 ms, a few up to 50 ms (2.1.330).
+pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time for a process to confirm what it was told first: its start is part of it.
+pub const INITIALIZE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Default time for a person's answer to a permission request. The CLI itself waits for ever.
+pub const PERMISSION_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Time for the answer of the program to any other request of the CLI: a call of a tool in this program, an elicitation.
+pub const ASK_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Most requests of the CLI that wait for the program; further ones are refused at once.
+pub const OPEN_ASKS: usize = 1000;
+
+/// Default time for which pieces of an answer are collected: one frame of a screen.
+pub const DELTA_INTERVAL: Duration = Duration::from_millis(16);
+
+/// Longest line of an answer from which the text of an interrupted turn is taken.
+pub const PARTIAL_ANSWER_BYTES: usize = 1024 * 1024;
+
 /// Default time from end of input to SIGINT. 2.1.197 ends a background command after 5 s.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -18,7 +18,7 @@ pub mod starting;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::ids::SessionName;
-use crate::options::{self, RunOptions, SavedTotals, SessionOptions};
+use crate::options::{self, LiveOptions, RunOptions, SavedTotals, SessionOptions};
 use crate::process::{kill_tree, left_over};
 use crate::runtime;
 use crate::session::handle::Session;
@@ -71,6 +71,9 @@ pub struct Defaults {
     timeout: f64,
     /// `process.cwd()`.
     cwd: String,
+    /// What the program answers and hears in this session: of the call, else of the manager.
+    #[serde(default)]
+    live: LiveOptions,
     #[serde(flatten)]
     run: RunOptions,
 }
@@ -141,6 +144,7 @@ impl Manager {
             parent: None,
             cli_totals: None,
             created: Some(clock::timestamp()),
+            live: defaults.live,
             run: defaults.run,
         };
         Ok(self.starting(claim, options, Origin::New))
@@ -150,7 +154,7 @@ impl Manager {
     ///
     /// # Errors
     /// `ERR_SESSION_EXISTS` if a session of this manager has the name, `ERR_SESSION_NOT_FOUND`, `ERR_NO_SESSION_ID`,
-    /// `ERR_SESSION_HELD` if a live session elsewhere has the name, `ERR_STORE`.
+    /// `ERR_SESSION_HELD` if a live session elsewhere has the name, `ERR_OPTIONS_MISSING`, `ERR_STORE`.
     pub fn resume(&self, name: &SessionName, defaults: Defaults) -> Result<Starting> {
         self.go_on(name, None, defaults)
     }
@@ -194,6 +198,7 @@ impl Manager {
             instance,
         });
         let mut options = from_record(name, &record, id, defaults);
+        check_needs(name, &needs(&record), &options.live)?;
         if begun.is_some_and(|begun| !begun.exists) {
             options.new_session_id = options.session_id.take();
         }
@@ -327,8 +332,28 @@ fn from_record(name: &str, record: &Record, id: String, defaults: Defaults) -> S
         parent: text("parent"),
         cli_totals: record.get::<SavedTotals>("cliTotals"),
         created: text("created"),
+        live: defaults.live,
         run: defaults.run,
     }
+}
+
+/// Names of the options that a session had and that its record does not keep.
+fn needs(record: &Record) -> Vec<String> {
+    record.get("needs").unwrap_or_default()
+}
+
+/// Refuses to start a session without the options that it had and that are never stored: it might do what they would have
+/// refused.
+fn check_needs(name: &str, needed: &[String], live: &LiveOptions) -> Result<()> {
+    let is_missing = |need: &&String| !live.needs.contains(need);
+    let missing: Vec<String> = needed.iter().filter(is_missing).cloned().collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::OptionsMissing {
+        name: name.to_owned(),
+        missing,
+    })
 }
 
 /// The instance of a CLI that outlived its host.

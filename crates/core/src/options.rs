@@ -2,6 +2,7 @@
 //! complete.
 
 use crate::limits;
+use crate::protocol::failure::FailureKind;
 use crate::protocol::usage::Models;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -64,9 +65,69 @@ pub struct SessionOptions {
     /// When the session was first created, ISO 8601.
     #[serde(default)]
     pub created: Option<String>,
+    /// What the program answers and hears while a turn runs.
+    #[serde(default)]
+    pub live: LiveOptions,
     /// Program, environment variables and timeouts.
     #[serde(flatten)]
     pub run: RunOptions,
+}
+
+/// What the program answers and hears while a turn runs, and what the process is told of that. Nothing of it is in the
+/// record but [`LiveOptions::needs`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LiveOptions {
+    /// Names of the options that the record does not keep, and without which the session is never started.
+    pub needs: Vec<String>,
+    /// Whether the program answers permission requests: the CLI then asks instead of refusing.
+    pub asks_permission: bool,
+    /// Time for the answer to a permission request, in ms.
+    pub permission_timeout: Option<f64>,
+    /// Time for the CLI's answer to a request of ours, in ms.
+    pub control_timeout: Option<f64>,
+    /// JSON of the fields of the `initialize` request, which is then the first line of each process.
+    pub initialize: Option<String>,
+    /// The callbacks that `initialize` names, by their ids.
+    pub hooks: BTreeMap<String, HookCallback>,
+    /// Names of the MCP servers in this program.
+    pub mcp_servers: Vec<String>,
+    /// Failures after which the CLI is not to try again: the turn ends at once.
+    pub fail_fast: Vec<FailureKind>,
+    /// Whether the CLI reports an answer while it grows.
+    pub partial_messages: bool,
+    /// How long pieces of an answer are collected before they are emitted, in ms.
+    pub delta_interval: Option<f64>,
+}
+
+/// A hook that the program answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HookCallback {
+    /// Time for the answer, in ms.
+    pub timeout: f64,
+    /// JSON of the answer that is given when that is over.
+    pub fallback: String,
+}
+
+impl LiveOptions {
+    /// Time for the answer to a permission request.
+    #[must_use]
+    pub fn permission_timeout(&self) -> Duration {
+        milliseconds(self.permission_timeout).unwrap_or(limits::PERMISSION_TIMEOUT)
+    }
+
+    /// Time for the CLI's answer to a request of ours.
+    #[must_use]
+    pub fn control_timeout(&self) -> Duration {
+        milliseconds(self.control_timeout).unwrap_or(limits::CONTROL_TIMEOUT)
+    }
+
+    /// How long pieces of an answer are collected.
+    #[must_use]
+    pub fn delta_interval(&self) -> Duration {
+        milliseconds(self.delta_interval).unwrap_or(limits::DELTA_INTERVAL)
+    }
 }
 
 /// How the CLI's program is found, which environment it inherits, and how it is ended.

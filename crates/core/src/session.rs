@@ -9,11 +9,13 @@
 //! - `launch`: starts its processes and supervises them; `run`: the task that moves the bytes of one process.
 //! - [`record`]: the data for the writer of its record.
 //! - [`pending`]: messages without an answer, as the record keeps them.
+//! - `deltas`: pieces of an answer on their way to the program.
 //! - [`registry`]: the live sessions of this process.
 //! - [`outbox`]: events on their way out, each held back until the change that it reports is stored.
 
 mod backlog;
 pub mod delivery;
+mod deltas;
 pub mod effect;
 pub(crate) mod escalation;
 pub(crate) mod estimate;

@@ -5,7 +5,7 @@
 //! in the store, and every failure is `ERR_FORK_FAILED` (see `session::state`).
 
 use super::starting::{FirstTurn, Origin, Starting};
-use super::{Defaults, Given, Manager, conversation, from_record};
+use super::{Defaults, Given, Manager, check_needs, conversation, from_record, needs};
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::ids::SessionName;
@@ -35,7 +35,8 @@ impl Manager {
     /// A fork of a live session, or of a record. Once it is started, the caller sends [`Starting::first_turn`].
     ///
     /// # Errors
-    /// `ERR_SESSION_NOT_FOUND`, `ERR_NO_SESSION_ID`, `ERR_SESSION_EXISTS`, `ERR_STORE`, in this order.
+    /// `ERR_SESSION_NOT_FOUND`, `ERR_NO_SESSION_ID`, `ERR_OPTIONS_MISSING`, `ERR_SESSION_EXISTS`, `ERR_STORE`, in this
+    /// order.
     pub fn fork(&self, request: ForkRequest, defaults: Defaults) -> Result<Starting> {
         let ForkRequest {
             source,
@@ -69,10 +70,19 @@ impl Manager {
                     state.last_result_at(),
                 )
             });
+            check_needs(source, &session.options().live.needs, &defaults.live)?;
+            let (model, mode) = session.read(|state| {
+                let (model, mode) = state.changed_settings();
+                (model.map(str::to_owned), mode.map(str::to_owned))
+            });
+            let options = SessionOptions::clone(session.options());
             let base = SessionOptions {
+                model: model.unwrap_or_else(|| options.model.clone()),
+                permission_mode: mode.unwrap_or_else(|| options.permission_mode.clone()),
+                live: defaults.live,
                 session_id: Some(id.ok_or_else(no_id)?.into()),
                 cli_totals: Some(totals),
-                ..SessionOptions::clone(session.options())
+                ..options
             };
             return Ok((base, last.map(|at| at + limits::TRANSCRIPT_DELAY)));
         }
@@ -80,6 +90,7 @@ impl Manager {
             name: source.to_owned(),
         })?;
         let id = conversation(&record).ok_or_else(no_id)?;
+        check_needs(source, &needs(&record), &defaults.live)?;
         Ok((from_record(source, &record, id, defaults), None))
     }
 }

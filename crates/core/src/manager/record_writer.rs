@@ -202,6 +202,9 @@ impl RecordWriter {
         );
         record.set("timeout", options.timeout);
         record.set("tags", &options.tags);
+        if !options.live.needs.is_empty() {
+            record.set("needs", &options.live.needs);
+        }
         if options.session_id.is_none() {
             record.set("newSessionId", &options.new_session_id);
         }
@@ -351,6 +354,12 @@ fn record_of(fields: &Fields) -> Record {
     record.set("claudeSessionId", &fields.session_id);
     record.set("status", fields.status.as_str());
     record.set("pid", fields.pid);
+    if let Some(model) = &fields.model {
+        record.set("model", model);
+    }
+    if let Some(mode) = &fields.permission_mode {
+        record.set("permissionMode", mode);
+    }
     if let Some(error) = &fields.last_error {
         record.set("lastError", error);
     }

@@ -295,5 +295,5 @@ fn recovered(prompt: &RawValue, answer: Option<&Answer>, session_id: Option<&str
     let at = answer.and_then(|answer| answer.at.clone());
     let timestamp = at.unwrap_or_else(clock::timestamp);
     let cost = Cost { usd, estimated: true };
-    turn::describe(&result, TurnKind::Recovered, prompt, cost, &timestamp)
+    turn::describe(&result, TurnKind::Recovered, None, prompt, cost, &timestamp)
 }

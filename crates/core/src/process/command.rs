@@ -72,6 +72,12 @@ fn push_settings(arguments: &mut Vec<String>, options: &SessionOptions, prompt_f
     if let Some(mode) = options.asked_mode() {
         arguments.extend(pair("--permission-mode", mode));
     }
+    if options.live.asks_permission {
+        arguments.extend(pair("--permission-prompt-tool", "stdio"));
+    }
+    if options.live.partial_messages {
+        arguments.push("--include-partial-messages".to_owned());
+    }
     if !options.allowed_tools.is_empty() {
         // The option takes arguments until one looks like an option. One joined argument is always taken whole, even
         // if it begins like an option; the CLI splits it at commas outside parentheses (measured).

@@ -78,6 +78,18 @@ mod unix {
             ticket
         }
 
+        /// Has a control line written, now or later, behind the lines before it. Never blocks.
+        pub fn push_control(self: &Arc<Self>, line: String) {
+            let mut queue = self.lock();
+            let is_next = queue.lines.push_control(line);
+            if queue.pipe.is_none() || queue.last {
+                queue.lines.refuse();
+            } else if is_next {
+                drop(queue);
+                deferred::defer(self);
+            }
+        }
+
         /// Has a line written, now or later, in the order of the lines. Never blocks.
         pub fn release(self: &Arc<Self>, ticket: Ticket) {
             // If there were lines before it, a thread is writing them already.
@@ -87,15 +99,17 @@ mod unix {
             }
         }
 
-        /// Takes the last line back, if the process has not got a byte of it. Whether that could be done.
+        /// Takes the last message back, if the process has not got a byte of it. Whether that could be done.
         pub fn withdraw(&self) -> bool {
             let mut queue = self.lock();
             let withdrawn = queue.lines.withdraw();
             queue.end_if_written();
+            // A control line may have waited behind it.
+            self.left.notify_one();
             withdrawn
         }
 
-        /// Whether the pipe has taken all lines whole.
+        /// Whether the pipe has taken all messages whole.
         pub fn has_taken_all(&self) -> bool {
             self.lock().lines.are_taken()
         }
@@ -257,20 +271,31 @@ mod windows {
             ticket
         }
 
+        /// Has a control line written, later, behind the lines before it.
+        pub fn push_control(self: &Arc<Self>, line: String) {
+            let mut queue = self.lock();
+            queue.lines.push_control(line);
+            if queue.closed || queue.last {
+                queue.lines.refuse();
+            }
+            drop(queue);
+            self.left.notify_one();
+        }
+
         /// Has a line written, later, in the order of the lines.
         pub fn release(self: &Arc<Self>, ticket: Ticket) {
             self.lock().lines.release(ticket);
             self.left.notify_one();
         }
 
-        /// Takes the last line back, if the process has not got a byte of it. Whether that could be done.
+        /// Takes the last message back, if the process has not got a byte of it. Whether that could be done.
         pub fn withdraw(&self) -> bool {
             let withdrawn = self.lock().lines.withdraw();
             self.left.notify_one();
             withdrawn
         }
 
-        /// Whether the pipe has taken all lines whole.
+        /// Whether the pipe has taken all messages whole.
         pub fn has_taken_all(&self) -> bool {
             self.lock().lines.are_taken()
         }

@@ -4,8 +4,10 @@
 //! other types than expected. Nothing here fails; an unknown line is [`Frame::Other`] or [`Frame::NotAnObject`].
 //! Text that is only passed on stays raw JSON (see [`super::json_text`]).
 
+use super::control::{self, Control};
 use super::failure::{ApiError, Failure, Retry, UsageLimit, milliseconds};
 use super::json_text;
+use super::partial::{self, Piece};
 use super::usage::{ModelCall, ModelTotals, Models, Tokens};
 use indexmap::IndexMap;
 use serde::Deserialize;
@@ -33,6 +35,10 @@ pub enum Frame {
     UsageLimit(UsageLimit),
     /// `system` / `model_refusal_no_fallback`: the model has refused to answer.
     Refusal,
+    /// `stream_event`: a piece of an answer.
+    Piece(Piece),
+    /// A request or an answer beside the messages.
+    Control(Control),
     /// Any other object: passed on, not used.
     Other,
     /// Not a JSON object: blank lines, log text, arrays. Skipped.
@@ -216,8 +222,12 @@ pub fn parse(line: &str) -> Frame {
     if !line.trim_start().starts_with('{') {
         return Frame::NotAnObject;
     }
+    // There are many of these, and their fields are others.
+    if line.starts_with(partial::BEGINNING) {
+        return Frame::Piece(partial::parse(line));
+    }
     match serde_json::from_str::<Envelope<'_>>(line) {
-        Ok(envelope) => understand(&envelope),
+        Ok(envelope) => understand(&envelope, line),
         Err(_) => parse_repeated_keys(line),
     }
 }
@@ -232,10 +242,10 @@ fn parse_repeated_keys(line: &str) -> Frame {
     let Ok(unique) = unique else {
         return Frame::NotAnObject;
     };
-    serde_json::from_str(&unique).map_or(Frame::NotAnObject, |envelope| understand(&envelope))
+    serde_json::from_str(&unique).map_or(Frame::NotAnObject, |envelope| understand(&envelope, &unique))
 }
 
-fn understand(envelope: &Envelope<'_>) -> Frame {
+fn understand(envelope: &Envelope<'_>, line: &str) -> Frame {
     let kind = text(envelope.kind);
     match (kind.as_deref(), text(envelope.subtype).as_deref()) {
         (Some("system"), Some("init")) => Frame::Init(Init {
@@ -261,7 +271,9 @@ fn understand(envelope: &Envelope<'_>) -> Frame {
             envelope.message.and_then(model_call).map(Box::new),
         ),
         (Some("user"), _) => Frame::Content(user(envelope), None),
-        _ => Frame::Other,
+        (Some("stream_event"), _) => Frame::Piece(partial::parse(line)),
+        (Some(kind), _) => control::parse(kind, line).map_or(Frame::Other, Frame::Control),
+        (None, _) => Frame::Other,
     }
 }
 

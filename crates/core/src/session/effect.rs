@@ -22,6 +22,7 @@ pub struct Message {
 
 /// Which lines of the CLI somebody listens to.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent kinds of lines")]
 pub struct Subscriptions {
     /// Every message.
     pub messages: bool,
@@ -29,6 +30,8 @@ pub struct Subscriptions {
     pub content: bool,
     /// Standard error.
     pub stderr: bool,
+    /// Pieces of answers.
+    pub deltas: bool,
 }
 
 impl Subscriptions {
@@ -44,6 +47,8 @@ impl Subscriptions {
             | Frame::Retry(_)
             | Frame::UsageLimit(_)
             | Frame::Refusal
+            | Frame::Piece(_)
+            | Frame::Control(_)
             | Frame::Other => self.messages,
         }
     }
@@ -52,8 +57,10 @@ impl Subscriptions {
 /// What must be done for a change of the state, in order.
 #[derive(Debug)]
 pub enum Effect {
-    /// Write this line to the process.
+    /// Write this message to the process, once the record has it.
     Write(String),
+    /// Write this control line to the process, behind the lines before it.
+    WriteControl(String),
     /// End the process's input.
     EndInput,
     /// Send SIGINT to the process.
@@ -77,7 +84,12 @@ impl Effect {
             self,
             Self::Record(_)
                 | Self::Emit(
-                    Event::Init { .. } | Event::Failed { .. } | Event::Error { .. } | Event::Close { .. }
+                    Event::Init { .. }
+                        | Event::Failed { .. }
+                        | Event::Answered { .. }
+                        | Event::Refused { .. }
+                        | Event::Error { .. }
+                        | Event::Close { .. }
                 )
         )
     }

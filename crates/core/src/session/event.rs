@@ -37,11 +37,60 @@ pub enum Event {
         /// Why.
         failure: Failure,
     },
+    /// A piece of an answer that has listeners.
+    Delta {
+        /// The send that is answered; `None` in a turn that the CLI started by itself.
+        send: Option<u64>,
+        /// What is new.
+        delta: Delta,
+    },
+    /// Pieces of an answer were dropped, since the program did not keep up.
+    Gap {
+        /// The send that is answered.
+        send: Option<u64>,
+        /// How many pieces.
+        deltas: u64,
+        /// How many bytes of text, as JSON.
+        bytes: u64,
+    },
     /// A line of the CLI that has listeners.
     Message {
+        /// The send that is answered; `None` in a turn that the CLI started by itself.
+        send: Option<u64>,
         /// The CLI's line.
         #[serde(skip_serializing_if = "String::is_empty")]
         line: String,
+    },
+    /// The CLI asks something that the program is to answer.
+    Ask {
+        /// Id of the request.
+        id: String,
+        /// `can_use_tool`, `hook_callback`, `mcp_message`, `elicitation`.
+        subtype: String,
+        /// JSON of the request.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        request: String,
+    },
+    /// An answer is no longer wanted.
+    AskOver {
+        /// Id of the request.
+        id: String,
+        /// Why.
+        reason: AskEnd,
+    },
+    /// A control request of the program has succeeded.
+    Answered {
+        /// Number of the call.
+        call: u64,
+        /// JSON of the payload.
+        value: Box<RawValue>,
+    },
+    /// A control request of the program has failed.
+    Refused {
+        /// Number of the call.
+        call: u64,
+        /// Why.
+        error: Error,
     },
     /// A turn ended with a result.
     Turn(Box<Turn>),
@@ -88,15 +137,66 @@ pub enum Event {
     },
 }
 
+/// A piece of an answer.
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Delta {
+    /// Text of the answer.
+    Text {
+        /// A JSON string.
+        text: Box<RawValue>,
+    },
+    /// What the model thinks.
+    Thinking {
+        /// A JSON string.
+        thinking: Box<RawValue>,
+    },
+    /// A part of the input of a tool.
+    ToolInput {
+        /// Id of the call, a JSON string.
+        id: Box<RawValue>,
+        /// A part of the input's JSON, as a JSON string.
+        json: Box<RawValue>,
+    },
+}
+
+impl Delta {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text { text } | Self::Thinking { thinking: text } | Self::ToolInput { json: text, .. } => {
+                text.get().len()
+            }
+        }
+    }
+}
+
+/// Why a request of the CLI needs no answer any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AskEnd {
+    /// The CLI has withdrawn it.
+    Cancelled,
+    /// The program did not answer in time, and the engine did.
+    Timeout,
+    /// The process has ended.
+    Ended,
+}
+
 impl Event {
     /// Takes out the text that the CLI wrote, for a wire that passes it separately: it may never be parsed.
     pub fn take_text(&mut self) -> Option<String> {
         match self {
-            Self::Init { line: text, .. } | Self::Message { line: text } | Self::Stderr { text } => {
-                Some(std::mem::take(text))
-            }
+            Self::Init { line: text, .. }
+            | Self::Message { line: text, .. }
+            | Self::Ask { request: text, .. }
+            | Self::Stderr { text } => Some(std::mem::take(text)),
             Self::Turn(_)
             | Self::Failed { .. }
+            | Self::AskOver { .. }
+            | Self::Delta { .. }
+            | Self::Gap { .. }
+            | Self::Answered { .. }
+            | Self::Refused { .. }
             | Self::PermissionMode { .. }
             | Self::Retry { .. }
             | Self::Status { .. }
@@ -110,13 +210,17 @@ impl Event {
     #[must_use]
     pub fn backlog_bytes(&self) -> usize {
         match self {
-            Self::Message { line: text }
+            Self::Message { line: text, .. }
             | Self::Init { line: text, .. }
             | Self::PermissionMode { mode: text }
+            | Self::Ask { request: text, .. }
             | Self::Stderr { text } => limits::EVENT_BYTES + text.len(),
             Self::Turn(turn) => turn.backlog_bytes(),
-            Self::Retry { .. } => limits::EVENT_BYTES,
-            Self::Failed { .. }
+            Self::Answered { value, .. } => limits::EVENT_BYTES + value.get().len(),
+            Self::Delta { delta, .. } => limits::EVENT_BYTES + delta.bytes(),
+            Self::Retry { .. } | Self::AskOver { .. } | Self::Gap { .. } => limits::EVENT_BYTES,
+            Self::Refused { .. }
+            | Self::Failed { .. }
             | Self::Status { .. }
             | Self::Error { .. }
             | Self::Warning { .. }

@@ -28,7 +28,7 @@ use parking_lot::{Mutex, MutexGuard};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
 /// A session. Dropping all handles does not end it; `stop` and `kill` do.
@@ -116,8 +116,10 @@ impl Session {
             messages,
             content,
             stderr,
+            deltas,
         } = subscriptions;
-        let bits = u8::from(messages) | u8::from(content) << 1 | u8::from(stderr) << 2;
+        let bits =
+            u8::from(messages) | u8::from(content) << 1 | u8::from(stderr) << 2 | u8::from(deltas) << 3;
         self.shared.subscriptions.store(bits, Ordering::Relaxed);
     }
 
@@ -129,6 +131,7 @@ impl Session {
             messages: bits & 1 != 0 || may_listen,
             content: bits & 2 != 0,
             stderr: bits & 4 != 0,
+            deltas: bits & 8 != 0 || may_listen,
         }
     }
 
@@ -147,6 +150,42 @@ impl Session {
         self.call(|state| state.send(message, Instant::now()))
     }
 
+    /// See [`State::control`].
+    ///
+    /// # Errors
+    /// `ERR_SESSION_NOT_ALIVE`.
+    pub fn control(&self, call: u64, request: &str, timeout: Option<Duration>) -> Result<(Status, u64)> {
+        self.call(|state| state.control(call, request, timeout, Instant::now()))
+    }
+
+    /// See [`State::interrupt`].
+    ///
+    /// # Errors
+    /// `ERR_SESSION_NOT_ALIVE`.
+    pub fn interrupt(&self, call: u64, drop_queue: bool, timeout: Option<Duration>) -> Result<(Status, u64)> {
+        self.call(|state| state.interrupt(call, drop_queue, timeout, Instant::now()))
+    }
+
+    /// See [`State::abort`].
+    pub fn abort(&self, send: u64) -> (Status, u64) {
+        let status = self.apply(|state| state.abort(send, Instant::now()));
+        self.order(Order::Look);
+        status
+    }
+
+    /// See [`State::answer`]. Returns whether the request still wanted an answer.
+    pub fn answer(&self, id: &str, outcome: std::result::Result<&str, &str>) -> bool {
+        let mut wanted = false;
+        self.apply(|state| {
+            let effects = state.answer(id, outcome, Instant::now());
+            wanted = effects.is_some();
+            effects.unwrap_or_default()
+        });
+        // The turn's own time goes on.
+        self.order(Order::Look);
+        wanted
+    }
+
     /// See [`State::pause`].
     ///
     /// # Errors
@@ -160,7 +199,7 @@ impl Session {
     /// # Errors
     /// `ERR_SESSION_NOT_ALIVE`.
     pub fn resume(&self) -> Result<(Status, u64)> {
-        self.call(State::resume)
+        self.call(|state| state.resume(Instant::now()))
     }
 
     /// Ends the process of an idle session, in order, and keeps the session: see [`State::suspend`]. Returns whether the
@@ -249,6 +288,12 @@ impl Session {
     /// The sink has taken this many bytes of messages.
     pub fn taken(&self, bytes: usize) {
         self.shared.backlog.taken(bytes);
+    }
+
+    /// Stops reading the output, or goes on: for a program that does not keep up and wants to lose nothing.
+    pub fn hold_output(&self, held: bool) {
+        self.shared.backlog.hold(held);
+        self.order(Order::Look);
     }
 
     pub(super) fn backlog(&self) -> &Backlog {

@@ -79,6 +79,12 @@ impl Launcher {
         if let Some(conversation) = session.read(|state| state.conversation_to_resume().cloned()) {
             options.session_id = Some(conversation.into());
         }
+        session.read(|state| {
+            let (model, mode) = state.changed_settings();
+            options.model = model.map_or_else(|| std::mem::take(&mut options.model), str::to_owned);
+            options.permission_mode =
+                mode.map_or_else(|| std::mem::take(&mut options.permission_mode), str::to_owned);
+        });
         self.prepare(&options, session.instance())
     }
 }

@@ -17,6 +17,10 @@ pub struct Fields {
     pub status: Status,
     /// The conversation's id.
     pub session_id: Option<ConversationId>,
+    /// The model, if the caller has changed it since the start.
+    pub model: Option<String>,
+    /// The permission mode, if the caller has changed it since the start.
+    pub permission_mode: Option<String>,
     /// Cost, turns and the CLI's own running totals; `None` until a resumed session has read them.
     pub totals: Option<Totals>,
     /// Pid of the process, while there is one.

@@ -3,6 +3,7 @@
 
 mod lines;
 
+use super::deltas::Deltas;
 use super::event::Event;
 use super::guards::PanicGuard;
 use super::handle::{Link, Mailbox, Order, Session};
@@ -17,7 +18,7 @@ use crate::process::launch::Started;
 use crate::process::pipe::ReadPipe;
 use crate::protocol::framer::Framer;
 use crate::protocol::inbound;
-use lines::{on_framed, read_lines};
+use lines::{Output, flush, on_framed, read_lines};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -56,7 +57,7 @@ struct Run {
     stdout: ReadPipe,
     stderr: ReadPipe,
     orders: UnboundedReceiver<Order>,
-    framer: Framer,
+    output: Output,
     diagnostics: Diagnostics,
     /// Kills that are under way.
     kills: Vec<JoinHandle<()>>,
@@ -77,6 +78,8 @@ enum Wake {
     Time,
     /// The process has closed its output but lives on.
     Silence,
+    /// Pieces of an answer were collected for long enough.
+    Deltas,
     /// The process no longer reads its input.
     InputBroken,
     /// The process no longer reads its input, and lives on.
@@ -86,13 +89,17 @@ enum Wake {
 
 impl Run {
     async fn to_end(link: Link, mailbox: Mailbox, started: Started, prompt_file: Option<NamedTempFile>) {
+        let interval = link.session().options().live.delta_interval();
         let mut run = Self {
             link,
             process: started.process,
             stdout: started.stdout,
             stderr: started.stderr,
             orders: mailbox.orders,
-            framer: Framer::new(limits::LINE_BYTES, inbound::RESULT_MARK),
+            output: Output {
+                framer: Framer::new(limits::LINE_BYTES, inbound::RESULT_MARK),
+                deltas: Box::new(Deltas::new(interval)),
+            },
             diagnostics: Diagnostics::default(),
             kills: Vec::new(),
             signalled: false,
@@ -130,16 +137,22 @@ impl Run {
             self.set_timer(timer.as_mut());
             let room = self.link.session().backlog().has_room();
             let heard = self.link.session().subscriptions().stderr;
+            let deltas_at = self.output.deltas.due_at();
+            // One timer for all three: each would make the task bigger.
+            let moment = [silent_at, deaf_at, deltas_at].into_iter().flatten().min();
             let wake = tokio::select! {
                 biased;
                 Some(order) = self.orders.recv() => Wake::Order(order),
                 () = timer.as_mut(), if self.timer_at.is_some() => Wake::Time,
-                more = read_lines(&mut self.stdout, &mut self.framer, &self.link), if output && room => Wake::Output(more),
+                more = read_lines(&mut self.stdout, &mut self.output, &self.link), if output && room => Wake::Output(more),
                 more = read_stderr(&mut self.stderr, &mut self.diagnostics, &self.link), if diagnostics && (room || !heard) => Wake::Diagnostics(more),
                 () = self.link.session().backlog().room(), if !room => Wake::Room,
-                () = sleep_until(silent_at), if silent_at.is_some() => Wake::Silence,
                 () = input.broken() => Wake::InputBroken,
-                () = sleep_until(deaf_at), if deaf_at.is_some() => Wake::Deaf,
+                () = sleep_until(moment), if moment.is_some() => match moment {
+                    at if at == deltas_at => Wake::Deltas,
+                    at if at == silent_at => Wake::Silence,
+                    _ => Wake::Deaf,
+                },
                 exit = &mut exited => Wake::Exit(exit),
             };
             match wake {
@@ -151,6 +164,7 @@ impl Run {
                 }
                 Wake::Diagnostics(more) => diagnostics = more,
                 Wake::Room => {}
+                Wake::Deltas => flush(&self.link, &mut self.output.deltas),
                 Wake::Time => self.on_time(output).await,
                 Wake::Silence => {
                     silent_at = None;
@@ -177,7 +191,7 @@ impl Run {
             }
             let more = tokio::select! {
                 biased;
-                more = read_lines(&mut self.stdout, &mut self.framer, &self.link) => more,
+                more = read_lines(&mut self.stdout, &mut self.output, &self.link) => more,
                 () = std::future::ready(()) => false,
             };
             if !more {
@@ -241,7 +255,7 @@ impl Run {
                 if reads >= limits::DRAIN_FREE_READS {
                     room().await;
                 }
-                if !more(read_lines(&mut self.stdout, &mut self.framer, &self.link)).await {
+                if !more(read_lines(&mut self.stdout, &mut self.output, &self.link)).await {
                     break;
                 }
             }
@@ -252,7 +266,9 @@ impl Run {
         // This times out only if a descendant keeps writing.
         let _ = tokio::time::timeout(limits::DRAIN_WAIT, everything).await;
         let link = &self.link;
-        self.framer.finish(|framed| on_framed(link, &framed));
+        let Output { framer, deltas } = &mut self.output;
+        framer.finish(|framed| on_framed(link, deltas, &framed));
+        flush(link, deltas);
     }
 }
 

@@ -4,10 +4,12 @@
 //! the CLI's own runs: it would be merged or steered and might never get a result.
 
 mod calls;
+mod control;
 mod ending;
 mod forking;
 mod habits;
 mod incoming;
+mod interrupt;
 mod line;
 mod permission;
 mod queue;
@@ -27,7 +29,10 @@ use super::status::Status;
 use crate::error::{Error, LastWords};
 use crate::ids::ConversationId;
 use crate::options::{SavedTotals, SessionOptions};
+use crate::protocol::failure::Failure;
 use crate::protocol::signs::Signs;
+use control::Controls;
+use interrupt::Interrupts;
 use line::WaitingLine;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -47,6 +52,8 @@ struct Waiting {
     /// As the record keeps it.
     entry: String,
     deadline: Deadline,
+    /// It is to be interrupted as soon as it is written.
+    interrupted: bool,
 }
 
 #[derive(Debug)]
@@ -59,6 +66,10 @@ struct InFlight {
     deadline: Deadline,
     /// Its promise was rejected by the timeout; the answer goes into the history alone.
     abandoned: bool,
+    /// Somebody wants its turn cut.
+    interrupted: bool,
+    /// The failure for which its turn is cut: the CLI was about to try again.
+    failed_fast: Option<Failure>,
 }
 
 /// Where the process stands.
@@ -92,6 +103,10 @@ pub struct State {
     wake_wanted: bool,
     waiting: WaitingLine,
     in_flight: Option<InFlight>,
+    /// The last line of the answer to it.
+    answer_line: Option<String>,
+    controls: Controls,
+    interrupts: Interrupts,
     /// Of the present process.
     delivery: Option<Arc<dyn Delivery>>,
     /// Counts changes of the messages without an answer.
@@ -116,6 +131,9 @@ pub struct State {
     session_id: Option<ConversationId>,
     /// The permission mode that the process reported last.
     mode_in_force: Option<String>,
+    /// The permission mode and the model that the caller has set since the start.
+    mode_asked: Option<String>,
+    model: Option<String>,
     total_cost_usd: f64,
     total_turns: u64,
     /// Whether the totals are still to be taken from a record: until then they are not saved.
@@ -140,6 +158,9 @@ impl State {
             waiting: WaitingLine::default(),
             delivery: None,
             in_flight: None,
+            answer_line: None,
+            controls: Controls::default(),
+            interrupts: Interrupts::default(),
             pending_version: 0,
             turns: TurnTracker::new(options.turn_timeout()),
             signs: Signs::default(),
@@ -154,6 +175,8 @@ impl State {
             seen: Seen::default(),
             session_id: options.session_id.clone().and_then(ConversationId::new),
             mode_in_force: None,
+            mode_asked: None,
+            model: None,
             total_cost_usd: 0.0,
             total_turns: 0,
             totals_pending: false,
@@ -192,6 +215,12 @@ impl State {
     #[must_use]
     pub fn has_process(&self) -> bool {
         matches!(self.phase, Phase::Running | Phase::Suspending | Phase::Ending(_))
+    }
+
+    /// Whether something other than a turn holds back the messages that wait.
+    #[cfg(test)]
+    pub(crate) fn holds_messages_back(&self) -> bool {
+        self.controls.awaits_interrupt() || self.controls.awaits_initialize()
     }
 
     /// Whether a turn runs.
@@ -246,6 +275,18 @@ impl State {
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// The permission mode that processes are given: what the caller has chosen last.
+    #[must_use]
+    pub fn asked_mode(&self) -> Option<&str> {
+        self.mode_asked.as_deref().or_else(|| self.options.asked_mode())
+    }
+
+    /// The model and the permission mode that the caller has set since the start.
+    #[must_use]
+    pub fn changed_settings(&self) -> (Option<&str>, Option<&str>) {
+        (self.model.as_deref(), self.mode_asked.as_deref())
     }
 
     /// What turns cost.

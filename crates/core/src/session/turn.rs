@@ -56,10 +56,12 @@ pub struct Flags {
     recovered: bool,
     #[serde(rename = "costEstimated", skip_serializing_if = "std::ops::Not::not")]
     cost_estimated: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    interrupted: bool,
 }
 
 impl Flags {
-    fn new(kind: TurnKind, is_error: bool, cost_estimated: bool) -> Self {
+    fn new(kind: TurnKind, is_error: bool, cost_estimated: bool, interrupted: bool) -> Self {
         Self {
             kind: match kind {
                 TurnKind::Background => Some("background"),
@@ -70,6 +72,7 @@ impl Flags {
             late: kind == TurnKind::Late,
             recovered: kind == TurnKind::Recovered,
             cost_estimated,
+            interrupted,
         }
     }
 }
@@ -77,6 +80,10 @@ impl Flags {
 /// The response of a send.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, each a field of the response"
+)]
 struct Response<'a> {
     text: &'a RawValue,
     cost: f64,
@@ -94,6 +101,8 @@ struct Response<'a> {
     recovered: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     cost_estimated: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    interrupted: bool,
 }
 
 /// The interaction and the response of one result.
@@ -107,18 +116,32 @@ pub struct TurnTexts {
     pub flags: Flags,
 }
 
+/// An interrupted turn.
+#[derive(Debug)]
+pub struct Cut {
+    /// Its text so far, a JSON string.
+    pub text: Option<Box<RawValue>>,
+}
+
 /// Builds both texts. `prompt` is a JSON string, `timestamp` ISO 8601.
 #[must_use]
 pub fn describe(
     result: &TurnResult,
     kind: TurnKind,
+    cut: Option<Cut>,
     prompt: &RawValue,
     cost: Cost,
     timestamp: &str,
 ) -> TurnTexts {
     let (empty_text, empty_list) = (raw("\"\""), raw("[]"));
-    let text = result.text.as_deref().unwrap_or(&empty_text);
-    let flags = Flags::new(kind, result.is_error, cost.estimated);
+    let interrupted = cut.is_some();
+    let partial = cut.and_then(|cut| cut.text);
+    let text = result
+        .text
+        .as_deref()
+        .or(partial.as_deref())
+        .unwrap_or(&empty_text);
+    let flags = Flags::new(kind, result.is_error, cost.estimated, interrupted);
     let interaction = Interaction {
         prompt,
         response: text,
@@ -135,7 +158,8 @@ pub fn describe(
         duration: result.duration_ms,
         session_id: result.session_id.as_deref(),
         is_error: result.is_error,
-        failure: result.failure,
+        // It did not fail: somebody wanted its end.
+        failure: result.failure.filter(|_| !interrupted),
         subtype: result.subtype.as_deref(),
         usage: result.usage.as_deref(),
         permission_denials: result.permission_denials.as_deref().unwrap_or(&empty_list),
@@ -143,6 +167,7 @@ pub fn describe(
         errors: result.errors.as_deref().unwrap_or(&empty_list),
         recovered: flags.recovered,
         cost_estimated: flags.cost_estimated,
+        interrupted,
     };
     TurnTexts {
         interaction: api::to_raw(&interaction),

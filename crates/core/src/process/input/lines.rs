@@ -10,6 +10,8 @@ pub struct Ticket(u64);
 struct Line {
     ticket: Ticket,
     text: String,
+    /// Whether it is a message; else it is a control line, which nobody takes back.
+    is_message: bool,
     /// Whether it may be written.
     is_ready: bool,
 }
@@ -23,19 +25,30 @@ pub(super) struct Lines {
     written: usize,
     /// Whether the first line is on its way, whatever the pipe has taken of it.
     begun: bool,
-    /// Whether a line was given up that the pipe had not taken whole.
+    /// Whether a message was given up that the pipe had not taken whole.
     lost: bool,
 }
 
 impl Lines {
-    /// Puts a line behind the others. It is held until [`Lines::release`].
+    /// Puts a message behind the other lines. It is held until [`Lines::release`].
     pub(super) fn push(&mut self, text: String) -> Ticket {
+        self.add(text, true)
+    }
+
+    /// Puts a control line behind the other lines. Whether it is the next one, so that somebody must see to it.
+    pub(super) fn push_control(&mut self, text: String) -> bool {
+        self.add(text, false);
+        self.queue.len() == 1
+    }
+
+    fn add(&mut self, text: String, is_message: bool) -> Ticket {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
         self.queue.push_back(Line {
             ticket,
             text,
-            is_ready: false,
+            is_message,
+            is_ready: !is_message,
         });
         ticket
     }
@@ -49,10 +62,11 @@ impl Lines {
         at == 0
     }
 
-    /// Takes the last line back, if the pipe has not taken a byte of it.
+    /// Takes the last message back, if the pipe has not taken a byte of it.
     pub(super) fn withdraw(&mut self) -> bool {
-        let is_untouched = !self.begun || self.queue.len() > 1;
-        is_untouched && self.queue.pop_back().is_some()
+        let last = self.queue.iter().rposition(|line| line.is_message);
+        let untouched = last.filter(|at| !self.begun || *at > 0);
+        untouched.is_some_and(|at| self.queue.remove(at).is_some())
     }
 
     /// What is to be written next.
@@ -83,23 +97,27 @@ impl Lines {
 
     /// Nothing more is written.
     pub(super) fn give_up(&mut self) {
-        self.lost |= !self.queue.is_empty();
+        self.lost |= self.has_message();
         self.queue.clear();
         (self.begun, self.written) = (false, 0);
     }
 
     /// The last line is not taken at all: the input has ended before it.
     pub(super) fn refuse(&mut self) {
-        self.lost |= self.queue.pop_back().is_some();
+        self.lost |= self.queue.pop_back().is_some_and(|line| line.is_message);
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// Whether the pipe has taken all that it was given.
+    /// Whether the pipe has taken all messages whole.
     pub(super) fn are_taken(&self) -> bool {
-        !self.lost && self.queue.is_empty()
+        !self.lost && !self.has_message()
+    }
+
+    fn has_message(&self) -> bool {
+        self.queue.iter().any(|line| line.is_message)
     }
 }
 
@@ -123,6 +141,19 @@ mod tests {
         assert!(!lines.release(second) && lines.withdraw());
         lines.advance(2);
         assert!(lines.are_taken());
+    }
+
+    #[test]
+    fn a_message_can_be_taken_back_from_before_a_control_line() {
+        let mut lines = Lines::default();
+        lines.push("abc".to_owned());
+        assert!(!lines.push_control("x".to_owned()));
+        assert!(lines.next().is_none(), "the message is held");
+        assert!(lines.withdraw() && lines.are_taken());
+        assert_eq!(lines.next(), Some(b"x".as_slice()));
+        assert!(!lines.withdraw());
+        lines.give_up();
+        assert!(lines.are_taken(), "no message was lost");
     }
 
     #[test]

@@ -45,6 +45,11 @@ impl Session {
         for effect in effects {
             match effect {
                 Effect::Write(line) => self.write(line, state),
+                Effect::WriteControl(line) => {
+                    if let Some(input) = self.input(self.incarnation()) {
+                        input.push_control(line);
+                    }
+                }
                 Effect::EndInput => {
                     if let Some(input) = self.input(self.incarnation()) {
                         input.end();

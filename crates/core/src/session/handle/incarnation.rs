@@ -203,7 +203,7 @@ impl Link {
             None => return false,
         }
         let delivery: Arc<InputPipe> = Arc::clone(&started.stdin);
-        let Some(effects) = state.started(delivery) else {
+        let Some(effects) = state.started(delivery, Instant::now()) else {
             return false;
         };
         self.session.note_process();

@@ -53,7 +53,10 @@ impl Session {
             turns,
             cli: state.ledger().totals(),
         };
+        let (model, permission_mode) = state.changed_settings();
         Fields {
+            model: model.map(str::to_owned),
+            permission_mode: permission_mode.map(str::to_owned),
             status: state.status().0,
             session_id: state.session_id().cloned(),
             totals: Some(totals).filter(|_| state.knows_totals()),

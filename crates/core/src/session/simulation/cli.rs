@@ -37,6 +37,10 @@ pub(super) struct Cli {
     any_init: bool,
     /// The message answered last, as long as nothing was written since.
     just_answered: Option<Received>,
+    /// Control requests that it has not answered: ids, and whether it is an interrupt.
+    requests: VecDeque<(String, bool)>,
+    /// The turn that runs was interrupted.
+    cut: bool,
 }
 
 impl Cli {
@@ -47,7 +51,47 @@ impl Cli {
             turn: None,
             any_init: false,
             just_answered: None,
+            requests: VecDeque::new(),
+            cut: false,
         }
+    }
+
+    /// Takes a control request. An interrupt cuts the turn that runs, and misses one that is about to begin.
+    pub(super) fn read_request(&mut self, line: &str) {
+        let is_interrupt = line.contains("\"interrupt\"");
+        self.cut |= is_interrupt && self.turn.is_some();
+        let id = part(line, r#""request_id":""#).to_owned();
+        self.requests.push_back((id, is_interrupt));
+    }
+
+    /// Answers the control request that waits longest, in one of many ways; whether that settles it, and its id.
+    pub(super) fn answer_request(&mut self, rng: &mut Rng) -> Option<(String, String)> {
+        let (id, is_interrupt) = self.requests.pop_front()?;
+        let next = self
+            .unread
+            .front()
+            .filter(|_| is_interrupt && self.habit == Habit::Newer);
+        let line = match (rng.u64(..8), next) {
+            (0, _) => format!(r#"{{"subtype":"error","request_id":"{id}","error":"no"}}"#),
+            (1, _) => r#"{"subtype":"success","request_id":"of nobody"}"#.to_owned(),
+            (_, Some(next)) => {
+                let queued = format!(r#"{{"still_queued":["{}"]}}"#, next.uuid);
+                format!(r#"{{"subtype":"success","request_id":"{id}","response":{queued}}}"#)
+            }
+            (_, None) => format!(r#"{{"subtype":"success","request_id":"{id}"}}"#),
+        };
+        Some((id, format!(r#"{{"type":"control_response","response":{line}}}"#)))
+    }
+
+    /// Asks for a permission.
+    pub(super) fn ask(id: u64) -> String {
+        let request = r#"{"subtype":"can_use_tool","tool_name":"Bash","input":{}}"#;
+        format!(r#"{{"type":"control_request","request_id":"p{id}","request":{request}}}"#)
+    }
+
+    /// Wants the answer to such a request no more.
+    pub(super) fn cancel(id: &str) -> String {
+        format!(r#"{{"type":"control_cancel_request","request_id":"{id}"}}"#)
     }
 
     /// The send that a line is of.
@@ -93,7 +137,8 @@ impl Cli {
     /// Ends the turn that runs: the line, and whose it was.
     pub(super) fn finish(&mut self, rng: &mut Rng) -> Option<(String, Turn)> {
         let turn = self.turn.take()?;
-        let is_error = once_in(rng, 5);
+        let is_cut = std::mem::take(&mut self.cut);
+        let is_error = is_cut || once_in(rng, 5);
         let (line, answered) = match &turn {
             Turn::Answer(message) => (self.result(Some(message), is_error), Some(message.clone())),
             Turn::Own => (self.result(None, is_error), None),

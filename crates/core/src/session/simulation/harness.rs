@@ -8,7 +8,7 @@ use crate::limits;
 use crate::protocol::inbound;
 use crate::session::delivery::Delivery;
 use crate::session::effect::{Effect, Message, Subscriptions};
-use crate::session::event::Event;
+use crate::session::event::{AskEnd, Event};
 use crate::session::handle::{Link, Mailbox, Order, Session, Supervisor};
 use crate::session::outbox::EventSink;
 use crate::session::record::{Fields, Stored, Writer};
@@ -19,7 +19,7 @@ use fastrand::Rng;
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,12 @@ struct Recorded {
     sent: Vec<(u64, bool)>,
     /// The status that a program shows, and the count of changes up to it.
     status: Option<(Status, u64)>,
+    /// Outcomes of calls.
+    calls: Vec<u64>,
+    /// Requests of the CLI that the program has heard of.
+    asks: Vec<String>,
+    /// Those that need no answer any more.
+    over: Vec<(String, AskEnd)>,
     closed: bool,
 }
 
@@ -111,12 +117,26 @@ impl EventSink for RecordingSink {
                 None
             }
             Event::Status { status, change } => Some((status, change)),
+            Event::Answered { call, .. } | Event::Refused { call, .. } => {
+                recorded.calls.push(call);
+                None
+            }
+            Event::Ask { id, .. } => {
+                recorded.asks.push(id);
+                None
+            }
+            Event::AskOver { id, reason } => {
+                recorded.over.push((id, reason));
+                None
+            }
             Event::Close { .. } => {
                 recorded.closed = true;
                 None
             }
             Event::Init { .. }
             | Event::Message { .. }
+            | Event::Delta { .. }
+            | Event::Gap { .. }
             | Event::PermissionMode { .. }
             | Event::Retry { .. }
             | Event::Stderr { .. }
@@ -180,6 +200,19 @@ pub(super) struct Harness {
     process: Process,
     /// Lines that were written since the last check.
     written: RefCell<Vec<String>>,
+    /// Control lines that were written since the last check.
+    written_controls: RefCell<Vec<String>>,
+    /// Calls so far, and requests of the CLI so far.
+    calls: u64,
+    asks: u64,
+    /// Requests of the CLI that wait for the program, with their deadlines.
+    open_asks: BTreeMap<String, Instant>,
+    /// Those that need no answer any more, since the last check.
+    over_asks: RefCell<Vec<String>>,
+    /// Requests of the CLI that were answered.
+    answered_asks: BTreeSet<String>,
+    /// Until when an interrupt may hold back what waits.
+    held_until: Instant,
     pipe: Arc<Pipe>,
     /// The process reads nothing for a while.
     deaf: bool,
@@ -197,8 +230,8 @@ pub(super) struct Harness {
 
 impl Harness {
     pub(super) fn new(habit: Habit) -> Self {
-        let json =
-            r#"{"name":"a","model":"m","workDir":"/","timeout":400,"stopTimeout":50,"killTimeout":20}"#;
+        let json = r#"{"name":"a","model":"m","workDir":"/","timeout":400,"stopTimeout":50,"killTimeout":20,
+                "live":{"asksPermission":true,"permissionTimeout":70,"controlTimeout":60}}"#;
         let options = serde_json::from_str(json).expect("test options are complete");
         let shared = Arc::new(Shared::default());
         let sink = Box::new(RecordingSink(Arc::clone(&shared)));
@@ -217,6 +250,13 @@ impl Harness {
             habit,
             process: Process::default(),
             written: RefCell::default(),
+            written_controls: RefCell::default(),
+            calls: 0,
+            asks: 0,
+            open_asks: BTreeMap::new(),
+            over_asks: RefCell::default(),
+            answered_asks: BTreeSet::new(),
+            held_until: Instant::now(),
             pipe: Arc::default(),
             deaf: false,
             got: BTreeSet::new(),
@@ -231,7 +271,11 @@ impl Harness {
     }
 
     pub(super) fn step(&mut self, rng: &mut Rng) {
-        match rng.u64(..30) {
+        match rng.u64(..36) {
+            30 => self.interrupt(once_in(rng, 2)),
+            31 => self.control(),
+            32 if once_in(rng, 2) => self.abort(rng),
+            33 => self.answer_ask(),
             0..6 => self.send(Duration::from_millis(20 + rng.u64(..400))),
             6 => self.pause(),
             7 => self.resume(),
@@ -262,6 +306,7 @@ impl Harness {
         if !self.deaf {
             self.read();
         }
+        self.check_controls();
         let next = self.shared.next.lock().take();
         if let Some(mailbox) = next {
             self.next_process(mailbox);
@@ -269,7 +314,12 @@ impl Harness {
         while let Ok(order) = self.mailbox.orders.try_recv() {
             self.kills += usize::from(matches!(order, Order::KillTree));
         }
-        self.model.check();
+        let holds = self.session.read(State::holds_messages_back);
+        assert!(
+            !holds || self.now < self.held_until,
+            "an interrupt holds back for ever"
+        );
+        self.model.check(holds);
         assert_eq!(self.session.read(State::is_alive), self.model.is_alive());
         assert_eq!(
             self.session.read(State::is_suspended),
@@ -314,6 +364,53 @@ impl Harness {
             assert!(*sent || !self.got.contains(send), "send {send} was not unsent");
         }
         assert_eq!(recorded.status, Some(self.session.read(State::status)));
+        let calls: BTreeSet<u64> = recorded.calls.iter().copied().collect();
+        assert_eq!(calls.len(), recorded.calls.len(), "a call was settled twice");
+        assert_eq!(
+            recorded.calls.len() as u64,
+            self.calls,
+            "a call was never settled"
+        );
+        for id in &recorded.asks {
+            let ends = recorded
+                .over
+                .iter()
+                .filter(|(over, _)| over == id)
+                .map(|(_, reason)| *reason);
+            let is_answered = self.answered_asks.contains(id);
+            match ends.collect::<Vec<_>>()[..] {
+                [] | [AskEnd::Timeout] => assert!(is_answered, "{id} was never answered"),
+                [_] => assert!(!is_answered, "{id} was answered, and over"),
+                _ => panic!("{id} was over twice"),
+            }
+        }
+    }
+
+    /// Looks at the control lines that were written, and at what became of the CLI's requests.
+    fn check_controls(&mut self) {
+        for line in self.written_controls.take() {
+            if line.contains("\"control_request\"") {
+                if line.contains("\"interrupt\"") {
+                    self.held_until = self.now + Duration::from_millis(60);
+                }
+                self.cli.read_request(&line);
+            } else {
+                let id = line
+                    .split("\"request_id\":\"")
+                    .nth(1)
+                    .and_then(|rest| rest.split('"').next());
+                let id = id.expect("an answer names its request").to_owned();
+                assert!(self.answered_asks.insert(id.clone()), "{id} was answered twice");
+                self.open_asks.remove(&id);
+            }
+        }
+        // Not as they were emitted: that may wait for the store.
+        for id in self.over_asks.take() {
+            self.open_asks.remove(&id);
+        }
+        self.model.ask_person(!self.open_asks.is_empty(), self.now);
+        let pending = self.session.read(State::pending_permissions);
+        assert_eq!(pending, self.open_asks.len());
     }
 
     /// The process gets what is in its pipe.
@@ -393,6 +490,16 @@ impl Harness {
                 _ => None,
             });
             self.written.borrow_mut().extend(lines);
+            let controls = effects.iter().filter_map(|effect| match effect {
+                Effect::WriteControl(line) => Some(line.clone()),
+                _ => None,
+            });
+            self.written_controls.borrow_mut().extend(controls);
+            let over = effects.iter().filter_map(|effect| match effect {
+                Effect::Emit(Event::AskOver { id, .. }) => Some(id.clone()),
+                _ => None,
+            });
+            self.over_asks.borrow_mut().extend(over);
             effects
         });
     }
@@ -422,12 +529,66 @@ impl Harness {
         }
     }
 
+    fn interrupt(&mut self, drop_queue: bool) {
+        if self.model.is_alive() {
+            self.model.interrupt(drop_queue);
+        }
+        let call = self.calls + 1;
+        self.apply(|state| {
+            state
+                .interrupt(call, drop_queue, None, self.now)
+                .unwrap_or_default()
+        });
+        self.calls += u64::from(self.model.is_alive());
+    }
+
+    fn control(&mut self) {
+        let call = self.calls + 1;
+        let request = r#"{"subtype":"mcp_status"}"#;
+        self.apply(|state| state.control(call, request, None, self.now).unwrap_or_default());
+        if self.model.is_alive() {
+            self.calls += 1;
+            self.model.wake_for_control();
+        }
+    }
+
+    fn abort(&mut self, rng: &mut Rng) {
+        let send = 1 + rng.u64(..=self.sends);
+        let is_untouched = self.is_untouched();
+        if self.model.phase != Phase::Over {
+            self.model.abort(send, is_untouched);
+        }
+        self.apply(|state| state.abort(send, self.now));
+    }
+
+    fn answer_ask(&mut self) {
+        let Some(id) = self.open_asks.keys().next().cloned() else {
+            return;
+        };
+        for expected in [true, false] {
+            let mut wanted = false;
+            self.apply(|state| {
+                let effects = state.answer(&id, Ok("{}"), self.now);
+                wanted = effects.is_some();
+                effects.unwrap_or_default()
+            });
+            assert_eq!(wanted, expected);
+        }
+    }
+
+    /// Whether the process has not got a byte of the message in flight.
+    fn is_untouched(&self) -> bool {
+        let content = self.pipe.0.lock();
+        content.line.is_some() && !content.begun
+    }
+
     fn pause(&mut self) {
         self.mark(true, State::pause);
     }
 
     fn resume(&mut self) {
-        self.mark(false, State::resume);
+        let now = self.now;
+        self.mark(false, |state| state.resume(now));
     }
 
     fn mark(&mut self, paused: bool, call: impl FnOnce(&mut State) -> Result<Vec<Effect>>) {
@@ -498,10 +659,10 @@ impl Harness {
 
     fn pass(&mut self, time: Duration) {
         self.now += time;
-        let is_untouched = {
-            let content = self.pipe.0.lock();
-            content.line.is_some() && !content.begun
-        };
+        let is_untouched = self.is_untouched();
+        let now = self.now;
+        self.open_asks.retain(|_, deadline| *deadline > now);
+        self.model.ask_person(!self.open_asks.is_empty(), now);
         self.model.time(self.now, is_untouched);
         self.apply(|state| state.on_time(self.now));
     }
@@ -553,7 +714,8 @@ impl Harness {
         } else {
             self.model.phase = Phase::Running;
             let pipe: Arc<Pipe> = Arc::clone(&self.pipe);
-            self.apply(|state| state.started(pipe).expect("nothing has ended it"));
+            let now = self.now;
+            self.apply(|state| state.started(pipe, now).expect("nothing has ended it"));
         }
     }
 
@@ -570,7 +732,8 @@ impl Harness {
         if self.silent {
             return;
         }
-        match rng.u64(..12) {
+        match rng.u64(..16) {
+            at @ 12.. => self.talk(at, rng),
             0..4 => self.cli.begin().into_iter().for_each(|line| self.line(&line)),
             4..8 => {
                 if let Some((line, turn)) = self.cli.finish(rng) {
@@ -613,6 +776,28 @@ impl Harness {
                 }
             }
             _ => self.noise(&Cli::noise(rng)),
+        }
+    }
+
+    /// The process answers control requests, and asks some.
+    fn talk(&mut self, at: u64, rng: &mut Rng) {
+        match at {
+            12 | 13 => {
+                if let Some((_, line)) = self.cli.answer_request(rng) {
+                    self.line(&line);
+                }
+            }
+            14 => {
+                self.asks += 1;
+                let id = format!("p{}", self.asks);
+                self.open_asks.insert(id, self.now + Duration::from_millis(70));
+                self.line(&Cli::ask(self.asks));
+            }
+            _ => {
+                if let Some(id) = self.open_asks.keys().next().cloned().filter(|_| once_in(rng, 2)) {
+                    self.line(&Cli::cancel(&id));
+                }
+            }
         }
     }
 

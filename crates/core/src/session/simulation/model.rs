@@ -1,6 +1,6 @@
 //! What must become of each send, in the few rules that callers are promised.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 /// How a send ends that was answered.
@@ -36,6 +36,10 @@ pub(super) struct Model {
     pub(super) own_turn: Option<Instant>,
     /// The message in flight has a result that counts as its answer from then on.
     held: Option<Instant>,
+    /// Messages that are to be interrupted as soon as they are written.
+    interrupted: BTreeSet<u64>,
+    /// Since when a person is asked: the time of the message in flight stands still.
+    person_since: Option<Instant>,
     /// Outcomes of all sends that were taken.
     pub(super) outcomes: BTreeMap<u64, Option<&'static str>>,
 }
@@ -50,6 +54,8 @@ impl Model {
             flight: None,
             own_turn: None,
             held: None,
+            interrupted: BTreeSet::new(),
+            person_since: None,
             outcomes: BTreeMap::new(),
         }
     }
@@ -66,6 +72,7 @@ impl Model {
     pub(super) fn suspend(&mut self) -> bool {
         match self.phase {
             Phase::Suspending | Phase::Suspended => true,
+            Phase::Running if self.person_since.is_some() => false,
             Phase::Running if self.flight.is_none() && self.own_turn.is_none() => {
                 let is_idle = self.paused || self.line.is_empty();
                 if is_idle {
@@ -75,6 +82,11 @@ impl Model {
             }
             _ => false,
         }
+    }
+
+    /// A control request needs a process, too.
+    pub(super) fn wake_for_control(&mut self) {
+        self.wake();
     }
 
     pub(super) fn wake(&mut self) {
@@ -126,10 +138,51 @@ impl Model {
         self.flight.is_some()
     }
 
-    /// Nothing may wait that could be written.
-    pub(super) fn check(&self) {
-        let free =
-            self.phase == Phase::Running && !self.paused && self.own_turn.is_none() && self.flight.is_none();
+    /// A person is asked, or no longer.
+    pub(super) fn ask_person(&mut self, asks: bool, now: Instant) {
+        if asks {
+            self.person_since.get_or_insert(now);
+        } else if let Some(since) = self.person_since.take()
+            && let Some((_, Some(deadline))) = &mut self.flight
+        {
+            *deadline += now.saturating_duration_since(since);
+        }
+    }
+
+    /// The caller gives a message up. `is_untouched`: as for [`Model::time`].
+    pub(super) fn abort(&mut self, send: u64, is_untouched: bool) {
+        if let Some(at) = self.line.iter().position(|open| open.send == send) {
+            self.line.remove(at);
+            self.settle(send, "ERR_ABORTED");
+        } else if matches!(self.flight, Some((flight, Some(_))) if flight == send) {
+            self.flight = Some((send, None)).filter(|_| !is_untouched);
+            self.settle(send, "ERR_ABORTED");
+        }
+    }
+
+    /// The caller interrupts the turn, or else the message that is about to become one, and may drop what waits.
+    pub(super) fn interrupt(&mut self, drops_line: bool) {
+        if self.flight.is_none() && self.own_turn.is_none() && !self.paused {
+            self.interrupted.extend(self.line.front().map(|open| open.send));
+        }
+        if drops_line {
+            let is_hit = self
+                .line
+                .front()
+                .is_some_and(|open| self.interrupted.contains(&open.send));
+            let kept = if is_hit { self.line.pop_front() } else { None };
+            self.settle_line("ERR_INTERRUPTED");
+            self.line.extend(kept);
+        }
+    }
+
+    /// Nothing may wait that could be written. `holds`: an interrupt has no answer.
+    pub(super) fn check(&self, holds: bool) {
+        let free = self.phase == Phase::Running
+            && !self.paused
+            && !holds
+            && self.own_turn.is_none()
+            && self.flight.is_none();
         assert!(!free || self.line.is_empty(), "a message waits for nothing");
     }
 
@@ -198,7 +251,8 @@ impl Model {
     /// Time has passed. `is_untouched`: the process has not got a byte of the message in flight. Whether that one was
     /// withdrawn.
     pub(super) fn time(&mut self, now: Instant, is_untouched: bool) -> bool {
-        let is_late = matches!(self.flight, Some((_, Some(deadline))) if deadline <= now);
+        let is_waiting = self.person_since.is_some();
+        let is_late = !is_waiting && matches!(self.flight, Some((_, Some(deadline))) if deadline <= now);
         if self.held.is_some_and(|at| at <= now || is_late) {
             self.settle_held();
         }
@@ -210,6 +264,7 @@ impl Model {
         }
         if let Some((send, Some(deadline))) = self.flight
             && deadline <= now
+            && !is_waiting
         {
             self.flight = Some((send, None)).filter(|_| !is_untouched);
             self.settle(send, "ERR_TURN_TIMEOUT");

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 impl State {
     /// The process runs. `None` if the session has been ended: the caller then ends the process.
-    pub fn started(&mut self, delivery: Arc<dyn Delivery>) -> Option<Effects> {
+    pub fn started(&mut self, delivery: Arc<dyn Delivery>, now: Instant) -> Option<Effects> {
         if self.phase != Phase::Starting {
             return None;
         }
@@ -23,7 +23,8 @@ impl State {
         Some(self.transition(|state, effects| {
             state.phase = Phase::Running;
             state.was_started = true;
-            state.pump(effects);
+            state.begin_controls(now, effects);
+            state.pump(now, effects);
         }))
     }
 
@@ -65,10 +66,11 @@ impl State {
                 uuid,
                 entry,
                 deadline,
+                interrupted: false,
             });
             state.pending_version += u64::from(pending::keeps_last(state.entries()));
             faults::place("send", &state.options);
-            state.pump(effects);
+            state.pump(now, effects);
         }))
     }
 
@@ -85,11 +87,11 @@ impl State {
     ///
     /// # Errors
     /// `ERR_SESSION_NOT_ALIVE`.
-    pub fn resume(&mut self) -> Result<Effects, Error> {
+    pub fn resume(&mut self, now: Instant) -> Result<Effects, Error> {
         self.require_alive()?;
         Ok(self.transition(|state, effects| {
             state.paused = false;
-            state.pump(effects);
+            state.pump(now, effects);
         }))
     }
 
@@ -140,6 +142,15 @@ impl State {
             }
             Phase::Ended(_) => {}
         })
+    }
+
+    /// The process must not go on: it is killed, and the session fails.
+    pub(super) fn fail_process(&mut self, error: &Error, now: Instant, effects: &mut Effects) {
+        self.ended_by = Some(Box::new(error.clone()));
+        self.end_at_once(Status::Failed, now, effects);
+        effects.push(Effect::Save);
+        effects.push(Effect::Emit(Event::Error { error: error.clone() }));
+        self.reject_all(error, effects);
     }
 
     /// Kills the process with all its descendants; the session ends with `status`.

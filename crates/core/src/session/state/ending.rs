@@ -22,7 +22,8 @@ impl State {
             self.revision += 1;
         }
         if self.phase == Phase::Suspending {
-            return self.suspended();
+            let error = self.exit_error(code, signal, stderr);
+            return self.suspended(&error);
         }
         let mut effects = self.transition(|state, effects| {
             state.settle_held(effects);

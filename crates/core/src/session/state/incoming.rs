@@ -1,16 +1,19 @@
 //! What a line of the CLI does to the state.
 
+use super::interrupt::text_of;
 use super::turns::Whose;
 use super::{Effect, Effects, InFlight, Phase, State};
 use crate::clock;
 use crate::error::{Error, LastWords};
 use crate::faults;
 use crate::ids::ConversationId;
+use crate::limits;
+use crate::protocol::failure::Retry;
 use crate::protocol::inbound::{Content, Frame, Init, TurnResult};
 use crate::session::estimate::Seen;
 use crate::session::event::{Event, Turn};
 use crate::session::ledger::Cost;
-use crate::session::turn::{self, TurnKind};
+use crate::session::turn::{self, Cut, TurnKind};
 use serde_json::value::RawValue;
 use std::time::Instant;
 
@@ -20,7 +23,8 @@ impl State {
     pub fn on_frame(&mut self, frame: Frame, line: &str, message: Option<String>, now: Instant) -> Effects {
         self.transition(|state, effects| {
             if let Some(line) = message {
-                effects.push(Effect::Emit(Event::Message { line }));
+                let send = state.present_send();
+                effects.push(Effect::Emit(Event::Message { send, line }));
             }
             match frame {
                 Frame::Init(init) => state.on_init(init, line, now, effects),
@@ -28,22 +32,22 @@ impl State {
                 Frame::PermissionMode(mode) => state.on_mode(mode, effects),
                 Frame::Content(content, call) => {
                     state.seen.extend(call.map(|call| *call));
-                    state.on_content(content, now);
+                    state.on_content(content, line, now);
                 }
-                Frame::Retry(retry) => {
-                    let (attempt, delay) = (retry.attempt, retry.delay_ms);
-                    let failure = state.signs.on_retry(retry);
-                    effects.push(Effect::Emit(Event::Retry {
-                        attempt,
-                        delay,
-                        failure,
-                    }));
-                }
+                Frame::Control(control) => state.on_control(control, now, effects),
+                Frame::Retry(retry) => state.on_retry(retry, now, effects),
                 Frame::UsageLimit(limit) => state.signs.on_limit(limit),
                 Frame::Refusal => state.signs.on_refusal(),
-                Frame::Other | Frame::NotAnObject => {}
+                Frame::Piece(_) | Frame::Other | Frame::NotAnObject => {}
             }
         })
+    }
+
+    /// The send whose turn runs; `None` in a turn that the CLI started by itself.
+    #[must_use]
+    pub fn present_send(&self) -> Option<u64> {
+        let turn = self.in_flight.as_ref().filter(|_| !self.turns.runs_foreign())?;
+        Some(turn.send).filter(|_| !turn.abandoned)
     }
 
     fn on_init(&mut self, init: Init, line: &str, now: Instant, effects: &mut Effects) {
@@ -66,20 +70,45 @@ impl State {
             line: line.to_owned(),
         }));
         self.judge_mode(init.permission_mode, first, now, effects);
+        self.interrupt_again(now, effects);
     }
 
-    fn on_content(&mut self, content: Content, now: Instant) {
+    /// The CLI waits, then asks the API again, unless the caller has said that this is no use.
+    fn on_retry(&mut self, retry: Retry, now: Instant, effects: &mut Effects) {
+        let (attempt, delay) = (retry.attempt, retry.delay_ms);
+        let failure = self.signs.on_retry(retry);
+        effects.push(Effect::Emit(Event::Retry {
+            attempt,
+            delay,
+            failure,
+        }));
+        let is_hopeless = self.options.live.fail_fast.contains(&failure.kind);
+        if let Some(turn) = self.in_flight.as_mut().filter(|_| is_hopeless)
+            && turn.failed_fast.replace(failure).is_none()
+        {
+            self.write_interrupt(now, effects);
+        }
+    }
+
+    fn on_content(&mut self, content: Content, line: &str, now: Instant) {
         let in_flight = self.in_flight.as_ref().map(|turn| turn.uuid.as_str());
         self.turns.on_content(&content, in_flight, now);
         match content {
-            Content::Model => self.signs.on_answer(),
+            Content::Model => {
+                self.signs.on_answer();
+                if self.in_flight.is_some() && line.len() <= limits::PARTIAL_ANSWER_BYTES {
+                    self.answer_line = Some(line.to_owned());
+                }
+            }
             Content::Error(error) => self.signs.on_error(*error),
             Content::ToolResult | Content::Other => {}
         }
     }
 
     fn on_result(&mut self, mut result: Box<TurnResult>, now: Instant, effects: &mut Effects) {
-        result.failure = self.signs.conclude(&result);
+        let fast = self.in_flight.as_ref().and_then(|turn| turn.failed_fast);
+        let concluded = self.signs.conclude(&result);
+        result.failure = fast.filter(|_| result.is_cut()).or(concluded);
         result.turns = self.turns.count(result.turns);
         if self.turns.is_refusal(&result) && matches!(self.phase, Phase::Running | Phase::Ending(_)) {
             self.fail_start(&result, now, effects);
@@ -116,6 +145,7 @@ impl State {
             });
         self.has_history = true;
         self.rename(result.session_id.clone());
+        self.settle_interrupts(result.is_cut(), whose, effects);
         if let Some(first) = answered.as_ref().filter(|_| result.is_error && self.is_forking()) {
             self.fail_fork(result, first, effects);
             return;
@@ -134,7 +164,7 @@ impl State {
 
     /// Nothing may be in the way any more.
     pub(super) fn go_on(&mut self, now: Instant, effects: &mut Effects) {
-        self.pump(effects);
+        self.pump(now, effects);
         self.end_input_if_idle(now, effects);
     }
 
@@ -169,6 +199,12 @@ impl State {
         let cost = self.ledger.charge(result, self.turns.version());
         self.seen = Seen::default();
         self.add_to_totals(cost, result.turns);
+        let cut = answered
+            .as_ref()
+            .filter(|turn| turn.interrupted && result.is_cut())
+            .map(|_| Cut {
+                text: self.answer_line.take().as_deref().and_then(text_of),
+            });
         let kind = match &answered {
             Some(turn) if turn.abandoned => TurnKind::Late,
             Some(_) if self.is_forking() => TurnKind::Fork,
@@ -180,7 +216,7 @@ impl State {
             Some(turn) => (Some(turn.send).filter(|_| !turn.abandoned), turn.prompt),
             None => (None, turn::raw("\"\"")),
         };
-        let turn = self.turn(result, kind, send, prompt, cost);
+        let turn = self.turn(result, kind, cut, send, prompt, cost);
         effects.push(Effect::Record(Box::new(turn)));
     }
 
@@ -205,7 +241,7 @@ impl State {
         };
         let turn = Turn {
             is_cut: true,
-            ..self.turn(&result, kind, None, prompt, cost)
+            ..self.turn(&result, kind, None, None, prompt, cost)
         };
         effects.push(Effect::Record(Box::new(turn)));
     }
@@ -220,12 +256,13 @@ impl State {
         &self,
         result: &TurnResult,
         kind: TurnKind,
+        cut: Option<Cut>,
         send: Option<u64>,
         prompt: Box<RawValue>,
         cost: Cost,
     ) -> Turn {
         let timestamp = clock::timestamp();
-        let texts = turn::describe(result, kind, &prompt, cost, &timestamp);
+        let texts = turn::describe(result, kind, cut, &prompt, cost, &timestamp);
         Turn {
             send,
             interaction: texts.interaction,

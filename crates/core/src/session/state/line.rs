@@ -27,6 +27,31 @@ impl WaitingLine {
         Some(waiting)
     }
 
+    /// The next message.
+    pub(super) fn first_mut(&mut self) -> Option<&mut Waiting> {
+        self.messages
+            .first_entry()
+            .map(std::collections::btree_map::OccupiedEntry::into_mut)
+    }
+
+    /// Removes the next message, if that is one of those.
+    pub(super) fn pop_if(&mut self, is_one: impl FnOnce(&Waiting) -> bool) -> Option<Waiting> {
+        let (_, first) = self.messages.first_key_value()?;
+        if is_one(first) { self.pop() } else { None }
+    }
+
+    /// Removes the message of a send.
+    pub(super) fn remove(&mut self, send: u64) -> Option<Waiting> {
+        let (number, _) = self
+            .messages
+            .iter()
+            .find(|(_, waiting)| waiting.message.send == send)?;
+        let number = *number;
+        let waiting = self.messages.remove(&number)?;
+        self.deadlines.remove(&(waiting.deadline.at, number));
+        Some(waiting)
+    }
+
     /// Removes a message whose deadline has passed.
     pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Waiting> {
         let (_, number) = self.deadlines.first().filter(|(at, _)| *at <= now).copied()?;

@@ -66,7 +66,7 @@ impl State {
     ) {
         let Some(mode) = mode else { return };
         let announced = !first && self.mode_in_force.as_ref() == Some(&mode);
-        let verdict = self.options.asked_mode().map(|asked| compare(&mode, asked));
+        let verdict = self.asked_mode().map(|asked| compare(&mode, asked));
         match verdict {
             Some(Ordering::Greater) if !announced => self.refuse_mode(&mode, now, effects),
             Some(Ordering::Less) if first => effects.push(self.warn_of_mode(&mode)),
@@ -82,18 +82,14 @@ impl State {
         }
         let error = Error::PermissionMode {
             name: self.options.name.clone(),
-            asked: self.options.asked_mode().unwrap_or_default().to_owned(),
+            asked: self.asked_mode().unwrap_or_default().to_owned(),
             actual: actual.to_owned(),
         };
-        self.ended_by = Some(Box::new(error.clone()));
-        self.end_at_once(Status::Failed, now, effects);
-        effects.push(Effect::Save);
-        effects.push(Effect::Emit(Event::Error { error: error.clone() }));
-        self.reject_all(&error, effects);
+        self.fail_process(&error, now, effects);
     }
 
     fn warn_of_mode(&self, actual: &str) -> Effect {
-        let (name, asked) = (&self.options.name, self.options.asked_mode().unwrap_or_default());
+        let (name, asked) = (&self.options.name, self.asked_mode().unwrap_or_default());
         Effect::Emit(Event::Warning {
             code: WARNING,
             message: format!(

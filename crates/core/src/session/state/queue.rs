@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::protocol::outbound;
 use crate::session::event::Event;
 use crate::session::pending;
+use std::time::Instant;
 
 impl State {
     /// JSON of the messages that have no answer, and the count of changes up to it.
@@ -18,8 +19,12 @@ impl State {
     }
 
     /// Sends the next message if nothing holds it back.
-    pub(super) fn pump(&mut self, effects: &mut Effects) {
+    pub(super) fn pump(&mut self, now: Instant, effects: &mut Effects) {
         if self.paused || self.in_flight.is_some() || self.turns.runs_foreign() {
+            return;
+        }
+        // An interrupt that has no answer would hit the message; a process that has not confirmed its hooks has none.
+        if self.controls.awaits_interrupt() || self.controls.awaits_initialize() {
             return;
         }
         match self.phase {
@@ -32,6 +37,7 @@ impl State {
             uuid,
             entry,
             deadline,
+            interrupted,
         }) = self.waiting.pop()
         {
             self.turns.on_write();
@@ -43,7 +49,13 @@ impl State {
                 entry,
                 deadline,
                 abandoned: false,
+                interrupted,
+                failed_fast: None,
             });
+            self.answer_line = None;
+            if interrupted {
+                self.write_interrupt(now, effects);
+            }
         }
     }
 
@@ -78,6 +90,7 @@ impl State {
         let cut = self.in_flight.take();
         self.record_cut(cut.as_ref(), effects);
         self.in_flight = cut;
+        self.end_all_controls(error, effects);
         self.reject_in_flight(error, effects);
         self.reject_waiting(error, effects);
     }

@@ -17,7 +17,11 @@ impl State {
         self.require_alive()?;
         Ok(match self.phase {
             Phase::Suspending | Phase::Suspended => Some(Effects::new()),
-            Phase::Running if !self.has_turn() && (self.paused || self.waiting.is_empty()) => {
+            Phase::Running
+                if !self.has_turn()
+                    && !self.controls.has_asks()
+                    && (self.paused || self.waiting.is_empty()) =>
+            {
                 Some(self.transition(|state, effects| {
                     state.phase = Phase::Suspending;
                     let run = &state.options.run;
@@ -61,12 +65,13 @@ impl State {
     }
 
     /// The process that was given up has ended. What it told belongs to it alone.
-    pub(super) fn suspended(&mut self) -> Effects {
+    pub(super) fn suspended(&mut self, error: &Error) -> Effects {
         self.transition(|state, effects| {
             state.phase = Phase::Suspended;
             state.escalation = None;
             state.delivery = None;
             state.settle_held(effects);
+            state.end_controls(error, effects);
             state.turns = TurnTracker::new(state.options.turn_timeout());
             state.signs = Signs::default();
             state.seen = Seen::default();
@@ -74,10 +79,9 @@ impl State {
             state.ledger = Ledger::new(Some(state.ledger.totals()));
             // The record has no pid from here on.
             state.revision += 1;
-            if state.wake_wanted {
+            if state.wake_wanted || !(state.paused || state.waiting.is_empty()) {
                 state.start_next(effects);
             }
-            state.pump(effects);
             effects.push(Effect::Save);
         })
     }

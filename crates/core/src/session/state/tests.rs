@@ -1,5 +1,6 @@
 //! The rules of a session, checked without a process.
 
+mod control;
 mod failure;
 mod permission;
 
@@ -32,9 +33,14 @@ impl Bench {
 
     /// A session that asks for a permission mode.
     fn asking(mode: &str) -> Self {
+        Self::with(mode, "{}")
+    }
+
+    /// A session with `live` options.
+    fn with(mode: &str, live: &str) -> Self {
         let json = format!(
             r#"{{"name":"a","model":"m","workDir":"/","permissionMode":"{mode}","timeout":10000,"stopTimeout":5000,
-                "killTimeout":2000}}"#
+                "killTimeout":2000,"live":{live}}}"#
         );
         let options = serde_json::from_str(&json).expect("test options are complete");
         let mut bench = Self {
@@ -48,7 +54,7 @@ impl Bench {
 
     fn start(&mut self) -> Effects {
         let pipe: Arc<Pipe> = Arc::clone(&self.pipe);
-        self.state.started(pipe).expect("nothing has ended it")
+        self.state.started(pipe, self.now).expect("nothing has ended it")
     }
 
     fn send(&mut self, send: u64) -> Effects {
@@ -573,7 +579,7 @@ fn a_session_that_was_ended_before_its_process_came_stays_ended() {
         } else {
             state.stop(now)
         };
-        assert!(state.started(Arc::new(Pipe::default())).is_none() && state.has_ended());
+        assert!(state.started(Arc::new(Pipe::default()), now).is_none() && state.has_ended());
         assert!(
             state
                 .failed_to_start(&Error::Internal {

@@ -15,7 +15,7 @@ impl State {
         let in_flight = self
             .in_flight
             .as_ref()
-            .filter(|turn| !turn.abandoned)
+            .filter(|turn| !turn.abandoned && !self.controls.waits_for_person())
             .map(|turn| turn.deadline.at);
         let escalation = self.escalation.as_ref().map(Escalation::deadline);
         self.waiting
@@ -24,6 +24,8 @@ impl State {
             .chain(in_flight)
             .chain(escalation)
             .chain(self.turns.deadline())
+            .chain(self.controls.deadline())
+            .chain(self.interrupts.deadline())
             .min()
     }
 
@@ -35,7 +37,10 @@ impl State {
                 state.finish_turn(&result, Whose::Ours, effects);
                 state.go_on(now, effects);
             }
+            // What is late is not written any more when something stops holding it back.
             state.expire_waiting(now, effects);
+            state.expire_controls(now, effects);
+            state.expire_interrupts(now, effects);
             state.expire_in_flight(now, effects);
             if state.turns.expire(now) {
                 state.go_on(now, effects);
@@ -65,7 +70,8 @@ impl State {
     }
 
     fn expire_in_flight(&mut self, now: Instant, effects: &mut Effects) {
-        let is_late = |turn: &InFlight| !turn.abandoned && turn.deadline.at <= now;
+        let waits = self.controls.waits_for_person();
+        let is_late = |turn: &InFlight| !turn.abandoned && !waits && turn.deadline.at <= now;
         if self.in_flight.as_ref().is_some_and(is_late) && self.settle_held(effects) {
             self.go_on(now, effects);
         }

@@ -111,6 +111,11 @@ impl TurnTracker {
         self.habits.version()
     }
 
+    /// Whether the turn of the message in flight has begun.
+    pub(super) fn runs_ours(&self) -> bool {
+        self.open == Some(Open::Ours)
+    }
+
     /// Whether an init of the process has come before.
     pub(super) fn has_begun(&self) -> bool {
         self.any_init
