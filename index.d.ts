@@ -1286,8 +1286,13 @@ export class Store {
   set(name: string, record: RecordInput): void
   /** Removes one record; returns whether there was one. @throws `ERR_STORE` */
   delete(name: string): boolean
-  /** All records. Their `interactions` are read like those of {@link Store.get}. @throws `ERR_STORE` */
-  list(): SessionRecord[]
+  /**
+   * All records, or a part of them. Their `interactions` are read like those of {@link Store.get}.
+   *
+   * @throws `ERR_STORE`, `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+   */
+  list(options?: { offset?: number | null; limit?: number | null; fields?: null } | null): SessionRecord[]
+  list<Field extends keyof SessionRecord>(options: StoreListOptions<Field>): Pick<SessionRecord, Field | 'name'>[]
   /**
    * Removes records whose `lastSaved` (or `created`, if there is no `lastSaved`) is more than `days` days ago, but never
    * the record of a live session.
@@ -1299,6 +1304,16 @@ export class Store {
   cleanup(days?: number | null): number
   /** Resolves when `sessions.json` itself is up to date. Rejects with `ERR_STORE`. */
   flush(): Promise<void>
+}
+
+/** Which part of the records {@link Store.list} gives. */
+export interface StoreListOptions<Field extends string = string> {
+  /** How many records are skipped. Default 0. */
+  offset?: number | null
+  /** How many records follow at the most. Default: all. */
+  limit?: number | null
+  /** The fields that each record has, beside `name`. Default: all. A list without `interactions` is the cheapest. */
+  fields?: readonly Field[] | null
 }
 
 /** A record as it is written: any object, since fields that clearctx does not know are kept. */

@@ -148,8 +148,8 @@ export declare class NativeStore {
   set(name: string, json: string): void
   /** Removes a record; returns whether there was one. */
   delete(name: string): boolean
-  /** All records, whose interactions are read later. */
-  list(): NativeRecords
+  /** Records from `offset` on, `limit` at the most, with these fields or all, whose interactions are read later. */
+  list(offset?: number | undefined | null, limit?: number | undefined | null, fields?: Array<string> | undefined | null): NativeRecords
   /** Brings `sessions.json` up to date, unless it is so big that this would delay the caller. */
   checkpoint(): void
   /** Removes old records, but never those of `live`; returns how many. */

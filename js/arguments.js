@@ -198,6 +198,7 @@ const managerNames = [
 const optionNames = {
   'new SessionManager()': managerNames,
   'new Store()': storeNames,
+  'store.list()': ['offset', 'limit', 'fields'],
   'new StreamSession()': ['name', 'sessionId', ...sessionNames, ...runNames, ...liveNames],
   // The elements of a batch are options, too.
   'spawn()': ['name', 'prompt', ...sessionNames, ...liveNames],
@@ -240,6 +241,12 @@ function checked(checks, given, argument) {
   return Object.fromEntries(names.map((key) => [key, checks[key](given[key], `${argument}.${key}`)]))
 }
 
+/** Which part of a list is wanted. */
+function listing(given, argument = 'options') {
+  const { offset, limit, fields } = checked({ offset: positive, limit: positive, fields: texts }, given, argument)
+  return { offset, limit, fields }
+}
+
 /** The options of the store. */
 function storeOptions(given, argument = 'options') {
   const durability = text(given.durability, `${argument}.durability`) ?? 'os'
@@ -256,6 +263,7 @@ module.exports = {
   flag,
   isMissing,
   list,
+  listing,
   message,
   milliseconds,
   name,

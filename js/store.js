@@ -51,9 +51,10 @@ class Store {
     return storeCall(this, (native) => native.delete(name))
   }
 
-  list() {
+  list(options) {
+    const { offset, limit, fields } = check.listing(check.options(options, 'store.list()'))
     return recordsOf(
-      storeCall(this, (native) => native.list()),
+      storeCall(this, (native) => native.list(offset, limit, fields)),
       (records) => records,
     )
   }

@@ -6,7 +6,7 @@ use clearctx_core::api::{Notice, to_raw};
 use clearctx_core::error::Error;
 use clearctx_core::limits;
 use clearctx_core::runtime;
-use clearctx_core::store::{Change, Durability, Entries, Heads, Histories, Options, Record, Store};
+use clearctx_core::store::{Change, Durability, Entries, Heads, Histories, Listing, Options, Record, Store};
 use napi::Result;
 use napi_derive::napi;
 use std::collections::HashSet;
@@ -76,10 +76,20 @@ impl NativeStore {
         Ok(applied.iter().any(|applied| applied.changed))
     }
 
-    /// All records, whose interactions are read later.
+    /// Records from `offset` on, `limit` at the most, with these fields or all, whose interactions are read later.
     #[napi(catch_unwind)]
-    pub fn list(&self) -> Result<NativeRecords> {
-        done(self.store.list_later()).map(NativeRecords::from)
+    pub fn list(
+        &self,
+        offset: Option<f64>,
+        limit: Option<f64>,
+        fields: Option<Vec<String>>,
+    ) -> Result<NativeRecords> {
+        let part = Listing {
+            offset: offset.map_or(0, to_count),
+            limit: limit.map(to_count),
+            fields,
+        };
+        done(self.store.list_some(&part)).map(NativeRecords::from)
     }
 
     /// Brings `sessions.json` up to date, unless it is so big that this would delay the caller.
@@ -115,6 +125,16 @@ impl NativeStore {
             .flat_map(|warning| [warning.code.to_owned(), warning.message])
             .collect()
     }
+}
+
+/// A number that JavaScript has checked.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the conversion saturates, and no list is that long"
+)]
+fn to_count(number: f64) -> usize {
+    number as usize
 }
 
 fn done<T>(result: std::result::Result<T, Error>) -> Result<T> {

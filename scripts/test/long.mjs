@@ -23,7 +23,12 @@ await main(async () => {
   await prepare()
   await step(`schedules in memory, mutated input, from seed ${seed} on`, () => {
     const args = ['test', '--locked', '--package', 'clearctx-core', '--release', '--lib', '--', 'simulation', 'fuzzing']
-    const env = { CLEARCTX_SEED: seed, CLEARCTX_SCHEDULES: '500000', CLEARCTX_MUTATIONS: '100000' }
+    const env = {
+      CLEARCTX_SEED: seed,
+      CLEARCTX_SCHEDULES: '500000',
+      CLEARCTX_STORE_HISTORIES: '300000',
+      CLEARCTX_MUTATIONS: '100000',
+    }
     run('cargo', args, { env })
   })
   await step('the store: 500 kills, eight processes for a minute', () => {
@@ -38,6 +43,7 @@ await main(async () => {
       '--',
       'crash',
       'crowd',
+      'foreign',
     ]
     run('cargo', args, { env: { CLEARCTX_STORE_ROUNDS: '500', CLEARCTX_STORE_SECONDS: '60' } })
   })

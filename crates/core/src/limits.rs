@@ -139,8 +139,8 @@ pub const STORE_CATCH_UPS: usize = 3;
 /// How long a releasing process backs off when others are waiting for the store's lock: more than [`STORE_LOCK_POLL`].
 pub const STORE_LOCK_REST: Duration = Duration::from_micros(1500);
 
-/// A store file that changed less than this before it was read may change again within the same time stamp, so its
-/// content is compared too. File systems count time in ticks of up to 10 ms; network mounts are coarser.
+/// How long after the first look at another program's `sessions.json` it may change again within the same time stamp, so
+/// that it is read again. File systems count time in ticks of up to 10 ms; network mounts are coarser.
 pub const STORE_RACY_AGE: Duration = Duration::from_millis(50);
 
 /// Longest time, together with [`STORE_QUICK_CHANGE`], of a quick commit. If the last commit was quick, the thread that
@@ -152,10 +152,6 @@ pub const STORE_QUICK_CHANGE: Duration = Duration::from_micros(20);
 
 /// Most bytes of changes in a commit by the thread that queues it.
 pub const STORE_QUICK_BYTES: usize = 1024 * 1024;
-
-/// Age from which an empty or unparsable store file is taken as it is. clearctx 3.0.0 writes in place, so a younger file
-/// may be half written.
-pub const STORE_SETTLE_AGE: Duration = Duration::from_millis(100);
 
 /// Pause before the store thread retries changes that could not be saved.
 pub const STORE_RETRY: Duration = Duration::from_secs(5);
@@ -176,7 +172,7 @@ pub const INSTANCE_LOCK_UNFINISHED_AGE: Duration = Duration::from_secs(60);
 /// up to three; on Linux none.
 pub const BLOCKING_THREADS: usize = 8192;
 
-/// Below this size `sessions.json` is small: it is rewritten before a call returns, and held in memory.
+/// Below this size `sessions.json` is small: it is rewritten before a call returns.
 pub const STORE_SMALL_BYTES: u64 = 256 * 1024;
 
 /// Rewrites of the small file that are allowed at once.
@@ -188,21 +184,31 @@ pub const STORE_REWRITES_PER_SECOND: f64 = 50.0;
 /// How far a small `sessions.json` may be behind the journal.
 pub const STORE_SMALL_DELAY: Duration = Duration::from_millis(20);
 
-/// Up to this size `sessions.json` is at most [`STORE_MEDIUM_DELAY`] behind, and `stopAll` brings it up to date.
+/// Up to this size `stopAll` brings `sessions.json` up to date.
 pub const STORE_MEDIUM_BYTES: u64 = 16 * 1024 * 1024;
 
-/// How far a `sessions.json` up to [`STORE_MEDIUM_BYTES`] may be behind the journal, writing it included.
-pub const STORE_MEDIUM_DELAY: Duration = Duration::from_millis(800);
+/// How far a `sessions.json` that is not small may be behind the journal: as long as writing it at
+/// [`STORE_EXPORT_PACE`] takes, between these two bounds.
+pub const STORE_EXPORT_DELAY: Duration = Duration::from_millis(800);
 
-/// A bigger file is rewritten when the changes are this part of it (2: one half). Each appended byte then costs at most
-/// three written ones, and the journal stays smaller than the file.
-pub const STORE_FOLD_PART: u64 = 2;
+/// The longest such delay, whatever the size.
+pub const STORE_EXPORT_LONGEST_DELAY: Duration = Duration::from_secs(60);
 
-/// A file up to this size is written under the store's lock, within a ms. A bigger one is written without the lock, so
-/// that other writers do not wait.
-pub const STORE_FOLD_LOCKED_BYTES: u64 = STORE_SMALL_BYTES;
+/// Bytes of `sessions.json` that are written in a second at the most, averaged: what a disk does not notice.
+pub const STORE_EXPORT_PACE: u64 = 2 * 1024 * 1024;
 
-/// Bytes of folded lines that a journal may have before a shorter one replaces it.
+/// How long a program that reads `sessions.json`, changes it and writes it back may take before it undoes what was changed
+/// here meanwhile; and how long a file that another program has open is left alone.
+pub const STORE_FOREIGN_WINDOW: Duration = Duration::from_secs(10);
+
+/// Most exports that are remembered for that.
+pub const STORE_FOREIGN_EXPORTS: usize = 1024;
+
+/// How long a file that cannot be read must stay as it is, where the system cannot tell whether it is being written.
+pub const STORE_DOUBT: Duration = Duration::from_secs(1);
+
+/// Bytes that a journal may have after its snapshot before it gets a new one; more if the snapshot is bigger. So each byte
+/// is written three times at the most.
 pub const STORE_JOURNAL_BYTES: u64 = 1024 * 1024;
 
 /// Journals of other processes that are followed before the files are loaded again, to let go of the old ones.
@@ -212,7 +218,7 @@ pub const STORE_KEPT_JOURNALS: usize = 8;
 pub const STORE_BIG_BYTES: u64 = 448 * 1024 * 1024;
 
 /// Longest wait of a flush for another process that is writing `sessions.json`.
-pub const STORE_FOLD_WAIT: Duration = Duration::from_secs(30);
+pub const STORE_EXPORT_WAIT: Duration = Duration::from_secs(30);
 
 /// Age at which the conversation lock of a host that died is removed from the user's directory.
 pub const CONVERSATION_LOCK_AGE: Duration = Duration::from_secs(24 * 3600);

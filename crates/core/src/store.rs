@@ -1,51 +1,52 @@
-//! The store: one record per session name in `sessions.json`, shared by any number of threads and processes.
+//! The store: one record per session name, shared by any number of threads and processes.
 //!
 //! Callers hand over [`Change`]s, never whole states; a change is applied to what the files hold at that moment,
-//! under a lock between processes, and costs one line in `sessions.journal`. `sessions.json` follows: at once while
-//! it is small, in the background when it is not. Reads take no lock and are always current. A killed process loses
-//! nothing that was answered.
+//! under a lock between processes, and costs one line in `sessions.journal`, which nobody else writes. `sessions.json` is
+//! an export, written after the journal, and an input when another program has changed it. Reads take no lock and are
+//! always current. A killed process loses nothing that was answered.
 //!
 //! The fields of a record are in memory, except its interactions: of these, memory has only the place in the files. The
 //! manager decides who may use a name and what the fields of a session mean.
-//!
-//! A *fold* is a checkpoint: it writes `sessions.json` from memory and the journal.
 //!
 //! - `object`, `record`, `entries`: JSON in memory, values kept as text
 //! - `contents`, `source`: the records, and where their interactions are
 //! - `change`, `apply`, `view`, `age`, `owner`: the effect of changes, the read view of records, their owners
 //! - `patience`: how long a call waits for locks
-//! - `file`, `draft`, `scan`, `print`, `journal`, `line`, `lock`, `files`: the files
-//! - `cache`, `load`: the contents in memory, and the files they come from
-//! - `shared`, `queue`, `worker`, `folding`, `fold`, `pace`: the commit, the group commit, and `sessions.json`
+//! - `journal`, `line`, `legacy`, `lock`, `files`: the truth on disk
+//! - `file`, `scan`, `draft`, `digest`, `exports`: `sessions.json`, what it means, and what another program has changed
+//! - `cache`: the contents in memory, and the files they come from
+//! - `shared`, `queue`, `worker`, `export`, `pace`: the commit, the group commit, `sessions.json` and snapshots
 
 mod age;
 mod apply;
 mod cache;
 mod change;
 mod contents;
+mod digest;
 mod draft;
 mod entries;
+mod export;
+mod exports;
 mod file;
 mod files;
-mod fold;
-mod folding;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod journal;
+mod legacy;
 mod line;
-mod load;
 mod lock;
 mod object;
 mod options;
 mod owner;
 mod pace;
 pub mod patience;
-mod print;
 mod queue;
 mod read;
 mod record;
 mod scan;
 mod shared;
+#[cfg(all(test, target_os = "linux"))]
+mod simulation;
 mod source;
 mod view;
 mod warning;
@@ -63,7 +64,7 @@ pub use files::{Files, RealFiles};
 pub use options::{Durability, Options};
 pub use owner::{Owner, OwnerState, Ownership};
 pub use queue::{Done, Flushed};
-pub use read::{Heads, Histories};
+pub use read::{Heads, Histories, Listing};
 pub use record::Record;
 pub use warning::Warning;
 
@@ -137,12 +138,12 @@ impl Store {
         if changes.is_empty() && applied.is_ok() {
             applied = self
                 .shared
-                .fold_all(u64::MAX, limits::STORE_FOLD_WAIT)
+                .export_all(u64::MAX, limits::STORE_EXPORT_WAIT)
                 .map(|()| Vec::new());
         }
         // This commit also wrote queued changes. Their answers, and retries, are not this thread's to give.
         worker::wake(&self.shared);
-        worker::wake_folder(&self.shared);
+        worker::wake_exporter(&self.shared);
         applied
     }
 
@@ -153,7 +154,7 @@ impl Store {
         let written = self.shared.commit_now(&[]).and_then(|_| {
             // Without open files nothing was changed from here since `sessions.json` was brought up to date.
             if self.shared.is_open() {
-                self.shared.fold_all(most, patience::left())
+                self.shared.export_all(most, patience::left())
             } else {
                 Ok(())
             }

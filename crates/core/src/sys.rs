@@ -1,14 +1,21 @@
 //! The few calls that have no safe form. The only unsafe code of the core.
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::watch;
+pub(crate) use linux::{is_open_to_write, watch};
 #[cfg(windows)]
 pub(crate) use windows::resume;
 
+/// Whether any program has a file open to write. `None` where the system cannot tell.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn is_open_to_write(_file: &std::fs::File) -> Option<bool> {
+    None
+}
+
 #[cfg(target_os = "linux")]
 mod linux {
+    use std::fs::File;
     use std::io;
-    use std::os::fd::OwnedFd;
+    use std::os::fd::{AsRawFd, OwnedFd};
     use tokio::io::Interest;
     use tokio::io::unix::AsyncFd;
 
@@ -22,6 +29,39 @@ mod linux {
             reason = "tokio has no safe way to register a descriptor that is not a pipe or socket"
         )]
         unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }.map_err(io::Error::from)
+    }
+
+    /// Sets the signal of a lease; the same on all architectures.
+    const F_SETSIG: i32 = 10;
+
+    /// Whether any program has a file open to write, given the file open to read. `None` where the system cannot tell: for
+    /// files of others, on some network file systems.
+    pub(crate) fn is_open_to_write(file: &File) -> Option<bool> {
+        let fd = file.as_raw_fd();
+        // The kernel grants a read lease only if nobody has the file open to write. Should somebody open it before the lease
+        // is given back, the kernel sends the signal, which by default does nothing, and lets the opener in.
+        if call(fd, F_SETSIG, libc::SIGURG).is_err() {
+            return None;
+        }
+        match call(fd, libc::F_SETLEASE, libc::F_RDLCK) {
+            Ok(()) => {
+                // What fails here the kernel does when the file is closed.
+                let _ = call(fd, libc::F_SETLEASE, libc::F_UNLCK);
+                Some(false)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(true),
+            Err(_) => None,
+        }
+    }
+
+    fn call(fd: i32, command: i32, argument: i32) -> io::Result<()> {
+        // SAFETY: these commands take a number and touch no memory; the descriptor is open as long as the file is borrowed.
+        #[expect(unsafe_code, reason = "no crate here has leases")]
+        let done = unsafe { libc::fcntl(fd, command, argument) };
+        if done == -1 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
     }
 }
 

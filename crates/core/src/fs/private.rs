@@ -10,17 +10,51 @@ pub(crate) fn create_dir(path: &Path) -> io::Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+    if path.is_dir() {
+        return Ok(());
+    }
+    builder.create(path)?;
+    if let Ok(dir) = File::open(path) {
+        give_to_owner_of_dir(&dir, path);
+    }
+    Ok(())
 }
+
+/// Gives a file, or a directory, that root has made in the directory of another user to that user, who could not use it
+/// otherwise: `sudo` must lock nobody out.
+#[cfg(unix)]
+pub(crate) fn give_to_owner_of_dir(file: &File, path: &Path) {
+    use std::os::unix::fs::{MetadataExt, fchown};
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let owner = |metadata: std::fs::Metadata| (metadata.uid(), metadata.gid());
+    let dir = path.parent().and_then(|dir| dir.metadata().ok()).map(owner);
+    let Some((user, group)) = dir.filter(|(user, _)| *user != 0) else {
+        return;
+    };
+    if file.metadata().is_ok_and(|metadata| metadata.uid() == 0) {
+        // Where the system refuses, the file is root's, as before.
+        let _ = fchown(file, Some(user), Some(group));
+    }
+}
+
+/// Elsewhere files belong to whom the directory says.
+#[cfg(not(unix))]
+pub(crate) fn give_to_owner_of_dir(_file: &File, _path: &Path) {}
 
 /// Creates a file for reading and writing. Fails if it exists.
 pub(crate) fn create_new(path: &Path) -> io::Result<File> {
-    options().create_new(true).open(path)
+    let file = options().create_new(true).open(path)?;
+    give_to_owner_of_dir(&file, path);
+    Ok(file)
 }
 
 /// Opens or creates a file for reading and writing.
 pub(crate) fn open_or_create(path: &Path) -> io::Result<File> {
-    options().create(true).truncate(false).open(path)
+    let file = options().create(true).truncate(false).open(path)?;
+    give_to_owner_of_dir(&file, path);
+    Ok(file)
 }
 
 /// The same; also creates its directory, which may have been deleted under a running program.

@@ -93,6 +93,9 @@ impl RecordWriter {
             let mut fields = session.record_fields();
             let revision = Some(fields.revision);
             let first = saved.is_none() || (self.is_lost() && interactions.is_some());
+            if first && self.store.was_deleted(&self.instance) {
+                return Ok(());
+            }
             if first {
                 // Messages that were sent before there was a record. They replace what another session left in it.
                 let pending = session.pending();
@@ -310,9 +313,11 @@ impl Writer for RecordWriter {
         let lost = Arc::clone(&self.lost);
         let when_stored = self.when_stored(&fields, stored);
         let options = Arc::clone(&self.options);
+        let (store, instance) = (self.store.clone(), self.instance.clone());
         let done: Done = Box::new(move |applied| {
             faults::place("stored", &options);
-            if applied.as_ref().is_ok_and(|applied| !applied.changed) {
+            // A record that was deleted stays deleted; one that another program has lost is written anew.
+            if applied.as_ref().is_ok_and(|applied| !applied.changed) && !store.was_deleted(&instance) {
                 lost.store(true, Ordering::Release);
             }
             when_stored(applied);

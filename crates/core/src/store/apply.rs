@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clearctx_proctree::InstanceId;
 
 use super::change::{Applied, Change, ENGINE_FIELDS};
-use super::contents::{Contents, Undo};
+use super::contents::{Contents, Entry, Undo};
 use super::line::Step;
 use super::object::{Key, write_string};
 use super::owner::{Liveness, StoredOwner};
@@ -81,9 +81,7 @@ impl<'a> Run<'a> {
         let (length, steps) = (self.lines.len(), self.undo.len());
         self.lines.push_str("{\"seq\":");
         self.lines.push_str(&(self.seq + 1).to_string());
-        self.lines.push_str(",\"at\":\"");
-        self.lines.push_str(&self.now);
-        self.lines.push_str("\",\"changes\":[");
+        self.lines.push_str(",\"changes\":[");
         self.first = true;
         let applied: Result<Vec<_>> = changes.iter().map(|change| self.decide(change)).collect();
         if applied.is_err() || self.first {
@@ -263,10 +261,14 @@ impl<'a> Run<'a> {
         }
         let mut members = String::from("\"delete\":[");
         for (index, key) in keys.iter().enumerate() {
-            if index > 0 {
-                members.push(',');
-            }
+            members.push_str(if index > 0 { "," } else { "" });
             key.write_json(&mut members);
+        }
+        members.push_str("],\"ended\":[");
+        let ended: Vec<_> = keys.iter().filter_map(|key| self.live_session(key)).collect();
+        for (index, instance) in ended.iter().enumerate() {
+            members.push_str(if index > 0 { "," } else { "" });
+            write_string(instance.as_str(), &mut members);
         }
         members.push(']');
         self.step(&members);
@@ -274,6 +276,16 @@ impl<'a> Run<'a> {
             removed: keys.len(),
             ..changed()
         }
+    }
+
+    /// The session that may write the record anew, unless the journal says that it was deleted.
+    fn live_session(&mut self, key: &Key) -> Option<InstanceId> {
+        let Some(Entry::Record(stored)) = self.contents.entry(key) else {
+            return None;
+        };
+        let owner = StoredOwner::of(&stored.head);
+        let lives = !stored.head.is_over() && !self.liveness.of(&owner).is_gone();
+        owner.instance.filter(|_| lives)
     }
 
     fn prune(&mut self, before_ms: f64, keep: &HashSet<String>) -> Applied {

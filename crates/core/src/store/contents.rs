@@ -1,29 +1,36 @@
 //! The contents of the store in memory: the fields of each record, and of its interactions only the place in the files.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 use indexmap::IndexMap;
 use serde_json::value::RawValue;
 
+use super::digest::Digest;
 use super::object::{Key, Members, Object};
 use super::record::Record;
-use super::source::{History, Place};
+use super::source::{History, Out, Place, Source};
 
 /// The field that holds a record's history.
 pub(super) const INTERACTIONS: &str = "interactions";
 
 /// Its name as JSON.
-pub(super) const INTERACTIONS_JSON: &str = "\"interactions\"";
+const INTERACTIONS_JSON: &str = "\"interactions\"";
 
-/// Names and their values, in the file's order.
+/// Names and their values, in the order in which they came. Each change costs the same, however many there are.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Contents {
-    members: IndexMap<Key, Entry>,
+    places: IndexMap<Key, u64>,
+    members: BTreeMap<u64, (Key, Entry)>,
+    next: u64,
+    /// Sessions whose records were deleted here while they lived: they do not write their records anew.
+    pub(super) ended: BTreeSet<Box<str>>,
 }
 
-/// The value of a name.
+/// The value of a name. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) enum Entry {
     Record(Stored),
@@ -31,21 +38,20 @@ pub(super) enum Entry {
     Other(Arc<str>),
 }
 
-/// A record. Cheap to clone, unless many of its interactions are not folded yet.
+/// A record.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stored {
     /// All fields. `interactions` is `[]` if `history` has them.
     pub(super) head: Arc<Record>,
     pub(super) history: History,
+    /// The digest of the whole, once it was computed.
+    digest: Arc<OnceLock<u64>>,
 }
 
 /// Undoes a change. Changes are undone in reverse order.
 #[derive(Debug)]
 pub(super) enum Undo {
-    Entry(Key, Option<Entry>),
-    Head(Key, Arc<Record>),
-    Turn(Key, Arc<Record>, usize),
-    Removed(usize, Key, Entry),
+    Entry(Key, u64, Option<Entry>),
     All(Contents),
 }
 
@@ -57,15 +63,59 @@ impl Entry {
             None => Self::Other(json.into()),
         }
     }
+
+    /// Writes the JSON; returns where in it the elements of the history are.
+    pub(super) fn write(&self, out: &mut Out<'_>) -> io::Result<Range<u64>> {
+        match self {
+            Self::Other(json) => out(json.as_bytes()).map(|()| 0..0),
+            Self::Record(stored) => stored.write(out),
+        }
+    }
+
+    /// What the value means.
+    pub(super) fn digest(&self) -> io::Result<u64> {
+        let stored = match self {
+            Self::Other(json) => return Ok(Digest::of(json)),
+            Self::Record(stored) => stored,
+        };
+        if let Some(known) = stored.digest.get() {
+            return Ok(*known);
+        }
+        let mut digest = Digest::default();
+        stored.write(&mut |bytes| {
+            digest.feed(bytes);
+            Ok(())
+        })?;
+        Ok(*stored.digest.get_or_init(|| digest.finish()))
+    }
+
+    /// Notes the digest, which the reader of a whole text has computed.
+    pub(super) fn know(&self, digest: u64) {
+        if let Self::Record(stored) = self {
+            // It is the first to know.
+            let _ = stored.digest.set(digest);
+        }
+    }
+
+    /// Notes that the history is now at a range of another source, too.
+    pub(super) fn refer(&mut self, source: &Arc<Source>, range: &Range<u64>) {
+        if let Self::Record(stored) = self {
+            stored.history = History::of_range(source, range);
+        }
+    }
 }
 
 impl Stored {
     /// Reads an object, which must be a part of `place`.
-    pub(super) fn parse(json: &str, place: &Place<'_>) -> Option<Self> {
+    fn parse(json: &str, place: &Place<'_>) -> Option<Self> {
         let Members(mut members) = serde_json::from_str(json).ok()?;
         let history = take_history(&mut members, place).unwrap_or_default();
         let head = Arc::new(members.into_iter().collect::<Object>().into());
-        Some(Self { head, history })
+        Some(Self {
+            head,
+            history,
+            ..Self::default()
+        })
     }
 
     /// The record with its interactions. `head` may be another view of it.
@@ -76,6 +126,35 @@ impl Stored {
         let mut record = Record::clone(head);
         record.set_text(INTERACTIONS, &self.history.text()?);
         Ok(Arc::new(record))
+    }
+
+    fn write(&self, out: &mut Out<'_>) -> io::Result<Range<u64>> {
+        let (mut text, mut written, mut range) = (String::new(), 0, 0..0);
+        let mut separator = '{';
+        for (name, json) in self.head.fields().members() {
+            text.push(separator);
+            separator = ',';
+            text.push_str(name);
+            text.push(':');
+            if name != INTERACTIONS_JSON || self.history.is_empty() {
+                text.push_str(json);
+                continue;
+            }
+            text.push('[');
+            out(text.as_bytes())?;
+            written += text.len() as u64;
+            text.clear();
+            let start = written;
+            self.history.write(&mut |bytes| {
+                written += bytes.len() as u64;
+                out(bytes)
+            })?;
+            range = start..written;
+            text.push(']');
+        }
+        text.push_str(if separator == '{' { "{}" } else { "}" });
+        out(text.as_bytes())?;
+        Ok(range)
     }
 
     /// Sets the fields of an object, which must be a part of `place`. False if it is not an object.
@@ -91,6 +170,7 @@ impl Stored {
             head.put(&name, value);
         }
         head.compact();
+        self.digest = Arc::default();
         true
     }
 
@@ -119,118 +199,118 @@ fn take_history(members: &mut [(Cow<'_, str>, &str)], place: &Place<'_>) -> Opti
 }
 
 impl Contents {
-    pub(super) fn insert(&mut self, key: Key, entry: Entry) -> Option<Entry> {
-        self.members.insert(key, entry)
+    pub(super) fn entry(&self, key: &Key) -> Option<&Entry> {
+        Some(&self.members.get(self.places.get(key)?)?.1)
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Stored> {
-        match self.members.get(name)? {
+        match &self.members.get(self.places.get(name)?)?.1 {
             Entry::Record(stored) => Some(stored),
             Entry::Other(_) => None,
         }
     }
 
     pub(super) fn contains(&self, key: &Key) -> bool {
-        self.members.contains_key(key)
+        self.places.contains_key(key)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.places.is_empty()
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = (&Key, &Entry)> {
-        self.members.iter()
+        self.members.values().map(|(key, entry)| (key, entry))
     }
 
     pub(super) fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
-        self.members.values_mut()
+        self.members.values_mut().map(|(_, entry)| entry)
     }
 
-    /// All records, in the file's order.
+    /// All records, in order.
     pub(super) fn records(&self) -> impl Iterator<Item = (&Key, &Stored)> {
-        self.members.iter().filter_map(|(key, entry)| match entry {
+        self.entries().filter_map(|(key, entry)| match entry {
             Entry::Record(stored) => Some((key, stored)),
             Entry::Other(_) => None,
         })
     }
 
-    /// Puts a record under its name; a new name goes to the end.
-    pub(super) fn put(&mut self, key: Key, record: &str, place: &Place<'_>) -> Option<Undo> {
-        let stored = Stored::parse(record, place)?;
-        let before = self.members.insert(key.clone(), Entry::Record(stored));
-        Some(Undo::Entry(key, before))
+    /// Sets or removes a name; a new one goes to the end.
+    pub(super) fn set(&mut self, key: &Key, entry: Option<Entry>) -> Undo {
+        let Some(entry) = entry else {
+            let place = self.places.swap_remove(key).unwrap_or_default();
+            let before = self.members.remove(&place).map(|(_, entry)| entry);
+            return Undo::Entry(key.clone(), place, before);
+        };
+        let place = self.places.get(key).copied().unwrap_or_else(|| {
+            self.next += 1;
+            self.places.insert(key.clone(), self.next);
+            self.next
+        });
+        let before = self.members.insert(place, (key.clone(), entry));
+        Undo::Entry(key.clone(), place, before.map(|(_, entry)| entry))
     }
 
     /// Sets fields of a record, and creates the record if it does not exist.
-    pub(super) fn merge(&mut self, key: Key, fields: &str, place: &Place<'_>) -> Option<Undo> {
-        let Some(Entry::Record(stored)) = self.members.get_mut(&key) else {
-            return self.put(key, fields, place);
+    pub(super) fn merge(&mut self, key: &Key, fields: &str, place: &Place<'_>) -> Option<Undo> {
+        let Some((at, stored)) = self.record_mut(key) else {
+            let stored = Stored::parse(fields, place)?;
+            return Some(self.set(key, Some(Entry::Record(stored))));
         };
-        let (before, head) = (stored.history.clone_if(fields), Arc::clone(&stored.head));
-        if !stored.merge(fields, place) {
-            return None;
-        }
-        Some(match before {
-            None => Undo::Head(key, head),
-            Some(history) => Undo::Entry(key, Some(Entry::Record(Stored { head, history }))),
-        })
+        let before = stored.clone();
+        let merged = stored.merge(fields, place);
+        merged.then(|| Undo::Entry(key.clone(), at, Some(Entry::Record(before))))
     }
 
     /// Adds an interaction to an existing record, and sets fields.
     pub(super) fn turn(
         &mut self,
-        key: Key,
+        key: &Key,
         interaction: &str,
         fields: &str,
         keep: Option<usize>,
         place: &Place<'_>,
     ) -> Option<Undo> {
-        let Some(Entry::Record(stored)) = self.members.get_mut(&key) else {
-            return None;
-        };
-        let bounded = keep.is_some() || !stored.history.keeps_all();
-        let before = bounded.then(|| Entry::Record(stored.clone()));
-        let (head, pieces) = (Arc::clone(&stored.head), stored.history.pieces());
+        let (at, stored) = self.record_mut(key)?;
+        let before = stored.clone();
         stored.add(interaction, place, keep);
         stored.merge(fields, place);
-        Some(match before {
-            Some(before) => Undo::Entry(key, Some(before)),
-            None => Undo::Turn(key, head, pieces),
-        })
+        Some(Undo::Entry(key.clone(), at, Some(Entry::Record(before))))
     }
 
-    pub(super) fn remove(&mut self, key: &Key) -> Option<Undo> {
-        let (index, key, entry) = self.members.shift_remove_full(key)?;
-        Some(Undo::Removed(index, key, entry))
+    fn record_mut(&mut self, key: &Key) -> Option<(u64, &mut Stored)> {
+        let place = *self.places.get(key)?;
+        match self.members.get_mut(&place) {
+            Some((_, Entry::Record(stored))) => Some((place, stored)),
+            _ => None,
+        }
     }
 
     /// Replaces everything by the members of an object, which must be a part of `place`.
     pub(super) fn replace(&mut self, all: &str, place: &Place<'_>) -> Option<Undo> {
         let members = serde_json::from_str::<IndexMap<Key, &RawValue>>(all).ok()?;
-        let entry = |(key, json): (Key, &RawValue)| (key, Entry::parse(json.get(), place));
-        let new = Self {
-            members: members.into_iter().map(entry).collect(),
-        };
-        Some(Undo::All(std::mem::replace(self, new)))
+        let ended = self.ended.clone();
+        let before = std::mem::replace(
+            self,
+            Self {
+                ended,
+                ..Self::default()
+            },
+        );
+        for (key, json) in members {
+            self.set(&key, Some(Entry::parse(json.get(), place)));
+        }
+        Some(Undo::All(before))
     }
 
     pub(super) fn undo(&mut self, undo: Undo) {
         match undo {
-            Undo::Entry(key, Some(before)) => {
-                self.members.insert(key, before);
+            Undo::Entry(key, place, Some(before)) => {
+                self.places.insert(key.clone(), place);
+                self.members.insert(place, (key, before));
             }
-            Undo::Entry(key, None) => {
-                self.members.shift_remove(&key);
-            }
-            Undo::Head(key, head) => {
-                if let Some(Entry::Record(stored)) = self.members.get_mut(&key) {
-                    stored.head = head;
-                }
-            }
-            Undo::Turn(key, head, pieces) => {
-                if let Some(Entry::Record(stored)) = self.members.get_mut(&key) {
-                    stored.head = head;
-                    stored.history.cut_back(pieces);
-                }
-            }
-            Undo::Removed(index, key, entry) => {
-                self.members.shift_insert(index, key, entry);
+            Undo::Entry(key, place, None) => {
+                self.places.swap_remove(&key);
+                self.members.remove(&place);
             }
             Undo::All(before) => *self = before,
         }

@@ -1,17 +1,16 @@
 //! A new version of a file, written beside the one it replaces.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
 use std::process;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tempfile::NamedTempFile;
 
 use super::file::{Stamp, parent_of, retry_sharing, temporary_prefix};
 use super::files::Files;
-use super::print::{Hash, Print};
-use crate::limits;
+use crate::fs::private;
 
 /// Bytes of a new version that are written at once.
 const WRITE_BYTES: usize = 1024 * 1024;
@@ -22,20 +21,8 @@ pub(super) struct Draft {
     temporary: NamedTempFile,
     target: PathBuf,
     buffer: Vec<u8>,
-    hash: Hash,
     /// Bytes written or buffered.
     pub(super) size: u64,
-    /// The text, as long as it is small.
-    text: Option<Vec<u8>>,
-}
-
-/// A file that is complete except for its name.
-pub(super) struct Finished {
-    temporary: NamedTempFile,
-    target: PathBuf,
-    pub(super) print: Print,
-    /// The text, if it is small.
-    pub(super) text: Option<Vec<u8>>,
 }
 
 impl Draft {
@@ -43,15 +30,32 @@ impl Draft {
         let temporary = tempfile::Builder::new()
             .prefix(&format!("{}{}-", temporary_prefix(&target), process::id()))
             .tempfile_in(parent_of(&target))?;
+        private::give_to_owner_of_dir(temporary.as_file(), &target);
         Ok(Self {
             temporary,
             target,
             buffer: Vec::new(),
-            hash: Hash::default(),
             size: 0,
-            text: Some(Vec::new()),
         })
     }
+
+    /// Gives the new version the mode of the old one, and its owner where the system allows that.
+    #[cfg(unix)]
+    pub(super) fn look_like(&self, old: &Metadata) {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+        let file = self.temporary.as_file();
+        if old.uid() != rustix::process::geteuid().as_raw() {
+            // Only a program of root may give files away; to all others the file belongs already, or cannot.
+            let _ = fchown(file, Some(old.uid()), Some(old.gid()));
+        }
+        if old.permissions().mode() & 0o7777 != 0o600 {
+            let _ = file.set_permissions(old.permissions());
+        }
+    }
+
+    /// Elsewhere the directory says who may use the file.
+    #[cfg(not(unix))]
+    pub(super) fn look_like(&self, _old: &Metadata) {}
 
     pub(super) fn write(&mut self, bytes: &[u8], files: &dyn Files) -> io::Result<()> {
         self.size += bytes.len() as u64;
@@ -63,67 +67,100 @@ impl Draft {
     }
 
     fn write_buffer(&mut self, files: &dyn Files) -> io::Result<()> {
-        self.hash.add(&self.buffer);
-        if self.size >= limits::STORE_SMALL_BYTES {
-            self.text = None;
-        }
-        if let Some(text) = &mut self.text {
-            text.extend_from_slice(&self.buffer);
-        }
         files.write(self.temporary.as_file(), &self.buffer)?;
         self.buffer.clear();
         Ok(())
     }
 
-    pub(super) fn finish(mut self, files: &dyn Files, durable: bool) -> io::Result<Finished> {
+    /// Writes what is buffered, and writes the start of the file anew.
+    pub(super) fn begin_with(&mut self, start: &[u8], files: &dyn Files) -> io::Result<()> {
+        self.write_buffer(files)?;
+        self.temporary.as_file().rewind()?;
+        files.write(self.temporary.as_file(), start)
+    }
+
+    /// Makes what was written so far durable.
+    pub(super) fn sync(&mut self, files: &dyn Files) -> io::Result<()> {
+        self.write_buffer(files)?;
+        files.sync(self.temporary.as_file())
+    }
+
+    /// Replaces the target: other processes see the old version or the new one, nothing in between.
+    pub(super) fn install(mut self, files: &dyn Files, durable: bool) -> io::Result<Stamp> {
         self.write_buffer(files)?;
         let file = self.temporary.as_file();
-        // The kernel's own time stands still for up to 10 ms. The exact time makes any later write visible.
-        file.set_modified(SystemTime::now())?;
+        // A time that no other write can have: the kernel's own time stands still for up to 10 ms.
+        file.set_modified(unique_time())?;
         if durable {
             files.sync(file)?;
         }
-        let print = Print {
-            size: self.size,
-            modified: Stamp::of(&file.metadata()?)?.modified(),
-            hash: self.hash.finish(),
-        };
-        Ok(Finished {
-            temporary: self.temporary,
-            target: self.target,
-            print,
-            text: self.text,
-        })
-    }
-}
-
-impl Finished {
-    /// Replaces the target: other processes see the old version or the new one, nothing in between. Returns the open file
-    /// and its stamp.
-    pub(super) fn install(self, files: &dyn Files, durable: bool) -> io::Result<(File, Stamp)> {
+        let written = Stamp::of(&file.metadata()?)?;
         let (file, path) = self.temporary.keep().map_err(|error| error.error)?;
-        if let Err(error) = retry_sharing(|| files.rename(&path, &self.target)) {
-            // The error that led here is the one to report.
-            let _ = fs::remove_file(&path);
-            return Err(error);
-        }
+        let stamp = match retry_sharing(|| files.rename(&path, &self.target)) {
+            Ok(()) => {
+                let named = Stamp::of(&file.metadata()?)?;
+                // Whoever has written in between is seen by the older stamp, which no file has.
+                if named.is_same_text(&written) {
+                    named
+                } else {
+                    written
+                }
+            }
+            Err(error) => {
+                let written = if is_mount_point(&error) {
+                    write_in_place(&path, &self.target, files)
+                } else {
+                    Err(error)
+                };
+                // The error that led here is the one to report.
+                let _ = fs::remove_file(&path);
+                written?
+            }
+        };
         if durable {
             sync_dir(parent_of(&self.target), files)?;
         }
-        let stamp = Stamp::of(&file.metadata()?)?;
-        Ok((file, stamp))
+        Ok(stamp)
     }
+}
+
+/// Now, to the nanosecond, and never to the millisecond.
+fn unique_time() -> SystemTime {
+    let now = SystemTime::now();
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    if since.subsec_nanos().is_multiple_of(1_000_000) {
+        now + Duration::from_nanos(1)
+    } else {
+        now
+    }
+}
+
+/// Whether a file cannot be replaced because it is mounted by itself, as containers do.
+fn is_mount_point(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices
+    )
+}
+
+fn write_in_place(from: &Path, target: &Path, files: &dyn Files) -> io::Result<Stamp> {
+    let file = OpenOptions::new().write(true).open(target)?;
+    let text = fs::read(from)?;
+    files.truncate(&file, 0)?;
+    files.write(&file, &text)?;
+    file.set_modified(unique_time())?;
+    Stamp::of(&file.metadata()?)
 }
 
 /// Makes the names in a directory durable.
 #[cfg(unix)]
-pub(super) fn sync_dir(dir: &Path, files: &dyn Files) -> io::Result<()> {
+fn sync_dir(dir: &Path, files: &dyn Files) -> io::Result<()> {
     files.sync(&File::open(dir)?)
 }
 
 /// Windows does not open directories; it makes names durable by itself.
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "on unix it can fail")]
-pub(super) fn sync_dir(_dir: &Path, _files: &dyn Files) -> io::Result<()> {
+fn sync_dir(_dir: &Path, _files: &dyn Files) -> io::Result<()> {
     Ok(())
 }

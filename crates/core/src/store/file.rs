@@ -1,16 +1,19 @@
-//! `sessions.json` on disk: its stamp, its text, its atomic replacement, and moving a broken one aside.
+//! `sessions.json` on disk: what it holds, and how it is replaced. May be a symbolic link: its target is replaced then.
 
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
+
+use super::contents::Contents;
 use super::draft::Draft;
-use super::print::{self, Print};
 use super::scan::{self, Text};
 use crate::clock;
 use crate::error::{Error, Result};
+use crate::sys;
 
 /// How often a read is repeated because the file was being written in place.
 const TORN_READS: usize = 10;
@@ -19,39 +22,44 @@ const TORN_READS: usize = 10;
 const SHARING_TRIES: usize = 10;
 const SHARING_PAUSE: Duration = Duration::from_millis(5);
 
-/// Distinguishes one version of the file from another without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Tries and pause for a process that is just being started.
+pub(super) const STARTING_TRIES: usize = 5;
+const STARTING_PAUSE: Duration = Duration::from_micros(if cfg!(test) { 1 } else { 300 });
+
+/// Shows whether a file is another one or was written since. Times are only compared for equality.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stamp {
     identity: (u64, u64),
     size: u64,
-    modified: SystemTime,
-    changed: SystemTime,
+    modified: u64,
+    changed: u64,
 }
 
 impl Stamp {
     #[cfg(unix)]
     pub(super) fn of(metadata: &Metadata) -> io::Result<Self> {
         use std::os::unix::fs::MetadataExt;
-        let seconds = Duration::from_secs(metadata.ctime().try_into().unwrap_or_default());
-        let nanos = Duration::from_nanos(metadata.ctime_nsec().try_into().unwrap_or_default());
+        let changed = metadata
+            .ctime()
+            .wrapping_mul(1_000_000_000)
+            .wrapping_add(metadata.ctime_nsec());
         Ok(Self {
             identity: (metadata.dev(), metadata.ino()),
             size: metadata.len(),
-            modified: metadata.modified()?,
+            modified: nanos(metadata.modified()?),
             // Unlike `modified` no program can set it back.
-            changed: SystemTime::UNIX_EPOCH + seconds + nanos,
+            changed: changed.cast_unsigned(),
         })
     }
 
     #[cfg(not(unix))]
     pub(super) fn of(metadata: &Metadata) -> io::Result<Self> {
         let modified = metadata.modified()?;
-        let created = metadata.created().unwrap_or(modified);
         Ok(Self {
             identity: (0, 0),
             size: metadata.len(),
-            modified,
-            changed: modified.max(created),
+            modified: nanos(modified),
+            changed: nanos(metadata.created().unwrap_or(modified)),
         })
     }
 
@@ -59,32 +67,30 @@ impl Stamp {
         self.size
     }
 
-    /// When the file was last written, in ns since 1970.
-    pub(super) fn modified(&self) -> u64 {
-        print::nanos(self.modified)
-    }
-
     /// Whether the contents are the same: a rename changes none.
     pub(super) fn is_same_text(&self, other: &Self) -> bool {
         (self.identity, self.size, self.modified) == (other.identity, other.size, other.modified)
     }
-
-    /// Time from the last change of the file to `now`. Zero if the file is from the future.
-    pub(super) fn age(&self, now: SystemTime) -> Duration {
-        now.duration_since(self.changed.max(self.modified))
-            .unwrap_or_default()
-    }
 }
 
-/// One version of the file.
-pub(super) struct Version {
-    pub(super) stamp: Stamp,
-    pub(super) text: Text,
-    /// Of the content.
-    pub(super) print: Print,
+fn nanos(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// `sessions.json` of one data directory. May be a symbolic link: its target is replaced then, not the link.
+/// What the file holds.
+pub(super) enum Look {
+    Missing,
+    /// Another program has it open to write, or writes it just now.
+    Busy,
+    /// Nothing, or white space.
+    Blank(Stamp),
+    /// No JSON object.
+    Broken(Stamp),
+    Records(Contents, Stamp),
+}
+
+/// `sessions.json` of one data directory.
 pub(super) struct SessionsFile {
     path: PathBuf,
 }
@@ -106,58 +112,52 @@ impl SessionsFile {
         absent_is_none(stamp).map_err(|error| Error::store(&self.path, "cannot read", error))
     }
 
-    /// Reads the current version, `None` if there is no file.
-    pub(super) fn read(&self) -> Result<Option<Version>> {
-        absent_is_none(self.read_settled()).map_err(|error| Error::store(&self.path, "cannot read", error))
-    }
-
-    fn read_settled(&self) -> io::Result<Version> {
-        let mut version = self.read_once()?;
-        for _ in 1..TORN_READS {
-            if version.0 == version.1.stamp {
-                break;
+    /// Reads the current version. `tries` says how often it looks whether the file is free to be read.
+    pub(super) fn look(&self, tries: usize) -> Result<Look> {
+        let look = (|| {
+            for _ in 0..TORN_READS {
+                let Some(file) = absent_is_none(retry_sharing(|| File::open(&self.path)))? else {
+                    return Ok(Look::Missing);
+                };
+                if is_busy(&file, tries) == Some(true) {
+                    return Ok(Look::Busy);
+                }
+                let stamp = Stamp::of(&file.metadata()?)?;
+                let text = scan::scan(file.try_clone()?, stamp)?;
+                if Stamp::of(&file.metadata()?)? == stamp {
+                    return Ok(match text {
+                        Text::Blank => Look::Blank(stamp),
+                        Text::Broken => Look::Broken(stamp),
+                        Text::Object(contents) => Look::Records(contents, stamp),
+                    });
+                }
             }
-            version = self.read_once()?;
-        }
-        Ok(version.1)
+            Ok(Look::Busy)
+        })();
+        look.map_err(|error| Error::store(&self.path, "cannot read", error))
     }
 
-    /// The stamp after reading, and the version that was read, with the stamp before.
-    fn read_once(&self) -> io::Result<(Stamp, Version)> {
-        let file = retry_sharing(|| File::open(&self.path))?;
-        let stamp = Stamp::of(&file.metadata()?)?;
-        let (text, hash) = scan::scan(file.try_clone()?, stamp)?;
-        let print = Print {
-            size: stamp.size,
-            modified: print::nanos(stamp.modified),
-            hash,
-        };
-        Ok((Stamp::of(&file.metadata()?)?, Version { stamp, text, print }))
+    /// Whether the system can tell who has the file open.
+    pub(super) fn shows_writers(&self) -> bool {
+        File::open(&self.path).is_ok_and(|file| sys::is_open_to_write(&file).is_some())
     }
 
     /// A new version, which replaces the old one when it is installed.
     pub(super) fn draft(&self) -> io::Result<Draft> {
-        Draft::new(self.target()?)
-    }
-
-    /// Renames a file that cannot be parsed, never over another one. The caller holds the lock.
-    pub(super) fn move_aside(&self) -> Result<PathBuf> {
-        let moved = self.target().and_then(|target| {
-            let aside = free_name(&target);
-            fs::rename(&target, &aside).map(|()| aside)
-        });
-        moved.map_err(|error| Error::store(&self.path, "is not valid JSON and cannot be moved aside", error))
-    }
-
-    /// The error for a file that is not a JSON object.
-    pub(super) fn broken(&self) -> Error {
-        let reason = "is not a JSON object".to_owned();
-        Error::Store {
-            path: self.path.display().to_string(),
-            reason,
-            holder_pid: None,
-            source: None,
+        let target = self.target()?;
+        let old = fs::metadata(&target).ok();
+        let draft = Draft::new(target)?;
+        if let Some(old) = old {
+            draft.look_like(&old);
         }
+        Ok(draft)
+    }
+
+    /// Renames a file that cannot be read, never over another one. The caller holds the lock.
+    pub(super) fn move_aside(&self) -> io::Result<PathBuf> {
+        let target = self.target()?;
+        let aside = free_name(&target, "corrupt");
+        fs::rename(&target, &aside).map(|()| aside)
     }
 
     /// Removes the files of writers that died while writing. The caller holds the lock, so no such file is in use.
@@ -181,6 +181,19 @@ impl SessionsFile {
     }
 }
 
+/// Whether a program has the file open to write. A process that is just being started has copies of our own descriptors
+/// for a moment.
+fn is_busy(file: &File, tries: usize) -> Option<bool> {
+    for _ in 1..tries {
+        let busy = sys::is_open_to_write(file);
+        if busy != Some(true) {
+            return busy;
+        }
+        thread::sleep(STARTING_PAUSE);
+    }
+    sys::is_open_to_write(file)
+}
+
 fn remove_drafts(target: &Path) {
     let prefix = temporary_prefix(target);
     let Ok(files) = fs::read_dir(parent_of(target)) else {
@@ -194,8 +207,9 @@ fn remove_drafts(target: &Path) {
     }
 }
 
-pub(super) fn free_name(target: &Path) -> PathBuf {
-    let base = format!("{}.corrupt-{}", file_name(target), compact_time());
+/// A name for something that is kept aside.
+pub(super) fn free_name(target: &Path, why: &str) -> PathBuf {
+    let base = format!("{}.{why}-{}", file_name(target), compact_time());
     let names = (1u32..).map(|n| {
         if n == 1 {
             base.clone()

@@ -1,4 +1,4 @@
-//! `sessions.journal`: reading its new lines, appending to it, replacing it by a shorter one.
+//! `sessions.journal`: reading its new lines, appending to it.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -6,13 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use memchr::memchr;
-use uuid::Uuid;
 
-use super::draft::Draft;
 use super::files::Files;
 use super::line::{self, Header};
-use super::print::Print;
-use super::source::{Source, read_at};
+use super::source::{Source, read_at, read_exact_at};
+use crate::limits;
 
 const CHUNK_BYTES: usize = 256 * 1024;
 
@@ -23,14 +21,16 @@ pub(super) struct Journal {
     file: File,
     writer: Option<File>,
     source: Arc<Source>,
+    /// All that was read, if it is little, for histories that outlive this.
+    copy: Option<(u64, Arc<Source>)>,
     identity: Identity,
     pub(super) header: Header,
     /// Bytes read: whole lines.
     pub(super) read: u64,
-    /// Number of the last line read.
+    /// Number of the last change read.
     pub(super) seq: u64,
-    /// Whether it has unreadable lines, which are kept aside. The next fold then replaces the journal, whatever its size.
-    pub(super) damaged: bool,
+    /// Whether there is an unfinished line at the end.
+    pub(super) is_torn: bool,
 }
 
 /// Distinguishes a journal from the one that replaces it.
@@ -49,113 +49,60 @@ impl Journal {
             source: Arc::new(Source::Journal(file.try_clone()?)),
             identity: identity(&file, &file.metadata()?)?,
             file,
+            copy: None,
             writer: None,
-            header: Header {
-                clearctx: line::VERSION,
-                epoch: String::new(),
-                after: 0,
-                base: None,
-            },
+            header: Header::default(),
             read: 0,
             seq: 0,
-            damaged: false,
+            is_torn: false,
         };
         journal.read_header()?;
         Ok(Some(journal))
     }
 
-    // If the journal has no first line of its own, its lines still apply, to whatever file there is.
+    // If the journal has no first line of its own, its lines still apply.
     fn read_header(&mut self) -> io::Result<()> {
-        let mut first = None;
-        self.lines_from(
-            0,
-            u64::MAX,
-            &mut |line, at| {
-                let end = at + line.map_or_else(<[u8]>::len, str::len) as u64 + 1;
-                first.get_or_insert((line.ok().map(str::to_owned), end));
-            },
-            true,
-        )?;
-        let Some((Some(text), end)) = first else {
-            return Ok(());
-        };
-        if let Ok(header) = serde_json::from_str::<Header>(&text)
-            && header.is_sound()
+        let mut start = [0; 1024];
+        let count = read_at(&self.file, &mut start, 0)?;
+        let line = memchr(b'\n', &start[..count]).map(|end| &start[..end]);
+        if let Some(line) = line
+            && let Ok(header) = serde_json::from_slice::<Header>(line)
         {
             if header.clearctx > line::VERSION {
                 return Err(io::Error::other("was written by a later version of clearctx"));
             }
-            (self.seq, self.read) = (header.after, end);
+            (self.seq, self.read) = (header.upto, line.len() as u64 + 1);
             self.header = header;
         }
         Ok(())
     }
 
-    /// Creates a journal for a file that contains everything up to now.
-    pub(super) fn create(path: &Path, base: Option<Print>, files: &dyn Files) -> io::Result<Self> {
-        let header = Header {
-            clearctx: line::VERSION,
-            epoch: Uuid::new_v4().hyphenated().to_string(),
-            after: 0,
-            base,
-        };
-        Self::install(path, &header, &[], files, false)
-    }
-
-    /// Replaces the journal by one with these lines.
-    fn install(
-        path: &Path,
-        header: &Header,
-        lines: &[u8],
-        files: &dyn Files,
-        durable: bool,
-    ) -> io::Result<Self> {
-        let mut draft = Draft::new(path.to_owned())?;
-        let first = serde_json::to_string(header).map_err(io::Error::other)? + "\n";
-        draft.write(first.as_bytes(), files)?;
-        draft.write(lines, files)?;
-        draft.finish(files, durable)?.install(files, durable)?;
-        let journal = Self::open(path)?;
-        journal.ok_or_else(|| ErrorKind::NotFound.into())
-    }
-
-    /// Replaces the journal by one that has only the lines from `from` on, for a file that contains everything before.
-    pub(super) fn rotate(
-        &self,
-        after: u64,
-        base: Option<Print>,
-        from: u64,
-        files: &dyn Files,
-        durable: bool,
-    ) -> io::Result<Self> {
-        let header = Header {
-            after,
-            base,
-            ..self.header.clone()
-        };
-        let mut lines = Vec::new();
-        self.lines_from(
-            from,
-            self.read,
-            &mut |line, _| {
-                if let Ok(line) = line
-                    && line::seq_of(line).is_some_and(|seq| seq > after)
-                    && !line::is_fold(line)
-                {
-                    lines.extend_from_slice(line.as_bytes());
-                    lines.push(b'\n');
-                }
-            },
-            false,
-        )?;
-        let mut journal = Self::install(&self.path, &header, &lines, files, durable)?;
-        journal.read = fs::metadata(&self.path)?.len();
-        journal.seq = self.seq;
-        Ok(journal)
+    /// Goes on after the snapshot, which holds nothing new.
+    pub(super) fn skip_snapshot(&mut self) {
+        self.read = self.header.start;
     }
 
     pub(super) fn source(&self) -> &Arc<Source> {
         &self.source
+    }
+
+    /// A copy of a small journal in memory, so that whoever keeps a history for long does not keep the file open.
+    pub(super) fn small_copy(&mut self) -> Option<&Arc<Source>> {
+        if self.read >= limits::STORE_SMALL_BYTES {
+            return None;
+        }
+        let read = self.read;
+        if self.copy.as_ref().is_none_or(|(len, _)| *len != read) {
+            let mut text = Vec::new();
+            read_exact_at(&self.file, 0, usize::try_from(read).ok()?, &mut text).ok()?;
+            self.copy = Some((read, Arc::new(Source::Text(text.into()))));
+        }
+        self.copy.as_ref().map(|(_, copy)| copy)
+    }
+
+    /// Whether the alpha has written it.
+    pub(super) fn is_old(&self) -> bool {
+        self.header.clearctx == 1
     }
 
     /// Whether the journal at this path has been replaced. `None` if there is none.
@@ -176,23 +123,26 @@ impl Journal {
         Ok(self.file.metadata()?.len())
     }
 
-    /// Reads the new complete lines.
-    pub(super) fn read_new(&mut self, each: &mut Each<'_>) -> io::Result<()> {
-        self.read = self.lines_from(self.read, u64::MAX, each, false)?;
-        Ok(())
+    /// Reads the new complete lines. False if the journal has become shorter: it is another one.
+    pub(super) fn read_new(&mut self, each: &mut Each<'_>) -> io::Result<bool> {
+        let len = self.len()?;
+        if len > self.read {
+            self.read = self.lines(self.read, len, each)?;
+        }
+        self.is_torn = len > self.read;
+        Ok(len >= self.read)
     }
 
     /// Reads the lines between two positions; returns where the next line starts.
-    pub(super) fn lines_from(&self, from: u64, to: u64, each: &mut Each<'_>, one: bool) -> io::Result<u64> {
+    pub(super) fn lines(&self, from: u64, to: u64, each: &mut Each<'_>) -> io::Result<u64> {
         let mut bytes = Vec::new();
         let (mut start, mut searched) = (from, 0);
-        // A buffer bigger than the file would cost more than reading it.
-        let to = to.min(self.len()?);
         loop {
             let known = bytes.len();
             if start + known as u64 >= to {
                 return Ok(start);
             }
+            // A buffer bigger than the file would cost more than reading it.
             let room = usize::try_from(to - start).unwrap_or(usize::MAX) - known;
             bytes.resize(known + room.min(CHUNK_BYTES), 0);
             let count = match read_at(&self.file, &mut bytes[known..], start + known as u64) {
@@ -212,9 +162,6 @@ impl Journal {
                 each(std::str::from_utf8(line).map_err(|_| line), start + done as u64);
                 done += length + 1;
                 searched = 0;
-                if one {
-                    return Ok(start + done as u64);
-                }
             }
             bytes.drain(..done);
             start += done as u64;
@@ -224,9 +171,10 @@ impl Journal {
 
     /// Cuts off the unfinished line of a writer that died. The caller holds the lock and has read all lines.
     pub(super) fn cut_torn_tail(&mut self, files: &dyn Files) -> io::Result<()> {
-        if self.len()? > self.read {
+        if self.is_torn {
             let read = self.read;
             files.truncate(self.writer()?, read)?;
+            self.is_torn = false;
         }
         Ok(())
     }
@@ -238,7 +186,7 @@ impl Journal {
         if let Err(error) = files.write(writer, lines.as_bytes()) {
             // If even this fails, the next writer cuts off an unfinished line. Complete lines before it would count,
             // although their caller got an error: a change made twice is better than a lost one.
-            let _ = files.truncate(writer, at);
+            self.is_torn = files.truncate(writer, at).is_err();
             return Err(error);
         }
         self.read += lines.len() as u64;
@@ -274,13 +222,13 @@ fn identity(_file: &File, metadata: &Metadata) -> io::Result<Identity> {
     Ok(inode(metadata))
 }
 
-/// Identifies the journal by its first line, which says where the journal begins.
+/// Identifies the journal by its first line, which no other journal has.
 #[cfg(not(unix))]
 fn identity(file: &File, _metadata: &Metadata) -> io::Result<Identity> {
-    let mut start = [0; 512];
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut start = [0; line::HEADER_BYTES];
     let count = read_at(file, &mut start, 0)?;
-    let mut hash = super::print::Hash::default();
-    let line = start[..count].split(|byte| *byte == b'\n').next();
-    hash.add(line.unwrap_or_default());
+    let mut hash = DefaultHasher::new();
+    start[..count].hash(&mut hash);
     Ok((0, hash.finish()))
 }

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use indexmap::{Equivalent, IndexMap};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -22,9 +23,9 @@ const MANY_MEMBERS: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Key {
     /// The decoded name.
-    Text(Box<str>),
+    Text(Arc<str>),
     /// A name that no Rust string can hold (it has a lone surrogate escape): its JSON text, with the quotes.
-    Odd(Box<str>),
+    Odd(Arc<str>),
 }
 
 impl Key {

@@ -63,6 +63,37 @@ impl Histories {
     }
 }
 
+/// Which part of a list is wanted; everything by default.
+#[derive(Debug, Clone, Default)]
+pub struct Listing {
+    /// How many records are skipped.
+    pub offset: usize,
+    /// How many records follow at the most.
+    pub limit: Option<usize>,
+    /// The only fields that are wanted, beside `name`.
+    pub fields: Option<Vec<String>>,
+}
+
+impl Listing {
+    fn has_history(&self) -> bool {
+        let is_history = |field: &String| field == INTERACTIONS;
+        self.fields
+            .as_ref()
+            .is_none_or(|fields| fields.iter().any(is_history))
+    }
+
+    fn view(&self, record: Arc<Record>) -> Arc<Record> {
+        let Some(fields) = &self.fields else { return record };
+        let mut view = Record::new();
+        for field in std::iter::once("name").chain(fields.iter().map(String::as_str)) {
+            if let Some(json) = record.get_raw(field) {
+                view.set_text(field, json);
+            }
+        }
+        Arc::new(view)
+    }
+}
+
 impl Store {
     /// The record of a name, in read view. `None` if there is none.
     pub fn get(&self, name: &str) -> Result<Option<Arc<Record>>> {
@@ -94,9 +125,13 @@ impl Store {
 
     /// The record of a name, in read view, its interactions to be read later.
     pub fn get_later(&self, name: &str) -> Result<Option<Heads>> {
-        Ok(self.look_up(name)?.map(|(head, stored)| Heads {
+        let Some((head, stored)) = self.look_up(name)? else {
+            return Ok(None);
+        };
+        let history = self.shared.cache().lend(&stored.history);
+        Ok(Some(Heads {
             json: head.to_json(),
-            histories: self.histories(vec![stored.history]),
+            histories: self.histories(vec![history]),
         }))
     }
 
@@ -105,12 +140,21 @@ impl Store {
     /// A record without a `name` field gets its name as first field here (and only here), since a list has no keys. A `name`
     /// that differs from the record's key is left alone.
     pub fn list_later(&self) -> Result<Heads> {
-        let listed = self.look_at_all()?;
-        let json = list_text(listed.iter().map(|(name, head, _)| (name, head)));
-        let histories = listed.into_iter().map(|(_, _, stored)| stored.history);
+        self.list_some(&Listing::default())
+    }
+
+    /// A part of the list.
+    pub fn list_some(&self, part: &Listing) -> Result<Heads> {
+        let listed = self.look_at_some(part)?;
+        let mut histories = Vec::new();
+        if part.has_history() {
+            let mut cache = self.shared.cache();
+            histories.extend(listed.iter().map(|(_, _, stored)| cache.lend(&stored.history)));
+        }
+        let listed = listed.into_iter().map(|(name, head, _)| (name, part.view(head)));
         Ok(Heads {
-            json,
-            histories: self.histories(histories.collect()),
+            json: list_text(listed),
+            histories: self.histories(histories),
         })
     }
 
@@ -162,6 +206,15 @@ impl Store {
         }))
     }
 
+    /// Whether the record of a session was deleted while the session lived: by a program that uses clearctx, not by one that
+    /// writes `sessions.json`.
+    #[must_use]
+    pub fn was_deleted(&self, instance: &InstanceId) -> bool {
+        self.shared
+            .current()
+            .is_ok_and(|cache| cache.contents.ended.contains(instance.as_str()))
+    }
+
     /// Sessions whose host has ended before them, which is proved: their processes may live on.
     pub fn lost_instances(&self) -> Result<BTreeSet<InstanceId>> {
         let cache = self.shared.current()?;
@@ -209,10 +262,11 @@ impl Store {
         Ok(stored.map(|stored| (view::read_view(&stored.head, &mut liveness), stored)))
     }
 
-    /// Name as JSON, read view and all of each record.
-    fn look_at_all(&self) -> Result<Vec<(String, Arc<Record>, Stored)>> {
+    /// Name as JSON, read view and all of each record of a part.
+    fn look_at_some(&self, part: &Listing) -> Result<Vec<(String, Arc<Record>, Stored)>> {
         let cache = self.shared.current()?;
-        let all = cache.contents.records().map(|(key, stored)| {
+        let some = cache.contents.records().skip(part.offset);
+        let all = some.take(part.limit.unwrap_or(usize::MAX)).map(|(key, stored)| {
             let mut name = String::new();
             key.write_json(&mut name);
             (name, stored.clone())
@@ -248,7 +302,7 @@ impl Store {
     }
 }
 
-fn list_text<'a>(records: impl Iterator<Item = (&'a String, &'a Arc<Record>)>) -> String {
+fn list_text(records: impl Iterator<Item = (String, Arc<Record>)>) -> String {
     let mut out = String::from("[");
     for (index, (name, record)) in records.enumerate() {
         if index > 0 {
@@ -256,7 +310,7 @@ fn list_text<'a>(records: impl Iterator<Item = (&'a String, &'a Arc<Record>)>) -
         }
         match record.get_raw("name") {
             Some(_) => record.write_json(&mut out),
-            None => entries::write_named(name, record, &mut out),
+            None => entries::write_named(&name, &record, &mut out),
         }
     }
     out.push(']');

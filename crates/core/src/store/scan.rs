@@ -9,9 +9,9 @@ use memchr::memchr2;
 use serde_json::value::RawValue;
 
 use super::contents::{Contents, Entry};
+use super::digest::Digest;
 use super::file::Stamp;
 use super::object::Key;
-use super::print::Hash;
 use super::source::{Place, Source, read_at};
 use crate::limits;
 
@@ -26,14 +26,14 @@ pub(super) enum Text {
     Broken,
 }
 
-/// Reads an open file; also returns the hash of its whole content.
-pub(super) fn scan(file: File, stamp: Stamp) -> io::Result<(Text, u64)> {
+/// Reads an open file.
+pub(super) fn scan(file: File, stamp: Stamp) -> io::Result<Text> {
     let mut window = Window::new(file.try_clone()?);
     let source = if stamp.size() < limits::STORE_SMALL_BYTES {
         while window.fill()? {}
         Source::Text(window.bytes.clone().into())
     } else {
-        Source::Base(file, stamp)
+        Source::Foreign(file, stamp)
     };
     let source = Arc::new(source);
     let mut scanner = Scanner {
@@ -43,15 +43,11 @@ pub(super) fn scan(file: File, stamp: Stamp) -> io::Result<(Text, u64)> {
     };
     let text = match scanner.object() {
         Ok(contents) => Text::Object(contents),
-        Err(Stop::Syntax) if scanner.is_blank() => Text::Blank,
+        Err(Stop::Syntax) if scanner.is_blank()? => Text::Blank,
         Err(Stop::Syntax) => Text::Broken,
         Err(Stop::Io(error)) => return Err(error),
     };
-    // The hash covers the whole file, even if the file is malformed.
-    while scanner.window.fill()? {
-        scanner.window.drop_before(usize::MAX);
-    }
-    Ok((text, scanner.window.hash.finish()))
+    Ok(text)
 }
 
 /// Why a scan ends early.
@@ -73,7 +69,6 @@ struct Window {
     /// Where in the file the bytes start.
     start: u64,
     ended: bool,
-    hash: Hash,
     blank: bool,
 }
 
@@ -84,7 +79,6 @@ impl Window {
             bytes: Vec::new(),
             start: 0,
             ended: false,
-            hash: Hash::default(),
             blank: true,
         }
     }
@@ -105,7 +99,6 @@ impl Window {
             .truncate(known + count.as_ref().ok().copied().flatten().unwrap_or(0));
         let Some(count) = count? else { return Ok(true) };
         self.ended = count == 0;
-        self.hash.add(&self.bytes[known..]);
         self.blank &= self.bytes[known..].iter().all(u8::is_ascii_whitespace);
         Ok(!self.ended)
     }
@@ -127,8 +120,11 @@ struct Scanner {
 }
 
 impl Scanner {
-    fn is_blank(&self) -> bool {
-        self.window.ended && self.window.blank
+    fn is_blank(&mut self) -> io::Result<bool> {
+        while self.window.blank && self.window.fill()? {
+            self.window.drop_before(usize::MAX);
+        }
+        Ok(self.window.blank)
     }
 
     fn object(&mut self) -> Result<Contents, Stop> {
@@ -144,7 +140,7 @@ impl Scanner {
         }
         loop {
             let (key, entry) = self.member()?;
-            contents.insert(key, entry);
+            contents.set(&key, Some(entry));
             let next = self.peek()?;
             self.at += 1;
             match next {
@@ -199,6 +195,7 @@ impl Scanner {
         if matches!(entry, Entry::Other(_)) && serde_json::from_str::<&RawValue>(&text).is_err() {
             return Err(Stop::Syntax);
         }
+        entry.know(Digest::of(&text));
         Ok(entry)
     }
 

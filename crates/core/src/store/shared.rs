@@ -14,11 +14,11 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::apply::{Run, Written};
-use super::cache::{Cache, Freshness, journal_path};
+use super::cache::{Cache, Spoiled, journal_path};
 use super::change::{Applied, Change};
+use super::export::Plan;
 use super::file::{self, SessionsFile};
 use super::files::Files;
-use super::folding::Plan;
 use super::journal::Journal;
 use super::lock::{self, LockFile, StoreLock};
 use super::options::{Durability, Options};
@@ -50,8 +50,8 @@ pub(super) struct Shared {
     settings: Mutex<Settings>,
     pub(super) pace: Mutex<Pace>,
     pub(super) plan: Mutex<Plan>,
-    /// Held by the thread that writes a big `sessions.json`.
-    pub(super) folding: Mutex<()>,
+    /// Held by the thread that writes a whole file without the store's lock.
+    pub(super) writing: Mutex<()>,
     /// Whether the last commit took less than [`limits::STORE_QUICK`]. So a slow disk or network delays only the store
     /// thread, except for the one commit that shows it.
     quick: AtomicBool,
@@ -85,11 +85,17 @@ impl Shared {
             return Ok(shared);
         }
         open.retain(|_, shared| shared.strong_count() > 0);
-        let shared = Arc::new(Self {
+        let shared = Arc::new(Self::new(dir.clone(), options));
+        open.insert(dir, Arc::downgrade(&shared));
+        Ok(shared)
+    }
+
+    pub(super) fn new(dir: PathBuf, options: &Options) -> Self {
+        let shared = Self {
             file: SessionsFile::new(&dir),
-            dir: dir.clone(),
             gate: Mutex::default(),
             lock_file: LockFile::new(&dir),
+            dir,
             cache: std::sync::Mutex::default(),
             queue: Mutex::default(),
             warnings: Warnings::default(),
@@ -97,13 +103,12 @@ impl Shared {
             settings: Mutex::default(),
             pace: Mutex::default(),
             plan: Mutex::default(),
-            folding: Mutex::default(),
+            writing: Mutex::default(),
             quick: AtomicBool::new(false),
             files: Arc::clone(&options.files),
-        });
+        };
         shared.set(options);
-        open.insert(dir, Arc::downgrade(&shared));
-        Ok(shared)
+        shared
     }
 
     fn set(&self, options: &Options) {
@@ -136,17 +141,31 @@ impl Shared {
         self.queue.lock()
     }
 
-    /// The contents, up to date. Takes the lock between processes only if the file is broken.
+    /// The contents, up to date. Takes the lock between processes only to move a broken `sessions.json` aside.
     pub(super) fn current(&self) -> Result<CacheGuard<'_>> {
         let mut cache = self.cache();
-        if cache.refresh(&self.dir, &self.file)? == Freshness::Current {
+        self.refresh(&mut cache)?;
+        if cache.spoiled() != Some(Spoiled::Broken) {
             return Ok(cache);
         }
         drop(cache);
         let deadline = patience::deadline();
-        let _passage = self.enter(deadline)?;
-        let lock = self.lock(deadline)?;
-        self.current_locked(&lock)
+        let locked = self
+            .enter(deadline)
+            .and_then(|passage| Ok((passage, self.lock(deadline)?)));
+        if let Ok((_passage, lock)) = locked {
+            return self.current_locked(&lock);
+        }
+        // What is broken decides nothing.
+        Ok(self.cache())
+    }
+
+    fn refresh(&self, cache: &mut Cache) -> Result<()> {
+        let refreshed = cache.refresh(&self.dir, &self.file);
+        if refreshed.is_err() {
+            cache.invalidate();
+        }
+        refreshed
     }
 
     /// Lets one thread of this process commit.
@@ -271,15 +290,15 @@ impl Shared {
         self.tidy(lock);
         let mut guard = self.current_locked(lock)?;
         let cache = &mut *guard;
-        if cache.journal.is_none() {
+        if !cache.is_ready() {
             // Changes that do nothing create no file.
             let (outcome, written) = self.run(cache, batch, own);
             cache.undo(written.undo);
             if written.lines.is_empty() {
                 return Ok(outcome);
             }
+            self.prepare(lock, cache)?;
         }
-        self.prepare(lock, cache)?;
         let (outcome, written) = self.run(cache, batch, own);
         if written.lines.is_empty() {
             return Ok(outcome);
@@ -292,7 +311,7 @@ impl Shared {
             self.queue().unsynced = true;
         }
         let all = batch.unsaved().chain(batch.changes()).chain(own);
-        self.fold_small(lock, cache, all.into_iter().any(Change::is_for_others));
+        self.export_small(lock, cache, all.into_iter().any(Change::is_for_others));
         Ok(outcome)
     }
 
@@ -316,58 +335,47 @@ impl Shared {
         (outcome, run.finish())
     }
 
-    /// Prepares the journal for an append.
-    fn prepare(&self, lock: &StoreLock<'_>, cache: &mut Cache) -> Result<()> {
+    /// Prepares the journal for an append: brings what another program has written into it.
+    pub(super) fn prepare(&self, lock: &StoreLock<'_>, cache: &mut Cache) -> Result<()> {
         let path = journal_path(&self.dir);
         let cannot_write = |error: io::Error| Error::store(&path, "cannot write", error);
-        let journal = match cache.journal.take() {
-            Some(journal) => journal,
-            None => self.begin(cache)?,
-        };
-        let cut = cache.journal.insert(journal).cut_torn_tail(&*self.files);
-        cut.map_err(cannot_write)?;
-        if !cache.bad.is_empty() {
+        let is_damaged = !cache.bad.is_empty();
+        if is_damaged {
             self.keep_bad_lines(cache).map_err(cannot_write)?;
         }
-        if cache.foreign {
-            self.adopt(lock, cache)?;
+        if let Some(journal) = &mut cache.journal {
+            journal.cut_torn_tail(&*self.files).map_err(cannot_write)?;
         }
-        Ok(())
+        let prepared = if is_damaged || cache.journal.is_none() || cache.is_old() {
+            self.compact_locked(lock, cache)
+        } else {
+            self.take_in(cache)
+        };
+        if prepared.is_err() {
+            cache.invalidate();
+        }
+        prepared.map_err(cannot_write)
     }
 
-    /// Creates a journal, and an empty file if there is none: a file that is missing later was removed by another program.
-    fn begin(&self, cache: &mut Cache) -> Result<Journal> {
-        if cache.print().is_none() {
-            self.install(cache, |_| Ok(()), false)?;
-        }
-        let path = journal_path(&self.dir);
-        Journal::create(&path, cache.print(), &*self.files)
-            .map_err(|error| Error::store(&path, "cannot write", error))
-    }
-
-    /// Copies unreadable lines to a file of their own. They stay in the journal until it is replaced.
+    /// Copies unreadable lines to a file of their own.
     fn keep_bad_lines(&self, cache: &mut Cache) -> io::Result<()> {
         let path = journal_path(&self.dir);
-        let aside = file::free_name(&path);
+        let aside = file::free_name(&path, "corrupt");
         self.files.write(&create_new(&aside)?, &cache.bad)?;
         self.warnings.push(Warning::bad_lines(&path, &aside));
         cache.bad.clear();
-        if let Some(journal) = &mut cache.journal {
-            journal.damaged = true;
-        }
         Ok(())
     }
 
-    /// The contents, up to date. A broken file is moved aside, which the lock allows.
+    /// The contents, up to date. A broken `sessions.json` is moved aside, which the lock allows.
     pub(super) fn current_locked(&self, _lock: &StoreLock<'_>) -> Result<CacheGuard<'_>> {
         let mut cache = self.cache();
-        if cache.refresh(&self.dir, &self.file)? == Freshness::Corrupt {
-            let aside = self.file.move_aside()?;
+        self.refresh(&mut cache)?;
+        if cache.spoiled() == Some(Spoiled::Broken)
+            && let Ok(aside) = self.file.move_aside()
+        {
             self.warnings.push(Warning::corrupt(self.file.path(), &aside));
-            // A second broken file at once: nothing was read of it, and that must not overwrite it.
-            if cache.refresh(&self.dir, &self.file)? == Freshness::Corrupt {
-                return Err(self.file.broken());
-            }
+            self.refresh(&mut cache)?;
         }
         Ok(cache)
     }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -11,14 +12,17 @@ use super::file::Stamp;
 /// Most bytes that are copied at once.
 const COPY_BYTES: usize = 64 * 1024;
 
+/// A gap between two pieces that costs less to read than a call.
+const NEAR_BYTES: u64 = 4 * 1024;
+
 /// A holder of texts.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// A small file, in memory: it needs no reading, and no other program can change it.
+    /// A text in memory.
     Text(Box<[u8]>),
-    /// A version of `sessions.json`. The file is replaced by rename, so an open one keeps its contents. Only a program that
-    /// writes in place (clearctx 3.0.0) can change it, and the stamp shows that.
-    Base(File, Stamp),
+    /// A `sessions.json` of another program, whose records are not in the journal yet. The stamp shows whether it was written
+    /// in place since.
+    Foreign(File, Stamp),
     /// A journal, whose lines never change.
     Journal(File),
 }
@@ -32,7 +36,7 @@ impl Source {
                 let range = text.get(start..start.saturating_add(len));
                 out.extend_from_slice(range.ok_or(io::ErrorKind::UnexpectedEof)?);
             }
-            Self::Base(file, stamp) => {
+            Self::Foreign(file, stamp) => {
                 read_exact_at(file, at, len, out)?;
                 if !Stamp::of(&file.metadata()?)?.is_same_text(stamp) {
                     return Err(io::Error::other("was written in place while it was read"));
@@ -100,12 +104,29 @@ impl Place<'_> {
     }
 }
 
-/// The interactions of a record, by their places.
+/// The interactions of a record, by their places. Copies share what they have in common.
 #[derive(Debug, Clone, Default)]
 pub(super) struct History {
-    pieces: Vec<Piece>,
+    last: Option<Arc<Link>>,
     /// If set, only this number of newest elements counts.
     keep: Option<usize>,
+}
+
+/// A piece, and all before it.
+#[derive(Debug)]
+struct Link {
+    piece: Piece,
+    before: Option<Arc<Self>>,
+}
+
+impl Drop for Link {
+    /// One after the other: a long list would need a deep stack.
+    fn drop(&mut self) {
+        let mut next = self.before.take();
+        while let Some(mut link) = next.and_then(Arc::into_inner) {
+            next = link.before.take();
+        }
+    }
 }
 
 impl History {
@@ -113,58 +134,42 @@ impl History {
     pub(super) fn of_array(array: &str, place: &Place<'_>) -> Self {
         let inner = array.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         let inner = inner.unwrap_or_default().trim();
-        let pieces = if inner.is_empty() {
-            Vec::new()
-        } else {
-            vec![place.piece(inner)]
-        };
-        Self { pieces, keep: None }
+        let mut history = Self::default();
+        if !inner.is_empty() {
+            history.push(inner, place, None);
+        }
+        history
     }
 
-    /// The elements at a range of a file.
-    pub(super) fn of_range(source: &Arc<Source>, at: u64, len: usize) -> Self {
+    /// The elements at a range of a source.
+    pub(super) fn of_range(source: &Arc<Source>, range: &Range<u64>) -> Self {
+        let len = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
         let piece = Piece {
             source: Arc::clone(source),
-            at,
+            at: range.start,
             len,
         };
+        let link = Link { piece, before: None };
         Self {
-            pieces: if len == 0 { Vec::new() } else { vec![piece] },
+            last: (len > 0).then(|| Arc::new(link)),
             keep: None,
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
+        self.last.is_none()
     }
 
     /// Adds one element, and keeps only the newest `keep`.
     pub(super) fn push(&mut self, element: &str, place: &Place<'_>, keep: Option<usize>) {
-        self.pieces.push(place.piece(element));
+        let piece = place.piece(element);
+        let before = self.last.take();
+        self.last = Some(Arc::new(Link { piece, before }));
         let all = self.keep.map(|kept| kept.saturating_add(1));
         self.keep = match (all, keep) {
             (Some(all), Some(keep)) => Some(all.min(keep)),
             (all, keep) => all.or(keep),
         };
-        if let Some(keep) = self.keep {
-            // Dropped many at a time, so that it costs little per element. Each piece holds at least one element.
-            if self.pieces.len() >= keep.max(1).saturating_mul(2) {
-                self.pieces.drain(..self.pieces.len() - keep);
-            }
-        }
-    }
-
-    /// How many pieces there are, to undo a push.
-    pub(super) fn pieces(&self) -> usize {
-        self.pieces.len()
-    }
-
-    pub(super) fn keeps_all(&self) -> bool {
-        self.keep.is_none()
-    }
-
-    pub(super) fn cut_back(&mut self, pieces: usize) {
-        self.pieces.truncate(pieces);
     }
 
     /// The JSON text of the array.
@@ -179,12 +184,13 @@ impl History {
     }
 
     /// Writes the elements, separated by commas, at most [`COPY_BYTES`] at once if that is possible.
-    pub(super) fn write(&self, out: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    pub(super) fn write(&self, out: &mut Out<'_>) -> io::Result<()> {
         let Some(keep) = self.keep else {
-            return write_pieces(&self.pieces, out);
+            return write_pieces(&self.pieces(usize::MAX), out);
         };
+        // Each piece holds at least one element.
         let mut all = vec![b'['];
-        write_pieces(&self.pieces, &mut |bytes| {
+        write_pieces(&self.pieces(keep), &mut |bytes| {
             all.extend_from_slice(bytes);
             Ok(())
         })?;
@@ -199,29 +205,80 @@ impl History {
         }
         Ok(())
     }
+
+    /// The same, read from a copy of a source.
+    pub(super) fn copied(&self, from: &Arc<Source>, copy: &Arc<Source>) -> Self {
+        let mut last = None;
+        for piece in self.pieces(usize::MAX) {
+            let mut piece = piece.clone();
+            if Arc::ptr_eq(&piece.source, from) {
+                piece.source = Arc::clone(copy);
+            }
+            last = Some(Arc::new(Link { piece, before: last }));
+        }
+        Self {
+            last,
+            keep: self.keep,
+        }
+    }
+
+    /// The newest pieces, in order.
+    fn pieces(&self, most: usize) -> Vec<&Piece> {
+        let links = std::iter::successors(self.last.as_deref(), |link| link.before.as_deref());
+        let mut pieces: Vec<_> = links.take(most).map(|link| &link.piece).collect();
+        pieces.reverse();
+        pieces
+    }
 }
 
-fn write_pieces(pieces: &[Piece], out: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+/// Takes a text in parts.
+pub(super) type Out<'a> = dyn FnMut(&[u8]) -> io::Result<()> + 'a;
+
+/// Writes pieces with commas between them. Pieces near each other in one source are read together.
+fn write_pieces(pieces: &[&Piece], out: &mut Out<'_>) -> io::Result<()> {
     let mut buffer = Vec::new();
-    for (index, piece) in pieces.iter().enumerate() {
-        if index > 0 {
+    let mut rest = pieces;
+    while let [first, ..] = rest {
+        let mut end = first.at + first.len as u64;
+        let near = rest[1..].iter().take_while(|next| {
+            let gap = next.at.checked_sub(end);
+            let is_near = Arc::ptr_eq(&next.source, &first.source)
+                && gap.is_some_and(|gap| gap < NEAR_BYTES)
+                && next.at + next.len as u64 - first.at <= COPY_BYTES as u64;
+            end = if is_near { next.at + next.len as u64 } else { end };
+            is_near
+        });
+        let (together, others) = rest.split_at(1 + near.count());
+        if rest.len() < pieces.len() {
             out(b",")?;
         }
-        let mut done = 0;
-        while done < piece.len {
-            let count = (piece.len - done).min(COPY_BYTES);
-            buffer.clear();
-            piece.source.read(piece.at + done as u64, count, &mut buffer)?;
-            out(&buffer)?;
-            done += count;
+        rest = others;
+        if together.len() == 1 {
+            write_long(first, &mut buffer, out)?;
+            continue;
+        }
+        buffer.clear();
+        let len = usize::try_from(end - first.at).map_err(io::Error::other)?;
+        first.source.read(first.at, len, &mut buffer)?;
+        for (index, piece) in together.iter().enumerate() {
+            let start = usize::try_from(piece.at - first.at).map_err(io::Error::other)?;
+            if index > 0 {
+                out(b",")?;
+            }
+            out(&buffer[start..start + piece.len])?;
         }
     }
     Ok(())
 }
 
-impl History {
-    /// A copy, if these fields may replace the history.
-    pub(super) fn clone_if(&self, fields: &str) -> Option<Self> {
-        fields.contains("interactions").then(|| self.clone())
+fn write_long(piece: &Piece, buffer: &mut Vec<u8>, out: &mut Out<'_>) -> io::Result<()> {
+    let mut done = 0;
+    while done < piece.len {
+        let count = (piece.len - done).min(COPY_BYTES);
+        buffer.clear();
+        piece.source.read(piece.at + done as u64, count, buffer)?;
+        out(buffer)?;
+        done += count;
     }
+    Ok(())
 }

@@ -10,7 +10,7 @@ use crate::limits;
 /// A warning for `process.emitWarning`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// `CLEARCTX_STORE_CORRUPT`, `CLEARCTX_STORE_DROPPED`, `CLEARCTX_STORE_BEHIND` or `CLEARCTX_STORE_BIG`.
+    /// `CLEARCTX_STORE_CORRUPT`, `CLEARCTX_STORE_CONFLICT`, `CLEARCTX_STORE_DROPPED`, `CLEARCTX_STORE_BEHIND` or `CLEARCTX_STORE_BIG`.
     pub code: &'static str,
     /// What happened, and to which file.
     pub message: String,
@@ -22,6 +22,27 @@ impl Warning {
             code: "CLEARCTX_STORE_CORRUPT",
             message: format!(
                 "{} is not a JSON object. It was moved to {}",
+                file.display(),
+                aside.display()
+            ),
+        }
+    }
+
+    pub(super) fn blank(file: &Path) -> Self {
+        Self {
+            code: "CLEARCTX_STORE_CORRUPT",
+            message: format!(
+                "{} was empty. It was written anew, nothing is lost",
+                file.display()
+            ),
+        }
+    }
+
+    pub(super) fn conflict(file: &Path, count: usize, aside: &Path) -> Self {
+        Self {
+            code: "CLEARCTX_STORE_CONFLICT",
+            message: format!(
+                "Another program has changed {count} records in {} that have changed here, too. Its versions are in {}",
                 file.display(),
                 aside.display()
             ),

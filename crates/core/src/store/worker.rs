@@ -1,9 +1,9 @@
 //! Which thread commits the queue. Usually the I/O thread commits before it sleeps; while it sleeps, the thread that
 //! queues the change commits, since an append costs less than waking another thread. The store thread does commits that
-//! may take longer, and retries those that failed. The folding thread brings `sessions.json` up to date, so that a big
+//! may take longer, and retries those that failed. The export thread brings `sessions.json` up to date, so that a big
 //! file delays no answer.
 //!
-//! The store thread and the folding thread are started at first use and serve all data directories. They are not joined:
+//! The store thread and the export thread are started at first use and serve all data directories. They are not joined:
 //! they end with the process. Call `flush` first if everything must be on disk.
 
 use parking_lot::Mutex;
@@ -22,7 +22,7 @@ use crate::runtime::wakes::{self, Waker};
 type Inbox = Mutex<Option<Sender<Arc<Shared>>>>;
 
 static THREAD: Inbox = Mutex::new(None);
-static FOLDER: Inbox = Mutex::new(None);
+static EXPORTER: Inbox = Mutex::new(None);
 
 /// Makes a thread process this store, if it has work that no thread knows of.
 pub(super) fn wake(store: &Arc<Shared>) {
@@ -44,7 +44,7 @@ impl Waker for Shared {
         while self.commit_if_short() {
             self.queue().unschedule();
             give_answers(&self);
-            wake_folder(&self);
+            wake_exporter(&self);
             // More may have been queued by now; changes that could not be written are the store thread's to retry.
             if !self.queue().schedule() {
                 return;
@@ -62,8 +62,8 @@ fn hand_over(store: &Arc<Shared>) {
     }
 }
 
-/// Makes the folding thread process this store, if a fold is planned that it does not know of.
-pub(super) fn wake_folder(store: &Arc<Shared>) {
+/// Makes the export thread process this store, if an export is planned that it does not know of.
+pub(super) fn wake_exporter(store: &Arc<Shared>) {
     {
         let mut plan = store.plan();
         if plan.due.is_none() || mem::replace(&mut plan.known, true) {
@@ -71,7 +71,7 @@ pub(super) fn wake_folder(store: &Arc<Shared>) {
         }
     }
     // Without a thread the next commit plans again; only time is lost.
-    if !send(&FOLDER, "clearctx-fold", fold, store) {
+    if !send(&EXPORTER, "clearctx-export", export, store) {
         store.plan().known = false;
     }
 }
@@ -89,8 +89,8 @@ fn send(inbox: &Inbox, name: &str, work: fn(&Receiver<Arc<Shared>>), store: &Arc
         .is_some_and(|sender| sender.send(Arc::clone(store)).is_ok())
 }
 
-/// Each store is known once, and kept alive until it has been folded.
-fn fold(inbox: &Receiver<Arc<Shared>>) {
+/// Each store is known once, and kept alive until it has been exported.
+fn export(inbox: &Receiver<Arc<Shared>>) {
     let mut planned: Vec<(Instant, Arc<Shared>)> = Vec::new();
     loop {
         let first = planned.iter().map(|(due, _)| *due).min();
@@ -99,7 +99,7 @@ fn fold(inbox: &Receiver<Arc<Shared>>) {
             Some(due) => inbox.recv_timeout(due.saturating_duration_since(Instant::now())),
         };
         match received {
-            Ok(store) => planned.extend(next_fold(store)),
+            Ok(store) => planned.extend(next_export(store)),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
@@ -108,13 +108,13 @@ fn fold(inbox: &Receiver<Arc<Shared>>) {
         planned = later;
         for (_, store) in due {
             // The panic hook has reported it; the other stores still get their turn.
-            drop(catch_unwind(AssertUnwindSafe(|| store.fold_due())));
-            planned.extend(next_fold(store));
+            drop(catch_unwind(AssertUnwindSafe(|| store.export_due())));
+            planned.extend(next_export(store));
         }
     }
 }
 
-fn next_fold(store: Arc<Shared>) -> Option<(Instant, Arc<Shared>)> {
+fn next_export(store: Arc<Shared>) -> Option<(Instant, Arc<Shared>)> {
     let mut plan = store.plan();
     let due = plan.due;
     plan.known = due.is_some();
@@ -159,25 +159,25 @@ fn serve(store: &Arc<Shared>) {
         store.commit_queued();
     }
     answer(store);
-    wake_folder(store);
+    wake_exporter(store);
 }
 
 fn retry(store: &Arc<Shared>) {
     store.commit_queued();
     answer(store);
-    wake_folder(store);
+    wake_exporter(store);
 }
 
 fn answer(store: &Shared) {
     let (count, has_flush) = store.queue().over();
     // After the count was taken: changes written from here on are answered after the next sync.
     let synced = store.sync();
-    let folded = if has_flush {
-        store.fold_all(u64::MAX, limits::STORE_FOLD_WAIT)
+    let exported = if has_flush {
+        store.export_all(u64::MAX, limits::STORE_EXPORT_WAIT)
     } else {
         Ok(())
     };
-    store.queue().answer(count, &synced, &folded);
+    store.queue().answer(count, &synced, &exported);
     wakes::together(|| give_answers(store));
 }
 

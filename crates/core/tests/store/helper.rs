@@ -111,6 +111,8 @@ pub(crate) fn play_role() {
         "lock" => hold_the_lock(&store),
         "deeds" => crate::crash::do_deeds(&store),
         "crowd" => crate::crowd::join_the_crowd(&store),
+        #[cfg(target_os = "linux")]
+        "rewrite" => crate::foreign::rewrite(&store),
         #[cfg(unix)]
         "full" => crate::disk::fill_the_disk(&store),
         other => panic!("{other}"),

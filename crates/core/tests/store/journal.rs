@@ -119,15 +119,26 @@ fn damaged_lines_are_left_out_kept_aside_and_reported_once() {
 }
 
 #[test]
-fn a_crash_between_any_two_steps_of_a_fold_does_nothing_twice() {
+fn a_crash_between_any_two_steps_of_an_export_does_nothing_twice() {
     let fixture = big();
     let keep = |name: &str| fs::read(fixture.dir.path().join(name)).unwrap();
     fixture.store.apply([turn("big", None, 1)]).unwrap();
-    let old = (keep("sessions.json"), keep("sessions.journal"));
+    let (old, before) = (keep("sessions.json"), keep("sessions.journal"));
     fixture.store.apply([]).unwrap();
-    let new = (keep("sessions.json"), keep("sessions.journal"));
-    // Announced but not renamed; renamed; both of before.
-    for (file, lines) in [(&old.0, &new.1), (&new.0, &new.1), (&old.0, &old.1)] {
+    let (new, after) = (keep("sessions.json"), keep("sessions.journal"));
+    // What was appended: the announcement, and the confirmation.
+    let announced = before.len()
+        + after[before.len()..]
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .unwrap()
+        + 1;
+    for (file, lines) in [
+        (&old, &after[..announced]),
+        (&new, &after[..announced]),
+        (&old, &before[..]),
+        (&new, &after[..]),
+    ] {
         let crashed = Fixture::new();
         fs::write(crashed.file(), file).unwrap();
         fs::write(journal(&crashed), lines).unwrap();
@@ -210,12 +221,15 @@ fn what_is_listed_stays_as_it_was_when_it_was_listed() {
 }
 
 #[test]
-fn another_program_s_file_wins_but_for_what_is_newer_in_the_journal() {
+fn another_program_s_changes_are_taken_but_for_what_has_changed_here() {
     let fixture = big();
     fixture
         .store
         .apply([put("theirs", &json!({ "v": 1 })), put("gone", &json!({}))])
         .unwrap();
+    fixture.store.apply([]).unwrap();
+    // What is in the file only since then shows that its writer has read that version.
+    fixture.store.apply([put("last", &json!({}))]).unwrap();
     fixture.store.apply([]).unwrap();
     fixture.store.apply([turn("big", None, 1)]).unwrap();
     let mut all = fixture.stored();

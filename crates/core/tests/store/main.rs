@@ -11,6 +11,8 @@ mod disk;
 mod faults;
 mod file;
 mod fixture;
+#[cfg(target_os = "linux")]
+mod foreign;
 mod helper;
 mod journal;
 mod model;
