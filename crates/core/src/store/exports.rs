@@ -242,9 +242,32 @@ impl Exports {
         })
     }
 
+    /// Whether the file is just an earlier export, of the time before this process started: somebody has put a backup back.
+    fn is_put_back(&self, file: &Digests<u64>) -> bool {
+        let changed = self
+            .records
+            .iter()
+            .filter(|(key, digest)| file.get(*key) != Some(*digest));
+        let news = file.keys().filter(|key| !self.records.contains_key(*key));
+        let mut differs: HashSet<&Key> = changed.map(|(key, _)| key).chain(news).collect();
+        self.replaced.iter().rev().any(|replaced| {
+            for (key, before) in &replaced.records {
+                if *before == file.get(key).copied() {
+                    differs.remove(key);
+                } else {
+                    differs.insert(key);
+                }
+            }
+            replaced.was_found && differs.is_empty() && !file.is_empty()
+        })
+    }
+
     /// The exports that the writer of the file may have read in place of the last one.
     fn earlier(&self, file: &Digests<u64>) -> Earlier {
         let mut earlier = Earlier::default();
+        if self.is_put_back(file) {
+            return earlier;
+        }
         for export in &self.begun {
             for (key, digest) in &export.records {
                 earlier.add(key, *digest);
@@ -254,12 +277,6 @@ impl Exports {
             }
         }
         let mut then: HashMap<&Key, Option<u64>> = HashMap::new();
-        let now = self
-            .records
-            .iter()
-            .filter(|(key, digest)| file.get(*key) != Some(*digest));
-        let news = file.keys().filter(|key| !self.records.contains_key(*key));
-        let mut differs: HashSet<&Key> = now.map(|(key, _)| key).chain(news).collect();
         for replaced in self.replaced.iter().rev() {
             let held = |key| {
                 then.get(key)
@@ -289,15 +306,6 @@ impl Exports {
             for (key, before) in &replaced.records {
                 earlier.add(key, *before);
                 then.insert(key, *before);
-                if *before == file.get(key).copied() {
-                    differs.remove(key);
-                } else {
-                    differs.insert(key);
-                }
-            }
-            if replaced.was_found && differs.is_empty() && !file.is_empty() {
-                // Just an earlier export, at the start: somebody has put it back.
-                return Earlier::default();
             }
         }
         earlier
