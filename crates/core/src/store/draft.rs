@@ -1,6 +1,8 @@
 //! A new version of a file, written beside the one it replaces.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+#[cfg(unix)]
+use std::fs::File;
+use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
 use std::process;

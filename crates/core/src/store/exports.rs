@@ -226,7 +226,7 @@ impl Exports {
             if digests.contains_key(key) {
                 continue;
             }
-            let exported = earlier.read(key, self).filter(|_| !earlier.lacks.contains(key));
+            let exported = earlier.read(key, self).filter(|_| !earlier.unsure.contains(key));
             let is_unchanged = exported == Some(entry.digest()?);
             if is_unchanged && !matches!(entry, Entry::Record(stored) if is_live(&stored.head)) {
                 taken.push((key.clone(), None));
@@ -272,7 +272,7 @@ impl Exports {
             for (key, digest) in &export.records {
                 earlier.add(key, *digest);
                 if !self.records.contains_key(key) {
-                    earlier.lacks.insert(key.clone());
+                    earlier.unsure.insert(key.clone());
                 }
             }
         }
@@ -293,7 +293,7 @@ impl Exports {
             let is_older =
                 |(key, before): (&Key, &Option<u64>)| before.is_some() && *before == file.get(key).copied();
             if replaced.records.iter().any(is_older) {
-                earlier.lacks.clear();
+                earlier.unsure.clear();
                 earlier.base = then
                     .iter()
                     .map(|(key, digest)| (Key::clone(key), *digest))
@@ -305,6 +305,8 @@ impl Exports {
             }
             for (key, before) in &replaced.records {
                 earlier.add(key, *before);
+                // Who has read an older version, or none, did not mean this one.
+                earlier.unsure.insert(key.clone());
                 then.insert(key, *before);
             }
         }
@@ -322,8 +324,8 @@ pub(super) fn digests_of(contents: &Contents) -> io::Result<Digests<u64>> {
 struct Earlier {
     /// All digests that records had in them.
     known: HashSet<(Key, u64)>,
-    /// Records that one of those lacked which the writer of the file may have read.
-    lacks: HashSet<Key>,
+    /// Records that were different, or not there, in one of those that the writer of the file may have read.
+    unsure: HashSet<Key>,
     /// What is different in the newest of those.
     base: HashMap<Key, Option<u64>>,
 }
@@ -332,7 +334,7 @@ impl Earlier {
     fn add(&mut self, key: &Key, digest: Option<u64>) {
         match digest {
             Some(digest) => self.known.insert((key.clone(), digest)),
-            None => self.lacks.insert(key.clone()),
+            None => self.unsure.insert(key.clone()),
         };
     }
 

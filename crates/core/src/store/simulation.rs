@@ -124,7 +124,7 @@ struct Foreign {
     file: Option<File>,
     done: usize,
     /// What it wants: fields of names, or their end.
-    wants: BTreeMap<String, Option<u64>>,
+    wants: BTreeMap<String, Option<Value>>,
     /// What the file said when it was read, and the names that were changed here since.
     read: Records,
     changed: BTreeSet<String>,
@@ -380,14 +380,15 @@ impl World {
             } else {
                 let record = records.entry(name.clone()).or_insert_with(|| json!({}));
                 record["theirs"] = json!(self.next);
-                wants.insert(name, Some(self.next));
+                wants.insert(name, Some(without_times(record.clone())));
             }
         }
         // A file that is just an earlier export counts as a backup, for a host that starts.
         self.next += 1;
         let name = format!("s{NAMES}");
-        records.entry(name.clone()).or_insert_with(|| json!({}))["theirs"] = json!(self.next);
-        wants.insert(name, Some(self.next));
+        let record = records.entry(name.clone()).or_insert_with(|| json!({}));
+        record["theirs"] = json!(self.next);
+        wants.insert(name, Some(without_times(record.clone())));
         let mut text = serde_json::to_vec_pretty(&records).expect("is JSON");
         if self.rng.u32(..10) == 0 {
             // It writes nonsense, and wants nothing.
@@ -443,22 +444,16 @@ impl World {
                 .collect();
             names.into_iter().all(|name| {
                 let (ours, now, before) = (model.get(name), found.get(name), foreign.read.get(name));
-                let wish = foreign.wants.get(name).map(|wish| {
-                    wish.map(|n| {
-                        let mut record = before.cloned().unwrap_or_else(|| json!({}));
-                        record["theirs"] = json!(n);
-                        record
-                    })
-                });
+                let wish = foreign.wants.get(name).map(Option::as_ref);
                 match wish {
                     None => now == ours,
                     // What was changed and changed back may be taken for changed.
                     Some(wish) if ours == before => {
                         let may_stay = wish.is_none() || foreign.changed.contains(name);
-                        now == wish.as_ref() || may_stay && now == ours
+                        now == wish || may_stay && now == ours
                     }
                     // Both have changed it. Ours stays where the file shows that its writer has read an older one.
-                    Some(wish) => now == ours || wish.is_some() && now == wish.as_ref(),
+                    Some(wish) => now == ours || wish.is_some() && now == wish,
                 }
             })
         };
