@@ -162,6 +162,16 @@ impl Cache {
                 Followed::Yes(false)
             });
         };
+        if journal.is_old() {
+            // Which of its changes count is known only from all of it. The first write here replaces it.
+            let has_news = journal.len()? != journal.read || journal.is_replaced()? != Some(false);
+            self.journal = Some(journal);
+            return Ok(if has_news {
+                Followed::Lost
+            } else {
+                Followed::Yes(false)
+            });
+        }
         let before = journal.read;
         let mut known = self.read_lines(&mut journal)?;
         match journal.is_replaced()? {
@@ -175,7 +185,7 @@ impl Cache {
                 };
                 self.followed += 1;
                 let goes_on = next.header.start > 0 && next.header.upto <= journal.seq;
-                if !known || !goes_on || journal.is_old() || self.followed > limits::STORE_KEPT_JOURNALS {
+                if !known || !goes_on || self.followed > limits::STORE_KEPT_JOURNALS {
                     return Ok(Followed::Lost);
                 }
                 next.skip_snapshot();
