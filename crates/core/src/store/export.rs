@@ -99,9 +99,12 @@ impl Shared {
         self.plan.lock()
     }
 
-    /// Does on the export thread what is due.
+    /// Does on the export thread what is due. Nothing if the files were closed meanwhile: a flush has exported all, and the
+    /// directory may be on its way out.
     pub(super) fn export_due(&self) {
-        self.plan().due = None;
+        if self.plan().due.take().is_none() {
+            return;
+        }
         let long = self.current().is_ok_and(|cache| cache.is_long());
         let done = if long { self.compact() } else { self.export_once() };
         self.note(&done.map(|_| ()));

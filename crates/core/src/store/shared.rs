@@ -384,6 +384,7 @@ impl Shared {
     pub(super) fn close_files(&self) {
         // Where somebody is at work on them for so long, they stay open.
         if let Some(_passage) = self.gate.try_lock_for(limits::STORE_LOCK_WAIT) {
+            self.plan().due = None;
             *self.cache() = Cache::default();
             self.lock_file.close();
         }
