@@ -953,6 +953,7 @@ export interface Gap {
 
 /** The answer to one message. Read it once. */
 export interface AnswerStream extends AsyncIterableIterator<StreamItem> {
+  /** The next item; waits for it. Rejects with the reason if there is no response. */
   next(): Promise<IteratorResult<StreamItem, undefined>>
   /** Stops listening; the turn goes on. */
   return(): Promise<IteratorResult<StreamItem, undefined>>
@@ -1053,8 +1054,10 @@ export interface BasePermissionRequest {
   suggestions: PermissionUpdate[]
   /** Aborted when no answer is wanted any more: the time is over, the turn was interrupted, the process has ended. */
   signal: AbortSignal
+  /** Lets the tool run. After the first answer this does nothing. */
   allow(answer?: AllowAnswer): void
   /**
+   * Refuses the call; the turn goes on. After the first answer this does nothing.
    * @param message Told to the model. Default: that the program denied the call.
    * @param options.interrupt Whether the turn ends, too.
    */
@@ -1070,6 +1073,7 @@ export interface ToolRequest extends BasePermissionRequest {
 export interface QuestionRequest extends BasePermissionRequest {
   kind: 'question'
   questions: Question[]
+  /** Answers the questions; without `answers` the model is told that there were none. */
   allow(answer?: QuestionAnswer): void
 }
 
