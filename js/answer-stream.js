@@ -27,8 +27,8 @@ class AnswerStream {
   #end = null
   #isOver = false
   #held = false
-  /** @type {(value?: unknown) => void} */
-  #wake = () => {}
+  /** Reads that wait for something to come. @type {((value?: unknown) => void)[]} */
+  #waiting = []
   #hold
   #leave = () => {}
 
@@ -84,9 +84,7 @@ class AnswerStream {
       }
       if (this.#isOver) return { done: true, value: undefined }
       if (this.#end !== null) return this.#last(this.#end)
-      await new Promise((resolve) => {
-        this.#wake = resolve
-      })
+      await new Promise((resolve) => this.#waiting.push(resolve))
     }
   }
 
@@ -98,6 +96,10 @@ class AnswerStream {
 
   [Symbol.asyncIterator]() {
     return this
+  }
+
+  #wake() {
+    for (const resolve of this.#waiting.splice(0)) resolve()
   }
 
   #last({ response, error }) {

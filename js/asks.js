@@ -3,8 +3,11 @@
 // Requests of the CLI that the program answers while a turn runs: permissions and hooks. The engine has told the CLI nothing
 // until one of these answers, and answers itself when the time is over.
 
-/** Kinds of permission requests that are more than a tool, by the tool's name. */
-const kinds = { AskUserQuestion: 'question', ExitPlanMode: 'plan' }
+/** Kinds of permission requests that are more than a tool, by the tool's name, which may be any text. */
+const kinds = new Map([
+  ['AskUserQuestion', 'question'],
+  ['ExitPlanMode', 'plan'],
+])
 
 /** The requests of one session. */
 class Asks {
@@ -70,8 +73,10 @@ class Asks {
 
   /** A request as its listeners get it. What is answered after the first answer changes nothing. */
   #request(id, asked, signal) {
-    const { tool_name: toolName, input, tool_use_id: toolUseId, permission_suggestions: suggestions } = asked
-    const kind = kinds[toolName] ?? 'tool'
+    const { tool_name: toolName, tool_use_id: toolUseId, permission_suggestions: suggestions } = asked
+    // What is wrong in a request of the CLI must not become an exception of the program.
+    const input = asked.input ?? {}
+    const kind = kinds.get(toolName) ?? 'tool'
     return {
       id,
       name: this.#name,
@@ -83,7 +88,7 @@ class Asks {
       ...(kind === 'question' ? { questions: input.questions ?? [] } : {}),
       ...(kind === 'plan' ? { plan: input.plan ?? null } : {}),
       signal,
-      allow: (answer) => this.#settle(id, allowed(asked, answer)),
+      allow: (answer) => this.#settle(id, allowed(input, answer)),
       deny: (message, options) => this.#settle(id, denied(message, options?.interrupt)),
     }
   }
@@ -113,8 +118,11 @@ class Asks {
   }
 
   #settle(id, payload, words) {
-    if (!this.#open.delete(id)) return
-    this.#answer(id, payload === undefined ? undefined : JSON.stringify(payload), words)
+    if (!this.#open.has(id)) return
+    // An answer that is no JSON throws here, and the request waits for a better one.
+    const json = payload === undefined ? undefined : JSON.stringify(payload)
+    this.#open.delete(id)
+    this.#answer(id, json, words)
   }
 }
 
@@ -128,12 +136,12 @@ function verdict(request, answer) {
   throw new TypeError("canUseTool answers { behavior: 'allow' } or { behavior: 'deny', message }")
 }
 
-// 2.1.197 wants an input in any case.
 /**
- * @param {{ input: object }} asked
+ * The input is given in any case: 2.1.197 wants one.
+ * @param {object} input as it was asked
  * @param {{ updatedInput?: object, updatedPermissions?: object[], answers?: object }} [answer]
  */
-function allowed({ input }, answer = {}) {
+function allowed(input, answer = {}) {
   const { updatedInput = input, updatedPermissions, answers } = answer
   const whole = answers === undefined ? updatedInput : { ...updatedInput, answers }
   return { behavior: 'allow', updatedInput: whole, updatedPermissions }

@@ -9,6 +9,9 @@ const { typeError, valueError } = require('./errors')
 /** Default time for a hook, in ms. */
 const HOOK_TIMEOUT_MS = 60_000
 
+/** Longest time for a hook, in ms: a longer timer of the CLI would fire at once. */
+const LONGEST_HOOK_MS = 2 ** 31 - 1 - 10_000
+
 /** How much longer than the engine the CLI waits for a hook, in seconds: the engine's answer is to come first. */
 const CLI_PATIENCE_S = 5
 
@@ -17,22 +20,11 @@ const refusing = new Set(['PreToolUse', 'UserPromptSubmit'])
 
 const NO_ANSWER = 'The hook gave no answer.'
 
-/** What a hook that gives no answer says, by event. */
-const refusals = {
-  PreToolUse: {
-    hookSpecificOutput: {
-      hookEventName: 'PreToolUse',
-      permissionDecision: 'deny',
-      permissionDecisionReason: NO_ANSWER,
-    },
-  },
-  PermissionRequest: {
-    hookSpecificOutput: {
-      hookEventName: 'PermissionRequest',
-      decision: { behavior: 'deny', message: NO_ANSWER },
-    },
-  },
-}
+/** What a hook that gives no answer says in particular, by event, which may be any text. */
+const refusals = new Map([
+  ['PreToolUse', { permissionDecision: 'deny', permissionDecisionReason: NO_ANSWER }],
+  ['PermissionRequest', { decision: { behavior: 'deny', message: NO_ANSWER } }],
+])
 const blocking = new Set(['UserPromptSubmit', 'PostToolUse', 'Stop', 'SubagentStop', 'PreCompact'])
 
 /** Kinds of failures. */
@@ -116,7 +108,9 @@ function plan(options) {
 /** The hooks as the CLI is told of them; each function gets an id. */
 function registered(hooks, byId) {
   const told = (event) => (entry) => {
-    const { matcher, timeout = HOOK_TIMEOUT_MS, onFailure = refusing.has(event) ? 'deny' : 'allow' } = entry
+    const { onFailure = refusing.has(event) ? 'deny' : 'allow' } = entry
+    const matcher = check.text(entry.matcher, 'matcher')
+    const timeout = Math.min(check.milliseconds(entry.timeout, 'timeout') ?? HOOK_TIMEOUT_MS, LONGEST_HOOK_MS)
     const fallback = onFailure === 'deny' ? refusal(event) : {}
     const hookCallbackIds = entry.hooks.map((hook) => {
       const id = `hook_${byId.size}`
@@ -129,7 +123,8 @@ function registered(hooks, byId) {
 }
 
 function refusal(event) {
-  if (refusals[event] !== undefined) return refusals[event]
+  const particular = refusals.get(event)
+  if (particular !== undefined) return { hookSpecificOutput: { hookEventName: event, ...particular } }
   return blocking.has(event) ? { decision: 'block', reason: NO_ANSWER } : { continue: false, stopReason: NO_ANSWER }
 }
 

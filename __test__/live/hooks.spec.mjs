@@ -103,6 +103,17 @@ describe('a hook that fails', () => {
   })
 })
 
+describe('the time of a hook', () => {
+  for (const timeout of [undefined, null, 0, Infinity]) {
+    it(`${timeout} leaves it enough`, async (t) => {
+      const hooks = { PreToolUse: [{ matcher: null, hooks: [async () => ({})], timeout }] }
+      const { mgr, file } = setUp(t, { hooks })
+      await mgr.spawn('a', { prompt: touch(file), allowedTools: ['Bash'] })
+      assert.equal(existsSync(file), true)
+    })
+  }
+})
+
 describe('a CLI that does not take its hooks', () => {
   it('runs no turn: the session ends with its words', async (t) => {
     const hooks = { PreToolUse: [{ hooks: [async () => ({})] }] }

@@ -88,6 +88,7 @@ describe('canUseTool that fails', () => {
     ],
     ['answers nonsense', async () => 'yes'],
     ['answers nothing', async () => {}],
+    ['answers what is no JSON', async () => ({ behavior: 'allow', updatedInput: { big: 1n } })],
   ]) {
     it(`${what}: the call is denied, and the program is warned`, async (t) => {
       const { mgr, file } = setUp(t, { canUseTool })
@@ -207,6 +208,29 @@ describe('the event permission', () => {
     assert.equal(warnings.length, 1)
     assert.equal('pendingPermissions' in mgr.status('a'), false)
   })
+})
+
+describe('a request that is not as it should be', () => {
+  for (const request of [
+    { subtype: 'can_use_tool' },
+    { subtype: 'can_use_tool', tool_name: 'AskUserQuestion' },
+    { subtype: 'can_use_tool', tool_name: 'ExitPlanMode', input: null },
+    { subtype: 'can_use_tool', tool_name: 'constructor', input: {} },
+  ]) {
+    it(`reaches the program all the same: ${JSON.stringify(request)}`, async (t) => {
+      const { mgr } = setUp(t, { permissions: 'event' })
+      await mgr.spawn('a')
+      const kinds = []
+      mgr.on('permission', ({ request: { kind, allow } }) => {
+        kinds.push(kind)
+        allow()
+      })
+      const { text } = await mgr.send('a', `stand-in: request ${JSON.stringify(request)}`)
+      assert.match(text, /"behavior":"allow"/)
+      const known = { AskUserQuestion: 'question', ExitPlanMode: 'plan' }
+      assert.deepEqual(kinds, [Object.hasOwn(known, request.tool_name ?? '') ? known[request.tool_name] : 'tool'])
+    })
+  }
 })
 
 describe('a session that had callbacks', () => {

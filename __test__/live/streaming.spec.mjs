@@ -129,6 +129,20 @@ describe('stream()', () => {
     )
   })
 
+  it('answers reads that wait at the same time', async (t) => {
+    const { mgr } = await live(t)
+    const stream = mgr.stream('a', 'stand-in: text whole')
+    const items = await Promise.all([stream.next(), stream.next(), stream.next()])
+    assert.deepEqual(
+      items.map(({ done, value }) => [done, value?.type]),
+      [
+        [false, 'text'],
+        [false, 'response'],
+        [true, undefined],
+      ],
+    )
+  })
+
   it('that is left goes on as a turn', async (t) => {
     const { w, mgr } = await live(t)
     const file = join(w.dir, 'go')
