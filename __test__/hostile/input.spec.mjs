@@ -7,7 +7,7 @@ import { describe, test } from 'node:test'
 
 import { SessionManager } from '../../index.js'
 import { quickCli } from '../support/schedules.mjs'
-import { world } from '../support/sessions.mjs'
+import { until, world } from '../support/sessions.mjs'
 
 const MIB = 1 << 20
 
@@ -38,13 +38,17 @@ const ODD = {
 function fenced(t) {
   const w = world(t)
   const outer = join(w.dir, 'outer')
+  const data = join(outer, 'data')
   mkdirSync(outer)
   const log = join(w.dir, 'received.log')
-  const open = () => w.manager({ dataDir: join(outer, 'data'), claudePath: quickCli, env: { CLEARCTX_QUICK_LOG: log } })
+  const open = () => w.manager({ dataDir: data, claudePath: quickCli, env: { CLEARCTX_QUICK_LOG: log } })
   const tree = (dir) => readdirSync(dir, { recursive: true }).filter((file) => !file.startsWith('data'))
-  const assertNothingOutside = () => {
+  const isDraft = (file) => /^sessions\.(json|journal)\.tmp-/.test(file)
+  const assertNothingOutside = async () => {
+    // A file that is being written has a name of its own until it takes its place.
+    await until(() => !readdirSync(data).some(isDraft), 'nothing is being written')
     assert.deepEqual(tree(outer), [])
-    const inside = readdirSync(join(outer, 'data')).toSorted()
+    const inside = readdirSync(data).toSorted()
     assert.deepEqual(
       inside.filter((file) => !/^(hosts|sessions\.(json|journal|lock))$/.test(file)),
       [],
@@ -75,13 +79,11 @@ describe('names', { concurrency: 4 }, () => {
         [{ name: text, tags: [text], totalTurns: 2 }],
       )
       await next.resume(text, 'answer more')
-      // A snapshot of the journal may be on its way, under a name of its own.
-      await next.store.flush()
-      assertNothingOutside()
+      await assertNothingOutside()
       next.delete(text)
       await next.close()
       assert.deepEqual(open().list(), [])
-      assertNothingOutside()
+      await assertNothingOutside()
     })
   }
 })
@@ -123,7 +125,7 @@ test('odd texts in every option reach the CLI as values, or are refused', async 
     m.delete('odd')
     await bad.close()
   }
-  assertNothingOutside()
+  await assertNothingOutside()
 })
 
 test('a null character and lone surrogates are refused in names, before anything is there', async (t) => {
