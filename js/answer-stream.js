@@ -2,20 +2,11 @@
 
 // The answer to one message as it grows: an async iterable. It keeps a bounded number of items for a reader who is slow.
 
+const { blocksOf } = require('./messages')
+
 /** From so many items or characters on, a reader does not keep up. */
 const MOST_ITEMS = 1000
 const MOST_CHARACTERS = 1_000_000
-
-/** What a reader gets of a message of the CLI. */
-function* blocksOf(message) {
-  const blocks = message.message?.content
-  if (!Array.isArray(blocks) || (message.type !== 'assistant' && message.type !== 'user')) return
-  for (const block of blocks) {
-    if (message.type === 'user' && block?.type === 'tool_result') yield { ...block, type: 'tool_result' }
-    if (message.type === 'assistant' && block?.type === 'tool_use') yield { ...block, type: 'tool_use' }
-    if (message.type === 'assistant' && typeof block?.text === 'string') yield { type: 'text', text: block.text }
-  }
-}
 
 /** The items of one answer, for one reader. */
 class AnswerStream {
@@ -71,7 +62,9 @@ class AnswerStream {
 
   /** A message of the CLI has come. */
   pushMessage(message, size) {
-    for (const block of blocksOf(message)) this.push(block, size)
+    for (const { type, block } of blocksOf(message)) {
+      this.push(type === 'text' ? { type, text: block.text } : { ...block, type }, size)
+    }
   }
 
   async next() {

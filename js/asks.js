@@ -51,9 +51,9 @@ class Asks {
     const asked = JSON.parse(text)
     const controller = new AbortController()
     this.#open.set(id, { controller, request: undefined })
+    // The engine passes on no others.
     if (subtype === 'can_use_tool') this.#permission(id, asked, controller.signal)
-    else if (subtype === 'hook_callback') void this.#hook(id, asked, controller.signal)
-    else this.#settle(id, undefined, `"${subtype}" is not answered here`)
+    else void this.#hook(id, asked, controller.signal)
   }
 
   /** No answer is wanted any more. */
@@ -67,7 +67,7 @@ class Asks {
     const request = this.#request(id, asked, signal)
     this.#open.get(id).request = request
     const heard = this.#callbacks.tells && this.#tell(request)
-    if (this.#callbacks.canUseTool !== undefined) void this.#decide(id, request)
+    if (this.#callbacks.canUseTool !== undefined) void this.#decide(request)
     else if (!heard) request.deny('Nobody listens to permission requests.')
   }
 
@@ -93,14 +93,14 @@ class Asks {
     }
   }
 
-  async #decide(id, request) {
+  async #decide(request) {
     const { toolName, input, signal, suggestions, toolUseId, name } = request
     try {
       const answer = await this.#callbacks.canUseTool(toolName, input, { signal, suggestions, toolUseId, name })
-      this.#settle(id, verdict(request, answer))
+      decide(request, answer)
     } catch (error) {
       warnOf(`canUseTool of session "${this.#name}"`, error)
-      this.#settle(id, denied('The program could not decide on this call.'))
+      request.deny('The program could not decide on this call.')
     }
   }
 
@@ -126,14 +126,12 @@ class Asks {
   }
 }
 
-/** A decision of `canUseTool` in the CLI's form; throws if it is none. */
-function verdict(request, answer) {
-  if (answer?.behavior === 'allow') {
-    const { updatedInput = request.input, updatedPermissions } = answer
-    return { behavior: 'allow', updatedInput, updatedPermissions }
-  }
-  if (answer?.behavior === 'deny') return denied(answer.message, answer.interrupt)
-  throw new TypeError("canUseTool answers { behavior: 'allow' } or { behavior: 'deny', message }")
+/** Answers a request by a decision of `canUseTool`; throws if it is none. */
+function decide(request, answer) {
+  const { behavior, updatedInput, updatedPermissions, message, interrupt } = answer ?? {}
+  if (behavior === 'allow') request.allow({ updatedInput, updatedPermissions })
+  else if (behavior === 'deny') request.deny(message, { interrupt })
+  else throw new TypeError("canUseTool answers { behavior: 'allow' } or { behavior: 'deny', message }")
 }
 
 /**

@@ -4,9 +4,12 @@
 
 const check = require('./arguments')
 
-/** Sends a request to the engine; resolves with the CLI's answer. */
-/** @typedef {(request: (native: import('../native').NativeSession, call: number) => any) => Promise<any>} Called */
+/**
+ * Sends a request to the engine; resolves with the CLI's answer.
+ * @typedef {(request: (native: import('../native').NativeSession, call: number) => any) => Promise<any>} Called
+ */
 
+/** The calls of one session. */
 class Controls {
   /** @type {Called} */
   #called
@@ -76,18 +79,22 @@ class Controls {
   }
 }
 
-/** The calls, by which the classes that have them are told. */
-const names = [
-  'interrupt',
-  'control',
-  'setModel',
-  'setPermissionMode',
-  'setEffort',
-  'setThinking',
-  'setMcpServers',
-  'contextUsage',
-  'stopTask',
-  'rewindFiles',
-]
+/**
+ * Gives a class these calls.
+ * @param {Function} Class
+ * @param {(self: any, args: any[]) => [Controls, any[]]} find the session's calls, and the arguments that are theirs
+ */
+function addControls(Class, find) {
+  for (const name of Object.getOwnPropertyNames(Controls.prototype)) {
+    if (name === 'constructor') continue
+    const method = {
+      async [name](...args) {
+        const [controls, own] = find(this, args)
+        return await controls[name](...own)
+      },
+    }[name]
+    Object.defineProperty(Class.prototype, name, { value: method, writable: true, configurable: true })
+  }
+}
 
-module.exports = { Controls, names }
+module.exports = { Controls, addControls }

@@ -21,4 +21,17 @@ function promptOf(message) {
   return message.map((block) => (block.type === 'text' ? block.text : `[${block.type}]`)).join('\n')
 }
 
-module.exports = { contentOf, promptOf }
+/**
+ * What a message of the CLI contains: texts and calls of the model, results of tools.
+ * @returns {Iterable<{ type: 'text' | 'tool_use' | 'tool_result', block: any }>}
+ */
+function* blocksOf({ type, message }) {
+  const blocks = type === 'assistant' || type === 'user' ? message?.content : undefined
+  for (const block of Array.isArray(blocks) ? blocks : []) {
+    if (type === 'user' && block?.type === 'tool_result') yield { type: 'tool_result', block }
+    if (type === 'assistant' && block?.type === 'tool_use') yield { type: 'tool_use', block }
+    if (type === 'assistant' && typeof block?.text === 'string') yield { type: 'text', block }
+  }
+}
+
+module.exports = { blocksOf, contentOf, promptOf }

@@ -2,7 +2,7 @@
 
 const { NativeManager } = require('./engine')
 const check = require('./arguments')
-const { names: controlNames } = require('./controls')
+const { addControls } = require('./controls')
 const {
   call,
   callSite,
@@ -527,14 +527,7 @@ class SessionManager {
   }
 }
 
-for (const name of controlNames) {
-  const method = {
-    async [name](session, ...args) {
-      return await this._getSession(session)[internals].controls[name](...args)
-    },
-  }[name]
-  Object.defineProperty(SessionManager.prototype, name, { value: method, writable: true, configurable: true })
-}
+addControls(SessionManager, (manager, [name, ...args]) => [manager._getSession(name)[internals].controls, args])
 
 /** The options for each session that a recovery resumes. */
 function recoverOptions(value) {

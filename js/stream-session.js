@@ -6,11 +6,11 @@ const { NativeSession } = require('./engine')
 const { AnswerStream } = require('./answer-stream')
 const check = require('./arguments')
 const { Asks } = require('./asks')
-const { Controls, names: controlNames } = require('./controls')
+const { Controls, addControls } = require('./controls')
 const { call, calledAt, decodeError, sessionError, typeError } = require('./errors')
 const { callerEnv, deliver, environment, forget, listen, sent } = require('./environment')
 const { liveOptions, plan } = require('./live')
-const { contentOf, promptOf } = require('./messages')
+const { blocksOf, contentOf, promptOf } = require('./messages')
 const { sendOptions } = require('./send-options')
 
 /** What a manager may do with its sessions; kept off the public surface. */
@@ -236,7 +236,7 @@ class StreamSession extends EventEmitter {
         const send = (this.#sends += 1)
         this.#awaitInit(true)
         sent()
-        const code = unsent(() => this.#tell(() => native.send(send, content, prompt, ms)))
+        const code = unsent(() => this.#ask(() => native.send(send, content, prompt, ms)))
         isSent = true
         this.#open.set(
           send,
@@ -274,7 +274,7 @@ class StreamSession extends EventEmitter {
     try {
       return await new Promise((resolve, reject) => {
         this.#calls.set(number, { resolve, reject })
-        const { status, change } = this.#tell(() => request(native, number))
+        const { status, change } = this.#ask(() => request(native, number))
         isAsked = true
         this.#changeStatusApart(status, change)
       })
@@ -463,7 +463,7 @@ class StreamSession extends EventEmitter {
 
   // The engine may be ahead. A message for a session that ended unasked, and is not yet seen to have ended, fails with the
   // reason of that end.
-  #tell(change) {
+  #ask(change) {
     try {
       return call(change)
     } catch (error) {
@@ -540,13 +540,7 @@ class StreamSession extends EventEmitter {
     const message = JSON.parse(line)
     stream?.pushMessage(message, line.length)
     this.emit('message', message)
-    const blocks = message.message?.content
-    if (message.type !== 'assistant' && message.type !== 'user') return
-    for (const block of Array.isArray(blocks) ? blocks : []) {
-      if (message.type === 'user' && block?.type === 'tool_result') this.emit('tool_result', block)
-      if (message.type === 'assistant' && block?.type === 'tool_use') this.emit('tool_use', block)
-      if (message.type === 'assistant' && typeof block?.text === 'string') this.emit('text', block.text)
-    }
+    for (const { type, block } of blocksOf(message)) this.emit(type, type === 'text' ? block.text : block)
   }
 
   #onRetry({ attempt, delay, failure }) {
@@ -682,15 +676,7 @@ class StreamSession extends EventEmitter {
   }
 }
 
-for (const name of controlNames) {
-  const method = {
-    /** @this {any} */
-    async [name](...args) {
-      return await this[internals].controls[name](...args)
-    },
-  }[name]
-  Object.defineProperty(StreamSession.prototype, name, { value: method, writable: true, configurable: true })
-}
+addControls(StreamSession, (session, args) => [session[internals].controls, args])
 
 /** A message that the engine does not take has not reached the CLI. */
 function unsent(send) {
