@@ -88,7 +88,8 @@ function plan(options) {
   } = options
   const callbacks = { canUseTool, tells: permissions === 'event', hooks: new Map() }
   const needs = [...(canUseTool === undefined ? [] : ['canUseTool']), ...(hooks === undefined ? [] : ['hooks'])]
-  const initialize = hooks === undefined ? undefined : { hooks: registered(hooks, callbacks.hooks) }
+  const initialize =
+    hooks === undefined ? undefined : { subtype: 'initialize', hooks: registered(hooks, callbacks.hooks) }
   const wire = {
     needs,
     asksPermission: canUseTool !== undefined || callbacks.tells,

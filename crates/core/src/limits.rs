@@ -61,8 +61,8 @@ pub const INITIALIZE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Default time for a person's answer to a permission request. The CLI itself waits for ever.
 pub const PERMISSION_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Time for the answer of the program to any other request of the CLI: a call of a tool in this program, an elicitation.
-pub const ASK_TIMEOUT: Duration = Duration::from_secs(600);
+/// Time for the answer of a hook that was given none.
+pub const HOOK_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Most requests of the CLI that wait for the program; further ones are refused at once.
 pub const OPEN_ASKS: usize = 1000;

@@ -86,12 +86,10 @@ pub struct LiveOptions {
     pub permission_timeout: Option<f64>,
     /// Time for the CLI's answer to a request of ours, in ms.
     pub control_timeout: Option<f64>,
-    /// JSON of the fields of the `initialize` request, which is then the first line of each process.
+    /// JSON of the `initialize` request, which is then the first line of each process.
     pub initialize: Option<String>,
     /// The callbacks that `initialize` names, by their ids.
     pub hooks: BTreeMap<String, HookCallback>,
-    /// Names of the MCP servers in this program.
-    pub mcp_servers: Vec<String>,
     /// Failures after which the CLI is not to try again: the turn ends at once.
     pub fail_fast: Vec<FailureKind>,
     /// Whether the CLI reports an answer while it grows.

@@ -7,7 +7,7 @@
 //! {"type":"control_cancel_request","request_id":"8"}
 //! ```
 
-use super::json_text;
+use super::json_text::text;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -110,10 +110,6 @@ fn ask(id: String, request: &RawValue) -> Option<Ask> {
         request: request.get().to_owned(),
         callback: text(fields.callback_id),
     })
-}
-
-fn text(raw: Option<&RawValue>) -> Option<String> {
-    raw.and_then(json_text::decode)
 }
 
 fn nothing() -> Box<RawValue> {

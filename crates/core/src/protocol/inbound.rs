@@ -6,7 +6,7 @@
 
 use super::control::{self, Control};
 use super::failure::{ApiError, Failure, Retry, UsageLimit, milliseconds};
-use super::json_text;
+use super::json_text::{self, text};
 use super::partial::{self, Piece};
 use super::usage::{ModelCall, ModelTotals, Models, Tokens};
 use indexmap::IndexMap;
@@ -465,10 +465,6 @@ pub fn model_call(message: &RawValue) -> Option<ModelCall> {
 
 fn model_usage(raw: &RawValue) -> Option<HashMap<String, Usage>> {
     serde_json::from_str(raw.get()).ok()
-}
-
-fn text(raw: Option<&RawValue>) -> Option<String> {
-    raw.and_then(json_text::decode)
 }
 
 /// A text such as an id; `None` if it is empty.

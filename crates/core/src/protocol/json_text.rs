@@ -19,6 +19,12 @@ pub(crate) fn decode(raw: &RawValue) -> Option<String> {
         .or_else(|| serde_json::from_str(&replace_lone_surrogates(text)).ok())
 }
 
+/// Decodes a field that may be absent, or no string.
+#[must_use]
+pub(crate) fn text(raw: Option<&RawValue>) -> Option<String> {
+    raw.and_then(decode)
+}
+
 /// Replaces each lone `\uD800`..`\uDFFF` escape in JSON text by `\uFFFD`.
 fn replace_lone_surrogates(text: &str) -> Cow<'_, str> {
     let mut out = String::with_capacity(text.len());

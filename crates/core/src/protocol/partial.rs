@@ -4,7 +4,7 @@
 //! {"type":"stream_event","event":{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"hi"}}}
 //! ```
 
-use super::json_text;
+use super::json_text::{decode, text};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -80,7 +80,7 @@ pub(super) fn parse(line: &str) -> Piece {
     let Ok(line) = serde_json::from_str::<Line<'_>>(line) else {
         return Piece::Nothing;
     };
-    if line.parent_tool_use_id.and_then(json_text::decode).is_some() {
+    if text(line.parent_tool_use_id).is_some() {
         return Piece::Nothing;
     }
     let Event {
@@ -89,7 +89,7 @@ pub(super) fn parse(line: &str) -> Piece {
         delta,
         content_block,
     } = line.event;
-    match (json_text::decode(kind).as_deref(), delta, content_block) {
+    match (decode(kind).as_deref(), delta, content_block) {
         (Some("content_block_delta"), Some(delta), _) => {
             let text = inside(delta.text).map(Piece::Text);
             let thinking = || inside(delta.thinking).map(Piece::Thinking);
@@ -97,7 +97,7 @@ pub(super) fn parse(line: &str) -> Piece {
             text.or_else(thinking).or_else(input).unwrap_or(Piece::Nothing)
         }
         (Some("content_block_start"), _, Some(block)) => {
-            let kind = block.kind.and_then(json_text::decode);
+            let kind = text(block.kind);
             let id = inside(block.id).filter(|_| kind.is_some_and(|kind| kind.ends_with("tool_use")));
             id.map_or(Piece::Nothing, |id| Piece::Tool { index, id })
         }

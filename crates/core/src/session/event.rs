@@ -65,7 +65,7 @@ pub enum Event {
     Ask {
         /// Id of the request.
         id: String,
-        /// `can_use_tool`, `hook_callback`, `mcp_message`, `elicitation`.
+        /// `can_use_tool` or `hook_callback`.
         subtype: String,
         /// JSON of the request.
         #[serde(skip_serializing_if = "String::is_empty")]

@@ -45,6 +45,20 @@ struct Deadline {
     given: Duration,
 }
 
+impl Deadline {
+    fn new(now: Instant, given: Duration) -> Self {
+        Self {
+            at: now + given,
+            given,
+        }
+    }
+
+    /// The time given, in ms.
+    fn given_ms(&self) -> u64 {
+        u64::try_from(self.given.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
 #[derive(Debug)]
 struct Waiting {
     message: Message,

@@ -54,10 +54,7 @@ impl State {
         self.require_alive()?;
         Ok(self.transition(|state, effects| {
             state.paused = false;
-            let deadline = Deadline {
-                at: now + message.timeout,
-                given: message.timeout,
-            };
+            let deadline = Deadline::new(now, message.timeout);
             let uuid = message.uuid.clone();
             let uuid = uuid.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
             let entry = pending::entry(&uuid, &clock::timestamp(), &message.content, &message.prompt);

@@ -156,10 +156,7 @@ impl State {
         let asked = Asked {
             purpose,
             subtype: subtype.to_owned(),
-            deadline: Deadline {
-                at: now + timeout,
-                given: timeout,
-            },
+            deadline: Deadline::new(now, timeout),
         };
         self.controls.asked.insert(id, asked);
         let line = control::request(id, request);
@@ -173,16 +170,11 @@ impl State {
     /// The process runs: it is told first what the session needs.
     pub(super) fn begin_controls(&mut self, now: Instant, effects: &mut Effects) {
         let unwritten = std::mem::take(&mut self.controls.unwritten);
-        if let Some(fields) = self.options.live.initialize.clone() {
-            let fields: Value = serde_json::from_str(&fields).unwrap_or_default();
-            let mut request = json!({ "subtype": "initialize" });
-            if let (Value::Object(request), Value::Object(fields)) = (&mut request, fields) {
-                request.extend(fields);
-            }
+        if let Some(request) = self.options.live.initialize.clone() {
             // The process may have to start first.
             let timeout = limits::INITIALIZE_TIMEOUT;
             let purpose = Purpose::Initialize;
-            self.ask_cli(purpose, "initialize", &request.to_string(), timeout, now, effects);
+            self.ask_cli(purpose, "initialize", &request, timeout, now, effects);
         }
         effects.extend(unwritten.into_values().map(Effect::WriteControl));
     }
@@ -258,7 +250,7 @@ impl State {
             id, subtype, request, ..
         } = ask;
         if self.controls.asks.len() >= limits::OPEN_ASKS {
-            return effects.push(Effect::WriteControl(answer_line(&id, &fallback)));
+            return effects.push(Effect::WriteControl(control::success(&id, &fallback)));
         }
         let is_permission = subtype == "can_use_tool";
         if is_permission && self.controls.waits_since.is_none() {
@@ -295,12 +287,8 @@ impl State {
                 Answerer::Engine(control::success(&ask.id, &answer))
             }
             ("hook_callback", Some(hook)) => Answerer::Program {
-                time: milliseconds(Some(hook.timeout)).unwrap_or(limits::ASK_TIMEOUT),
+                time: milliseconds(Some(hook.timeout)).unwrap_or(limits::HOOK_TIMEOUT),
                 fallback: hook.fallback.clone(),
-            },
-            ("mcp_message", _) if !live.mcp_servers.is_empty() => Answerer::Program {
-                time: limits::ASK_TIMEOUT,
-                fallback: String::new(),
             },
             (subtype, _) => {
                 let words = format!("\"{subtype}\" is not supported");
@@ -356,7 +344,7 @@ impl State {
             .map(|ask| ask.id.clone())
         {
             if let Some(ask) = self.take_ask(&id, now) {
-                effects.push(Effect::WriteControl(answer_line(&ask.id, &ask.fallback)));
+                effects.push(Effect::WriteControl(control::success(&ask.id, &ask.fallback)));
                 effects.push(Effect::Emit(Event::AskOver {
                     id,
                     reason: AskEnd::Timeout,
@@ -374,11 +362,7 @@ impl State {
             let Some(asked) = self.controls.asked.remove(&id) else {
                 break;
             };
-            let error = Error::ControlTimeout {
-                name: self.options.name.clone(),
-                request: asked.subtype,
-                timeout_ms: u64::try_from(asked.deadline.given.as_millis()).unwrap_or(u64::MAX),
-            };
+            let error = unanswered(&self.options.name, &asked.subtype, &asked.deadline);
             match asked.purpose {
                 Purpose::Call(call, _) => effects.push(Effect::Emit(Event::Refused { call, error })),
                 Purpose::Interrupt => self.fail_interrupts(&error, effects),
@@ -417,6 +401,15 @@ impl State {
     }
 }
 
+/// The error of a request of ours that was not answered in time.
+pub(super) fn unanswered(name: &str, request: &str, deadline: &Deadline) -> Error {
+    Error::ControlTimeout {
+        name: name.to_owned(),
+        request: request.to_owned(),
+        timeout_ms: deadline.given_ms(),
+    }
+}
+
 /// Who answers a request of the CLI.
 enum Answerer {
     /// The program, within a time; then the engine, with the fallback.
@@ -427,13 +420,4 @@ enum Answerer {
 
 fn denial(words: &str) -> String {
     json!({ "behavior": "deny", "message": words }).to_string()
-}
-
-/// The line that answers for the program: without a fallback it is a refusal.
-fn answer_line(id: &str, fallback: &str) -> String {
-    if fallback.is_empty() {
-        control::refusal(id, "the program did not answer in time")
-    } else {
-        control::success(id, fallback)
-    }
 }

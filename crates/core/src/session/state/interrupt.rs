@@ -4,7 +4,7 @@
 //! interrupt is written again when the turn begins after it. In return no message is written while an interrupt is
 //! unanswered: it would hit the wrong turn.
 
-use super::control::Purpose;
+use super::control::{Purpose, unanswered};
 use super::turns::Whose;
 use super::{Deadline, Effect, Effects, Phase, State};
 use crate::error::Error;
@@ -62,8 +62,7 @@ impl State {
                 effects.push(told(call, false));
                 return;
             }
-            let at = now + given;
-            state.interrupts.calls.push((call, Deadline { at, given }));
+            state.interrupts.calls.push((call, Deadline::new(now, given)));
             if state.phase == Phase::Running && state.has_turn() {
                 state.write_interrupt(now, effects);
             }
@@ -98,7 +97,7 @@ impl State {
 
     /// Writes an interrupt, unless one has no answer yet.
     pub(super) fn write_interrupt(&mut self, now: Instant, effects: &mut Effects) {
-        if self.controls.awaits_interrupt() || self.phase == Phase::Starting {
+        if self.controls.awaits_interrupt() {
             return;
         }
         let timeout = self.options.live.control_timeout();
@@ -157,11 +156,7 @@ impl State {
             .calls
             .extract_if(.., |(_, deadline)| deadline.at <= now);
         effects.extend(late.map(|(call, deadline)| {
-            let error = Error::ControlTimeout {
-                name: name.clone(),
-                request: "interrupt".to_owned(),
-                timeout_ms: u64::try_from(deadline.given.as_millis()).unwrap_or(u64::MAX),
-            };
+            let error = unanswered(name, "interrupt", &deadline);
             Effect::Emit(Event::Refused { call, error })
         }));
     }

@@ -96,10 +96,9 @@ impl State {
 }
 
 fn timed_out(name: &str, number: u64, deadline: &Deadline, sent: bool) -> Effect {
-    let timeout_ms = u64::try_from(deadline.given.as_millis()).unwrap_or(u64::MAX);
     let error = Error::TurnTimeout {
         name: name.to_owned(),
-        timeout_ms,
+        timeout_ms: deadline.given_ms(),
         sent,
     };
     Effect::Emit(Event::Failed {

@@ -269,11 +269,14 @@ fn a_withdrawn_request_wants_no_answer() {
 
 #[test]
 fn nothing_is_sent_to_a_process_that_has_not_taken_its_hooks() {
-    let mut bench = Bench::with("default", r#"{"initialize":"{\"hooks\":{}}"}"#);
+    let mut bench = Bench::with(
+        "default",
+        r#"{"initialize":"{\"subtype\":\"initialize\",\"hooks\":{}}"}"#,
+    );
     assert!(written(&bench.send(1)).is_empty());
     assert_eq!(written(&bench.answer(1, "{}")), ["1"]);
     for lapse in [true, false] {
-        let mut bench = Bench::with("default", r#"{"initialize":"{}"}"#);
+        let mut bench = Bench::with("default", r#"{"initialize":"{\"subtype\":\"initialize\"}"}"#);
         bench.send(1);
         let effects = if lapse {
             bench.now += 60 * SECOND;
