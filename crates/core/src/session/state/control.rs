@@ -362,6 +362,7 @@ impl State {
             let Some(asked) = self.controls.asked.remove(&id) else {
                 break;
             };
+            self.controls.unwritten.remove(&id);
             let error = unanswered(&self.options.name, &asked.subtype, &asked.deadline);
             match asked.purpose {
                 Purpose::Call(call, _) => effects.push(Effect::Emit(Event::Refused { call, error })),

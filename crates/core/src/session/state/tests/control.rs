@@ -185,6 +185,23 @@ fn a_request_has_its_answer_once_and_settings_are_kept_for_the_next_process() {
 }
 
 #[test]
+fn a_request_whose_time_is_over_before_there_is_a_process_is_never_made() {
+    let mut bench = Bench::with("default", r#"{"controlTimeout":1000}"#);
+    bench.suspend().expect("it is idle");
+    bench.state.on_exit(Some(0), None, "");
+    let request = r#"{"subtype":"set_model","model":"opus"}"#;
+    bench
+        .state
+        .control(9, request, None, bench.now)
+        .expect("it is alive");
+    assert_eq!(
+        calls(&bench.after(SECOND)),
+        [(9, "ERR_CONTROL_TIMEOUT".to_owned())]
+    );
+    assert!(requests(&bench.start()).is_empty());
+}
+
+#[test]
 fn a_permission_request_is_answered_once_and_the_turns_time_stands_still_meanwhile() {
     let live = r#"{"asksPermission":true,"permissionTimeout":60000}"#;
     let mut bench = Bench::with("default", live);
