@@ -42,7 +42,11 @@ struct Print {
 
 /// The contents of the directory, and the file as an export. The journal is read to its end.
 pub(super) fn load(file: &SessionsFile, journal: &mut Journal) -> io::Result<(Contents, Exports)> {
-    let text = fs::read(file.path()).unwrap_or_default();
+    // What cannot be read is not empty: its records would be lost.
+    let text = match fs::read(file.path()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        read => read?,
+    };
     let print = (text.len() as u64, hash(&text));
     let mut upto = None;
     let mut last = 0;
@@ -68,13 +72,16 @@ pub(super) fn load(file: &SessionsFile, journal: &mut Journal) -> io::Result<(Co
         }
     })?;
     let upto = upto.unwrap_or(last);
-    let (mut contents, exports) = match file.look(STARTING_TRIES) {
-        Ok(Look::Records(contents, stamp)) => {
+    let look = file
+        .look(STARTING_TRIES)
+        .map_err(|error| io::Error::other(error.to_string()))?;
+    let (mut contents, exports) = match look {
+        Look::Records(contents, stamp) => {
             let exports = Exports::of(&contents, stamp)?;
             (contents, exports)
         }
-        Ok(Look::Busy) => return Err(io::Error::other("sessions.json is being written")),
-        _ => (Contents::default(), Exports::default()),
+        Look::Busy => return Err(io::Error::other("sessions.json is being written")),
+        Look::Missing | Look::Blank(_) | Look::Broken(_) => (Contents::default(), Exports::default()),
     };
     let source = Arc::clone(journal.source());
     let mut undo: Vec<Undo> = Vec::new();
@@ -113,4 +120,72 @@ fn hash(bytes: &[u8]) -> u64 {
     add(words.remainder());
     let mixed = (state ^ bytes.len() as u64).wrapping_mul(FACTOR);
     mixed ^ (mixed >> 32)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+    use crate::store::cache::journal_path;
+
+    const BASE: &str = "{\n\"a\":{\"name\":\"a\",\"n\":1},\n\"b\":{\"name\":\"b\",\"n\":1}\n}\n";
+    const FOLDED: &str = "{\n\"a\":{\"name\":\"a\",\"n\":2},\n\"b\":{\"name\":\"b\",\"n\":1}\n}\n";
+
+    fn print(text: &str) -> String {
+        format!(
+            r#"{{"size":{},"modified":7,"hash":{}}}"#,
+            text.len(),
+            hash(text.as_bytes())
+        )
+    }
+
+    /// A journal of the alpha: change 1 sets `n` of `a` to 2, which a new file then had; change 2 sets it to 3.
+    fn journal() -> String {
+        let merge = |seq: u32, n: u32| {
+            format!(r#"{{"seq":{seq},"at":"x","changes":[{{"merge":"a","fields":{{"n":{n}}}}}]}}"#)
+        };
+        let (base, folded) = (print(BASE), print(FOLDED));
+        [
+            format!(r#"{{"clearctx":1,"epoch":"e","after":0,"base":{base}}}"#),
+            merge(1, 2),
+            format!(r#"{{"seq":1,"fold":{{"upto":1,"left":0,"print":{folded},"reload":false}}}}"#),
+            merge(2, 3),
+            String::new(),
+        ]
+        .join("\n")
+    }
+
+    fn loaded(prepare: impl FnOnce(&std::path::Path)) -> io::Result<Vec<String>> {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(journal_path(dir.path()), journal()).unwrap();
+        prepare(&dir.path().join("sessions.json"));
+        let mut journal = Journal::open(&journal_path(dir.path())).unwrap().unwrap();
+        assert!(journal.is_old());
+        let (contents, _) = load(&SessionsFile::new(dir.path()), &mut journal)?;
+        let whole = contents
+            .records()
+            .map(|(_, stored)| stored.whole(&stored.head).unwrap().to_json());
+        Ok(whole.collect())
+    }
+
+    #[test]
+    fn changes_count_from_the_file_on_that_is_there() {
+        let expected = [r#"{"name":"a","n":3}"#, r#"{"name":"b","n":1}"#];
+        for text in [BASE, FOLDED] {
+            assert_eq!(loaded(|path| fs::write(path, text).unwrap()).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_program_counts_with_what_it_cannot_have_seen() {
+        let theirs = r#"{"a":{"name":"a","n":9,"x":1}}"#;
+        let read = loaded(|path| fs::write(path, theirs).unwrap()).unwrap();
+        assert_eq!(read, [r#"{"name":"a","n":3,"x":1}"#]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_an_error_and_not_empty() {
+        assert!(loaded(|path| fs::create_dir(path).unwrap()).is_err());
+    }
 }
