@@ -155,17 +155,31 @@ impl Shared {
         if !locked {
             return self.export_beside();
         }
+        self.prepared(|lock, cache| {
+            if cache.size() >= limits::STORE_SMALL_BYTES {
+                return Ok(Written::Done);
+            }
+            self.export_locked(lock, cache)
+        })
+    }
+
+    /// Works under the lock between processes, on contents that are up to date.
+    fn locked<T>(&self, work: impl FnOnce(&StoreLock<'_>, &mut Cache) -> Result<T>) -> Result<T> {
         let deadline = patience::deadline();
         let _passage = self.enter(deadline)?;
         let lock = self.lock(deadline)?;
         let mut cache = self.current_locked(&lock)?;
-        if !cache.is_ready() {
-            self.prepare(&lock, &mut cache)?;
-        }
-        if cache.size() >= limits::STORE_SMALL_BYTES {
-            return Ok(Written::Done);
-        }
-        self.export_locked(&lock, &mut cache)
+        work(&lock, &mut cache)
+    }
+
+    /// The same, on contents that are all in the journal.
+    fn prepared<T>(&self, work: impl FnOnce(&StoreLock<'_>, &mut Cache) -> Result<T>) -> Result<T> {
+        self.locked(|lock, cache| {
+            if !cache.is_ready() {
+                self.prepare(lock, cache)?;
+            }
+            work(lock, cache)
+        })
     }
 
     /// Writes the file under the lock.
@@ -190,19 +204,17 @@ impl Shared {
         let cannot_write = |error: io::Error| Error::store(self.file.path(), "cannot write", error);
         let (draft, digests) = self.draft(&snapshot.contents).map_err(cannot_write)?;
         let size = draft.size;
-        let deadline = patience::deadline();
-        let _passage = self.enter(deadline)?;
-        let lock = self.lock(deadline)?;
-        let mut cache = self.current_locked(&lock)?;
-        // Somebody has exported in between, or another program has written: then this file is old already.
-        if cache.has_merge() || !cache.exports.is_same(&snapshot.exports) || cache.seq() < snapshot.seq {
-            return Ok(Written::Elsewhere);
-        }
-        let written = self.install(&lock, &mut cache, draft, &digests, snapshot.seq);
-        if written.is_ok() {
-            self.warn_if_big(size);
-        }
-        written.map_err(cannot_write)
+        self.locked(|lock, cache| {
+            // Somebody has exported in between, or another program has written: then this file is old already.
+            if cache.has_merge() || !cache.exports.is_same(&snapshot.exports) || cache.seq() < snapshot.seq {
+                return Ok(Written::Elsewhere);
+            }
+            let written = self.install(lock, cache, draft, &digests, snapshot.seq);
+            if written.is_ok() {
+                self.warn_if_big(size);
+            }
+            written.map_err(cannot_write)
+        })
     }
 
     fn only_writer(&self) -> Result<Option<impl Drop + use<>>> {
@@ -328,32 +340,26 @@ impl Shared {
         let Some(_only) = self.only_writer()? else {
             return Ok(Written::Elsewhere);
         };
-        let mut snapshot = {
-            let deadline = patience::deadline();
-            let _passage = self.enter(deadline)?;
-            let lock = self.lock(deadline)?;
-            let mut cache = self.current_locked(&lock)?;
-            if !cache.is_ready() {
-                self.prepare(&lock, &mut cache)?;
-            }
+        let snapshot = self.prepared(|_, cache| {
             if !cache.is_long() {
-                return Ok(Written::Done);
+                return Ok(None);
             }
             cache.exports.forget_old();
-            Snapshot::of(&cache)
+            Ok(Some(Snapshot::of(cache)))
+        })?;
+        let Some(mut snapshot) = snapshot else {
+            return Ok(Written::Done);
         };
         let cannot_write = |error: io::Error| Error::store(&journal_path(&self.dir), "cannot write", error);
         let (draft, ranges) = self.draft_journal(&mut snapshot).map_err(cannot_write)?;
-        let deadline = patience::deadline();
-        let _passage = self.enter(deadline)?;
-        let lock = self.lock(deadline)?;
-        let mut cache = self.current_locked(&lock)?;
-        let is_same = |journal: &Journal| Some(&journal.header.id) == snapshot.id.as_ref();
-        if !cache.journal.as_ref().is_some_and(is_same) {
-            return Ok(Written::Elsewhere);
-        }
-        let installed = self.install_journal(&lock, &mut cache, snapshot, draft, &ranges);
-        installed.map_err(cannot_write).map(|()| Written::Done)
+        self.locked(|lock, cache| {
+            let is_same = |journal: &Journal| Some(&journal.header.id) == snapshot.id.as_ref();
+            if !cache.journal.as_ref().is_some_and(is_same) {
+                return Ok(Written::Elsewhere);
+            }
+            let installed = self.install_journal(lock, cache, snapshot, draft, &ranges);
+            installed.map_err(cannot_write).map(|()| Written::Done)
+        })
     }
 
     /// Writes the snapshot, and where in it the histories are.

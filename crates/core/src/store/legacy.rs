@@ -42,6 +42,33 @@ struct Print {
 
 /// The contents of the directory, and the file as an export. The journal is read to its end.
 pub(super) fn load(file: &SessionsFile, journal: &mut Journal) -> io::Result<(Contents, Exports)> {
+    let upto = folded_in(file, journal)?;
+    let (mut contents, exports) = base(file)?;
+    let source = Arc::clone(journal.source());
+    let mut undo: Vec<Undo> = Vec::new();
+    let mut seq = journal.seq;
+    journal.read_new(&mut |text, at| {
+        let Some((text, line)) = text.ok().and_then(|text| Some((text, Line::parse(text)?))) else {
+            return;
+        };
+        let number = line.seq.unwrap_or(0);
+        if number > upto {
+            let place = Place {
+                source: &source,
+                text,
+                at,
+            };
+            line.apply(&mut contents, &place, &mut undo);
+            undo.clear();
+        }
+        seq = seq.max(number);
+    })?;
+    journal.seq = seq;
+    Ok((contents, exports))
+}
+
+/// The last change that the file has.
+fn folded_in(file: &SessionsFile, journal: &Journal) -> io::Result<u64> {
     // What cannot be read is not empty: its records would be lost.
     let text = match fs::read(file.path()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -71,39 +98,22 @@ pub(super) fn load(file: &SessionsFile, journal: &mut Journal) -> io::Result<(Co
             }
         }
     })?;
-    let upto = upto.unwrap_or(last);
+    Ok(upto.unwrap_or(last))
+}
+
+/// What the file holds.
+fn base(file: &SessionsFile) -> io::Result<(Contents, Exports)> {
     let look = file
         .look(STARTING_TRIES)
         .map_err(|error| io::Error::other(error.to_string()))?;
-    let (mut contents, exports) = match look {
+    match look {
         Look::Records(contents, stamp) => {
             let exports = Exports::of(&contents, stamp)?;
-            (contents, exports)
+            Ok((contents, exports))
         }
-        Look::Busy => return Err(io::Error::other("sessions.json is being written")),
-        Look::Missing | Look::Blank(_) | Look::Broken(_) => (Contents::default(), Exports::default()),
-    };
-    let source = Arc::clone(journal.source());
-    let mut undo: Vec<Undo> = Vec::new();
-    let mut seq = journal.seq;
-    journal.read_new(&mut |text, at| {
-        let Some((text, line)) = text.ok().and_then(|text| Some((text, Line::parse(text)?))) else {
-            return;
-        };
-        let number = line.seq.unwrap_or(0);
-        if number > upto {
-            let place = Place {
-                source: &source,
-                text,
-                at,
-            };
-            line.apply(&mut contents, &place, &mut undo);
-            undo.clear();
-        }
-        seq = seq.max(number);
-    })?;
-    journal.seq = seq;
-    Ok((contents, exports))
+        Look::Busy => Err(io::Error::other("sessions.json is being written")),
+        Look::Missing | Look::Blank(_) | Look::Broken(_) => Ok((Contents::default(), Exports::default())),
+    }
 }
 
 /// The hash of version 1.
