@@ -95,8 +95,7 @@ mod platform {
 #[cfg(all(unix, not(target_os = "linux")))]
 mod platform {
     use super::{Hidden, exists};
-    use crate::spawning;
-    use std::process::{Child, Command, Stdio};
+    use crate::tools::output;
 
     /// The boot, and the namespaces, of which there is one.
     pub(super) fn place() -> Option<(String, String)> {
@@ -112,24 +111,6 @@ mod platform {
             None if exists(pid) => Err(Hidden),
             None => Ok(None),
         }
-    }
-
-    fn output(program: &str, arguments: &[&str]) -> Option<String> {
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .env_clear()
-            .envs([("LC_ALL", "C"), ("TZ", "UTC0")])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        let started = {
-            let _spawning = spawning();
-            command.spawn()
-        };
-        let output = started.and_then(Child::wait_with_output).ok()?;
-        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        Some(text).filter(|text| !text.is_empty())
     }
 }
 

@@ -26,6 +26,8 @@ mod spawning;
 #[cfg(unix)]
 mod table;
 pub mod terminate;
+#[cfg(all(unix, not(target_os = "linux")))]
+mod tools;
 
 pub use birth::{Birth, Fate};
 pub use check::check;

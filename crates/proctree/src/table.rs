@@ -131,10 +131,9 @@ mod platform {
 #[cfg(all(unix, not(target_os = "linux")))]
 mod platform {
     use super::{HashMap, InstanceId, Seen, Signal, Signalled, instance_in};
-    use crate::spawning;
+    use crate::tools::output;
     use rustix::process::{Pid, kill_process};
     use std::hash::{DefaultHasher, Hash, Hasher};
-    use std::process::{Command, Stdio};
 
     /// The reason if processes cannot be listed.
     pub(crate) const SOURCE: &str = "/bin/ps cannot be run";
@@ -148,21 +147,8 @@ mod platform {
     impl Table {
         /// All of them.
         pub(crate) fn read() -> Self {
-            let mut command = Command::new("/bin/ps");
-            command
-                .args(["-axEww", "-o", "pid=,ppid=,pgid=,stat=,lstart=,command="])
-                .env("LC_ALL", "C")
-                .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::null());
-            let started = {
-                let _spawning = spawning();
-                command.spawn()
-            };
-            let listed = started.and_then(std::process::Child::wait_with_output);
-            let text = listed
-                .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-                .unwrap_or_default();
+            let columns = "pid=,ppid=,pgid=,stat=,lstart=,command=";
+            let text = output("/bin/ps", &["-axEww", "-o", columns]).unwrap_or_default();
             let mut table = Self {
                 seen: HashMap::new(),
                 instances: HashMap::new(),

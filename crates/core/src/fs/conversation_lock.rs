@@ -8,8 +8,9 @@
 //! There are two such files: one in the data directory, for all programs that share it, containers included, and one in a
 //! directory of the user, for hosts with other data directories. A file names the holder and its CLI. After a host was
 //! killed, the next holder ends the CLI that it left in the conversation, if the host is proved to be dead. If it is not (the
-//! file may be a copy, or the lock may have been lost), and the CLI still runs, the conversation counts as held. If one lock is impossible (the directory cannot be
-//! written or is another user's, the file system has no locks), the other one has to suffice, with a warning.
+//! file may be a copy, or the lock may have been lost), and the CLI still runs, the conversation counts as held. If one lock
+//! is impossible (the directory cannot be written or is another user's, the file system has no locks), the other one has to
+//! suffice, with a warning.
 //!
 //! The name is `ID.conversation.lock`, since `hosts` also has `ID.lock`, the instance lock of a host: the two kinds of id
 //! must not be confused.
