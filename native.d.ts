@@ -151,7 +151,7 @@ export declare class NativeStore {
   /** Records from `offset` on, `limit` at the most, with these fields or all, whose interactions are read later. */
   list(offset?: number | undefined | null, limit?: number | undefined | null, fields?: Array<string> | undefined | null): NativeRecords
   /** Brings `sessions.json` up to date, unless it is so big that this would delay the caller. */
-  checkpoint(): void
+  exportNow(): void
   /** Removes old records, but never those of `live`; returns how many. */
   cleanup(days: number, live: Array<string>): number
   /** Writes everything that waits. Returns the number of the outcome. */

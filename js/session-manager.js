@@ -17,7 +17,7 @@ const { callerEnv, environment, oneCall, outcome } = require('./environment')
 const { liveOptions, plan } = require('./live')
 const { ManagerEvents } = require('./manager-events')
 const { sendOptions } = require('./send-options')
-const { Store, checkpoint, nativeOf, removeOld, storeCall } = require('./store')
+const { Store, exportNow, nativeOf, removeOld, storeCall } = require('./store')
 const { DEFAULT_TIMEOUT_MS, ended, internals, newSession, persist } = require('./stream-session')
 
 /** The symbol of `await using`; Node 20.3 does not have it. */
@@ -188,7 +188,7 @@ class SessionManager {
       }
     }
     try {
-      checkpoint(this.store)
+      exportNow(this.store)
     } catch (error) {
       failure ??= error
     }

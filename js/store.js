@@ -94,8 +94,8 @@ function removeOld(store, days, keep) {
 }
 
 /** Brings `sessions.json` up to date, unless it is so big that this would take time. */
-function checkpoint(store) {
-  storeCall(store, (native) => native.checkpoint())
+function exportNow(store) {
+  storeCall(store, (native) => native.exportNow())
 }
 
 /** Records whose histories are read at the first access, with the contents they had when the records were read. */
@@ -127,4 +127,4 @@ function toJson(value, argument) {
   }
 }
 
-module.exports = { Store, checkpoint, nativeOf, removeOld, storeCall }
+module.exports = { Store, exportNow, nativeOf, removeOld, storeCall }

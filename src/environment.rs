@@ -136,7 +136,7 @@ impl EnvironmentQueue {
     fn write_stores(&self) {
         for store in self.stores.lock().iter() {
             // An error can no longer be reported.
-            let _ = store.checkpoint_now(u64::MAX);
+            let _ = store.export_now(u64::MAX);
         }
     }
 

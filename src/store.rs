@@ -94,8 +94,8 @@ impl NativeStore {
 
     /// Brings `sessions.json` up to date, unless it is so big that this would delay the caller.
     #[napi(catch_unwind)]
-    pub fn checkpoint(&self) -> Result<()> {
-        done(self.store.checkpoint_now(limits::STORE_MEDIUM_BYTES))
+    pub fn export_now(&self) -> Result<()> {
+        done(self.store.export_now(limits::STORE_MEDIUM_BYTES))
     }
 
     /// Removes old records, but never those of `live`; returns how many.

@@ -48,6 +48,7 @@ mod shared;
 #[cfg(all(test, target_os = "linux"))]
 mod simulation;
 mod source;
+mod stamp;
 mod view;
 mod warning;
 mod worker;
@@ -149,7 +150,7 @@ impl Store {
 
     /// Brings `sessions.json` up to date on the calling thread, unless it is bigger than `most` bytes. The queue is
     /// written first.
-    pub fn checkpoint_now(&self, most: u64) -> Result<()> {
+    pub fn export_now(&self, most: u64) -> Result<()> {
         let _call = Call::begin();
         let written = self.shared.commit_now(&[]).and_then(|_| {
             // Without open files nothing was changed from here since `sessions.json` was brought up to date.

@@ -8,13 +8,14 @@ use std::time::Instant;
 
 use super::contents::{Contents, Undo};
 use super::exports::{Exported, Exports, Verdict};
-use super::file::{Look, STARTING_TRIES, SessionsFile, Stamp};
+use super::file::{Look, STARTING_TRIES, SessionsFile};
 use super::files::Files;
 use super::journal::Journal;
 use super::legacy;
 use super::line::{self, Line};
 use super::owner::Liveness;
 use super::source::{History, Place, Source};
+use super::stamp::Stamp;
 use super::view;
 use crate::error::{Error, Result};
 use crate::limits;

@@ -6,16 +6,21 @@ use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
 use std::process;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use tempfile::NamedTempFile;
 
-use super::file::{Stamp, parent_of, retry_sharing, temporary_prefix};
 use super::files::Files;
+use super::stamp::Stamp;
 use crate::fs::private;
 
 /// Bytes of a new version that are written at once.
 const WRITE_BYTES: usize = 1024 * 1024;
+
+/// Tries and pause for a call that fails while another process briefly uses the file (Windows: virus scanners, readers).
+const SHARING_TRIES: usize = 10;
+const SHARING_PAUSE: Duration = Duration::from_millis(5);
 
 /// A file that is being written beside the one it will replace. Removed if dropped early; readable by its owner
 /// only, as the crate makes temporary files.
@@ -165,4 +170,44 @@ fn sync_dir(dir: &Path, files: &dyn Files) -> io::Result<()> {
 #[expect(clippy::unnecessary_wraps, reason = "on unix it can fail")]
 fn sync_dir(_dir: &Path, _files: &dyn Files) -> io::Result<()> {
     Ok(())
+}
+
+/// Removes the files of writers that died while writing.
+pub(super) fn remove_drafts(target: &Path) {
+    let prefix = temporary_prefix(target);
+    let Ok(files) = fs::read_dir(parent_of(target)) else {
+        return;
+    };
+    for file in files.flatten() {
+        if file.file_name().to_string_lossy().starts_with(&prefix) {
+            // A file that stays only takes space.
+            let _ = fs::remove_file(file.path());
+        }
+    }
+}
+
+fn temporary_prefix(target: &Path) -> String {
+    format!("{}.tmp-", file_name(target))
+}
+
+pub(super) fn file_name(path: &Path) -> String {
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
+pub(super) fn parent_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
+}
+
+pub(super) fn retry_sharing<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for _ in 1..SHARING_TRIES {
+        match call() {
+            Err(error) if cfg!(windows) && error.kind() == io::ErrorKind::PermissionDenied => {
+                thread::sleep(SHARING_PAUSE);
+            }
+            result => return result,
+        }
+    }
+    call()
 }

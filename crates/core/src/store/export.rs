@@ -219,7 +219,7 @@ impl Shared {
 
     fn only_writer(&self) -> Result<Option<impl Drop + use<>>> {
         let cannot_lock = |error: io::Error| Error::store(&self.dir.join("hosts"), "cannot lock", error);
-        lock::try_folding(&self.dir).map_err(cannot_lock)
+        lock::try_writing_big(&self.dir).map_err(cannot_lock)
     }
 
     /// All records, one a line, and what they mean.

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::contents::{Contents, Entry};
-use super::file::Stamp;
 use super::object::Key;
 use super::record::Record;
+use super::stamp::Stamp;
 use crate::limits;
 
 /// Digests of records by name; `None` where a record is gone.

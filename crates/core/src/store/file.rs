@@ -1,16 +1,15 @@
 //! `sessions.json` on disk: what it holds, and how it is replaced. May be a symbolic link: its target is replaced then.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 use super::contents::Contents;
-use super::draft::Draft;
+use super::draft::{Draft, file_name, parent_of, remove_drafts, retry_sharing};
 use super::scan::{self, Text};
+use super::stamp::Stamp;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::sys;
@@ -18,65 +17,9 @@ use crate::sys;
 /// How often a read is repeated because the file was being written in place.
 const TORN_READS: usize = 10;
 
-/// Tries and pause for a call that fails while another process briefly uses the file (Windows: virus scanners, readers).
-const SHARING_TRIES: usize = 10;
-const SHARING_PAUSE: Duration = Duration::from_millis(5);
-
 /// Tries and pause for a process that is just being started.
 pub(super) const STARTING_TRIES: usize = 5;
 const STARTING_PAUSE: Duration = Duration::from_micros(if cfg!(test) { 1 } else { 300 });
-
-/// Shows whether a file is another one or was written since. Times are only compared for equality.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Stamp {
-    identity: (u64, u64),
-    size: u64,
-    modified: u64,
-    changed: u64,
-}
-
-impl Stamp {
-    #[cfg(unix)]
-    pub(super) fn of(metadata: &Metadata) -> io::Result<Self> {
-        use std::os::unix::fs::MetadataExt;
-        let changed = metadata
-            .ctime()
-            .wrapping_mul(1_000_000_000)
-            .wrapping_add(metadata.ctime_nsec());
-        Ok(Self {
-            identity: (metadata.dev(), metadata.ino()),
-            size: metadata.len(),
-            modified: nanos(metadata.modified()?),
-            // Unlike `modified` no program can set it back.
-            changed: changed.cast_unsigned(),
-        })
-    }
-
-    #[cfg(not(unix))]
-    pub(super) fn of(metadata: &Metadata) -> io::Result<Self> {
-        let modified = metadata.modified()?;
-        Ok(Self {
-            identity: (0, 0),
-            size: metadata.len(),
-            modified: nanos(modified),
-            changed: nanos(metadata.created().unwrap_or(modified)),
-        })
-    }
-
-    pub(super) fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// Whether the contents are the same: a rename changes none.
-    pub(super) fn is_same_text(&self, other: &Self) -> bool {
-        (self.identity, self.size, self.modified) == (other.identity, other.size, other.modified)
-    }
-}
-
-fn nanos(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-}
 
 /// What the file holds.
 pub(super) enum Look {
@@ -194,19 +137,6 @@ fn is_busy(file: &File, tries: usize) -> Option<bool> {
     sys::is_open_to_write(file)
 }
 
-fn remove_drafts(target: &Path) {
-    let prefix = temporary_prefix(target);
-    let Ok(files) = fs::read_dir(parent_of(target)) else {
-        return;
-    };
-    for file in files.flatten() {
-        if file.file_name().to_string_lossy().starts_with(&prefix) {
-            // A file that stays only takes space.
-            let _ = fs::remove_file(file.path());
-        }
-    }
-}
-
 /// A name for something that is kept aside.
 pub(super) fn free_name(target: &Path, why: &str) -> PathBuf {
     let base = format!("{}.{why}-{}", file_name(target), compact_time());
@@ -228,36 +158,10 @@ fn compact_time() -> String {
     clock::timestamp().replace(['-', ':', '.'], "")
 }
 
-pub(super) fn temporary_prefix(target: &Path) -> String {
-    format!("{}.tmp-", file_name(target))
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default()
-}
-
-pub(super) fn parent_of(path: &Path) -> &Path {
-    path.parent().unwrap_or(Path::new("."))
-}
-
 fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-pub(super) fn retry_sharing<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    for _ in 1..SHARING_TRIES {
-        match call() {
-            Err(error) if cfg!(windows) && error.kind() == io::ErrorKind::PermissionDenied => {
-                thread::sleep(SHARING_PAUSE);
-            }
-            result => return result,
-        }
-    }
-    call()
 }

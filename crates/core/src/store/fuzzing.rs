@@ -1,9 +1,10 @@
 //! Feeds any bytes to the readers of the two files of a data directory.
 
 use super::cache::Cache;
-use super::file::{SessionsFile, Stamp};
+use super::file::SessionsFile;
 use super::object::Key;
 use super::scan::{self, Text};
+use super::stamp::Stamp;
 use indexmap::IndexMap;
 use serde_json::value::RawValue;
 use std::fs::{self, File, OpenOptions};

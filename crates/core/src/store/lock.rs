@@ -177,14 +177,14 @@ fn note_holder(mut file: &File) {
 
 /// Lets one process at a time write a big `sessions.json` without the store's lock. `None` if another process is
 /// writing one.
-pub(super) fn try_folding(dir: &Path) -> io::Result<Option<LockedFile>> {
+pub(super) fn try_writing_big(dir: &Path) -> io::Result<Option<LockedFile>> {
     let path = dir.join("hosts").join("fold.lock");
     Ok(LockedFile::take(&path)?.ok())
 }
 
 /// Whether no process is writing a big `sessions.json`.
-pub(super) fn nobody_folds(dir: &Path) -> bool {
-    !dir.join("hosts").join("fold.lock").exists() || matches!(try_folding(dir), Ok(Some(_)))
+pub(super) fn nobody_writes_big(dir: &Path) -> bool {
+    !dir.join("hosts").join("fold.lock").exists() || matches!(try_writing_big(dir), Ok(Some(_)))
 }
 
 #[cfg(test)]

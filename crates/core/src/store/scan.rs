@@ -10,9 +10,9 @@ use serde_json::value::RawValue;
 
 use super::contents::{Contents, Entry};
 use super::digest::Digest;
-use super::file::Stamp;
 use super::object::Key;
 use super::source::{Place, Source, read_at};
+use super::stamp::Stamp;
 use crate::limits;
 
 const CHUNK_BYTES: usize = 256 * 1024;

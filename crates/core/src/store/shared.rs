@@ -399,7 +399,7 @@ impl Shared {
         let mut tidied = self.tidied.lock();
         if !*tidied {
             // Another process may be writing a big file without the lock.
-            if lock::nobody_folds(&self.dir) {
+            if lock::nobody_writes_big(&self.dir) {
                 self.file.remove_leftovers(&journal_path(&self.dir));
             }
             *tidied = true;

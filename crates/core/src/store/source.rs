@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::file::Stamp;
+use super::stamp::Stamp;
 
 /// Most bytes that are copied at once.
 const COPY_BYTES: usize = 64 * 1024;
