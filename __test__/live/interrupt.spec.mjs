@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 
 import { standInEnv } from '../../testing/index.js'
-import { world } from '../support/sessions.mjs'
+import { until, world } from '../support/sessions.mjs'
 
 const habits = ['newer', 'older']
 
@@ -72,11 +72,13 @@ for (const habit of habits) {
     })
 
     it('ends a tool with its processes', async (t) => {
-      const { mgr, session } = await warm(t, { habit }, {}, { allowedTools: ['Bash'] })
+      const { w, mgr, session } = await warm(t, { habit }, {}, { allowedTools: ['Bash'] })
       const sent = mgr.send('a', 'stand-in: tool Bash {"command":"sleep 1000"}')
       await once(session, 'tool_use')
+      await until(() => w.processes().length > 1, 'the tool runs')
       await mgr.interrupt('a')
       assert.equal((await sent).interrupted, true)
+      await until(() => w.processes().length === 1, 'the tool has ended, and the CLI lives')
     })
 
     it('of an idle session is no error, of one that has ended it is', async (t) => {

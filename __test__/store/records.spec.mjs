@@ -15,6 +15,23 @@ const SEVERAL = { concurrency: 2 }
 const DAY_MS = 86_400_000
 
 describe('records', SEVERAL, () => {
+  test('a part of the list: some records, some fields', (t) => {
+    const records = store(world(t))
+    for (const name of ['a', 'b', 'c', 'd']) records.set(name, oldRecord(name, { model: `m-${name}` }))
+    const names = (options) => records.list(options).map(({ name }) => name)
+    assert.deepEqual(names({ offset: 1, limit: 2 }), ['b', 'c'])
+    assert.deepEqual(names({ offset: 3 }), ['d'])
+    assert.deepEqual(names({ offset: 9 }), [])
+    assert.deepEqual(names({ limit: 9 }), ['a', 'b', 'c', 'd'])
+    assert.deepEqual(records.list({ limit: 1, fields: ['model', 'no such'] }), [{ name: 'a', model: 'm-a' }])
+    const [{ interactions, ...others }] = records.list({ limit: 1, fields: ['interactions'] })
+    assert.deepEqual(interactions, records.get('a').interactions)
+    assert.deepEqual(others, { name: 'a' })
+    for (const options of [{ offset: -1 }, { limit: 'x' }, { fields: 'model' }, { fields: [1] }]) {
+      assert.throws(() => records.list(options), { code: /^ERR_INVALID_ARG/ })
+    }
+  })
+
   test('set, get, list, loadAll and delete agree with each other', (t) => {
     const records = store(world(t))
     assert.equal(records.get('a'), null)
