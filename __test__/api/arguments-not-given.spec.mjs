@@ -134,9 +134,11 @@ describe('values at the edge', SEVERAL, () => {
       'echo(8): hello',
       'where a timer of Node would fire at once',
     )
-    await assert.rejects(mgr.send('a', 'stand-in: slow 50', 0.5), { code: 'ERR_TURN_TIMEOUT' })
+    const late = await mgr.send('a', 'stand-in: slow 50', 0.5).catch((error) => error)
+    assert.equal(late.code, 'ERR_TURN_TIMEOUT')
     mgr.stop('a')
-    assert.equal((await mgr.resume('a', 'again')).text, 'echo(12): again')
+    // What the CLI had not got in half a millisecond is not in the conversation.
+    assert.equal((await mgr.resume('a', 'again')).text, `echo(${late.sent ? 12 : 10}): again`)
     await mgr.close({ timeout: Infinity })
   })
 
