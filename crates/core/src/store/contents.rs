@@ -81,12 +81,8 @@ impl Entry {
         if let Some(known) = stored.digest.get() {
             return Ok(*known);
         }
-        let mut digest = Digest::default();
-        stored.write(&mut |bytes| {
-            digest.feed(bytes);
-            Ok(())
-        })?;
-        Ok(*stored.digest.get_or_init(|| digest.finish()))
+        let digest = stored.compute_digest()?;
+        Ok(*stored.digest.get_or_init(|| digest))
     }
 
     /// Notes the digest, which the reader of a whole text has computed.
@@ -100,7 +96,7 @@ impl Entry {
     /// Notes that the history is now at a range of another source, too.
     pub(super) fn refer(&mut self, source: &Arc<Source>, range: &Range<u64>) {
         if let Self::Record(stored) = self {
-            stored.history = History::of_range(source, range);
+            stored.history = stored.history.moved(source, range);
         }
     }
 }
@@ -155,6 +151,23 @@ impl Stored {
         text.push_str(if separator == '{' { "{}" } else { "}" });
         out(text.as_bytes())?;
         Ok(range)
+    }
+
+    fn compute_digest(&self) -> io::Result<u64> {
+        let mut digest = Digest::default();
+        digest.feed(b"{");
+        for (name, json) in self.head.fields().members() {
+            digest.feed(name.as_bytes());
+            digest.feed(b":");
+            if name == INTERACTIONS_JSON && !self.history.is_empty() {
+                digest.put_list(self.history.sum()?);
+            } else {
+                digest.feed(json.as_bytes());
+            }
+            digest.feed(b",");
+        }
+        digest.feed(b"}");
+        Ok(digest.finish())
     }
 
     /// Sets the fields of an object, which must be a part of `place`. False if it is not an object.

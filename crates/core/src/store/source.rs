@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::value::RawValue;
 
+use super::digest::Digest;
 use super::stamp::Stamp;
 
 /// Most bytes that are copied at once.
@@ -117,6 +118,15 @@ pub(super) struct History {
 struct Link {
     piece: Piece,
     before: Option<Arc<Self>>,
+    /// The digest of all elements up to here, once it was computed.
+    sum: OnceLock<u64>,
+}
+
+impl Link {
+    fn new(piece: Piece, before: Option<Arc<Self>>) -> Arc<Self> {
+        let sum = OnceLock::new();
+        Arc::new(Self { piece, before, sum })
+    }
 }
 
 impl Drop for Link {
@@ -149,9 +159,8 @@ impl History {
             at: range.start,
             len,
         };
-        let link = Link { piece, before: None };
         Self {
-            last: (len > 0).then(|| Arc::new(link)),
+            last: (len > 0).then(|| Link::new(piece, None)),
             keep: None,
         }
     }
@@ -164,12 +173,58 @@ impl History {
     pub(super) fn push(&mut self, element: &str, place: &Place<'_>, keep: Option<usize>) {
         let piece = place.piece(element);
         let before = self.last.take();
-        self.last = Some(Arc::new(Link { piece, before }));
+        self.last = Some(Link::new(piece, before));
         let all = self.keep.map(|kept| kept.saturating_add(1));
         self.keep = match (all, keep) {
             (Some(all), Some(keep)) => Some(all.min(keep)),
             (all, keep) => all.or(keep),
         };
+    }
+
+    /// The same elements at a range of another source.
+    pub(super) fn moved(&self, source: &Arc<Source>, range: &Range<u64>) -> Self {
+        let moved = Self::of_range(source, range);
+        if let (Some(link), Some(sum)) = (&moved.last, self.known_sum()) {
+            // It is the first to know.
+            let _ = link.sum.set(sum);
+        }
+        moved
+    }
+
+    fn known_sum(&self) -> Option<u64> {
+        let last = self.last.as_ref().filter(|_| self.keep.is_none())?;
+        last.sum.get().copied()
+    }
+
+    /// The digest of the elements. Of a history that has grown only what is new is read.
+    pub(super) fn sum(&self) -> io::Result<u64> {
+        if self.keep.is_some() {
+            let mut digest = Digest::of_elements(0);
+            self.write(&mut |bytes| {
+                digest.feed(bytes);
+                Ok(())
+            })?;
+            return Ok(digest.elements());
+        }
+        let links = std::iter::successors(self.last.as_deref(), |link| link.before.as_deref());
+        let (mut news, mut sum) = (Vec::new(), 0);
+        for link in links {
+            if let Some(known) = link.sum.get() {
+                sum = *known;
+                break;
+            }
+            news.push(link);
+        }
+        let mut buffer = Vec::new();
+        for link in news.into_iter().rev() {
+            let mut digest = Digest::of_elements(sum);
+            write_long(&link.piece, &mut buffer, &mut |bytes| {
+                digest.feed(bytes);
+                Ok(())
+            })?;
+            sum = *link.sum.get_or_init(|| digest.elements());
+        }
+        Ok(sum)
     }
 
     /// The JSON text of the array.
@@ -214,7 +269,7 @@ impl History {
             if Arc::ptr_eq(&piece.source, from) {
                 piece.source = Arc::clone(copy);
             }
-            last = Some(Arc::new(Link { piece, before: last }));
+            last = Some(Link::new(piece, last));
         }
         Self {
             last,
