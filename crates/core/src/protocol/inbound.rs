@@ -10,6 +10,7 @@ use super::json_text::{self, text};
 use super::partial::{self, Piece};
 use super::usage::{ModelCall, ModelTotals, Models, Tokens};
 use indexmap::IndexMap;
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
@@ -308,7 +309,7 @@ fn is_of_subagent(envelope: &Envelope<'_>) -> bool {
 }
 
 fn message_has(envelope: &Envelope<'_>, mark: &str) -> bool {
-    let has = |raw: &RawValue| memchr::memmem::find(raw.get().as_bytes(), mark.as_bytes()).is_some();
+    let has = |raw: &RawValue| memmem::find(raw.get().as_bytes(), mark.as_bytes()).is_some();
     envelope.message.is_some_and(has)
 }
 
@@ -444,6 +445,28 @@ fn totals(models: HashMap<String, Usage>) -> Models {
 /// The request that a message of the model tells of: `message` of an `assistant` line, in the stream as in a transcript.
 #[must_use]
 pub fn model_call(message: &RawValue) -> Option<ModelCall> {
+    // Each line of the model has one, and few turns need it: the content is not read.
+    let call = around_content(message.get()).or_else(|| whole_call(message))?;
+    (call.tokens.sum() > 0).then_some(call)
+}
+
+/// Reads a message in the CLI's own order: id and model before the content, usage behind it. `None` if it may be another.
+fn around_content(message: &str) -> Option<ModelCall> {
+    let (head, rest) = message.split_at(memmem::find(message.as_bytes(), b"\"content\":")?);
+    let usage = memmem::rfind(rest.as_bytes(), b"\"usage\":{")? + "\"usage\":".len();
+    let mut usage = serde_json::Deserializer::from_str(&rest[usage..]);
+    let value = |name: &str| {
+        let (value, _) = head.split_once(name)?.1.split_once('"')?;
+        Some(value.to_owned()).filter(|value| !value.is_empty() && !value.contains('\\'))
+    };
+    Some(ModelCall {
+        id: value("\"id\":\"")?,
+        model: value("\"model\":\"")?,
+        tokens: Usage::deserialize(&mut usage).ok()?.tokens(),
+    })
+}
+
+fn whole_call(message: &RawValue) -> Option<ModelCall> {
     #[derive(Deserialize)]
     struct Message<'a> {
         #[serde(borrow)]
@@ -455,12 +478,11 @@ pub fn model_call(message: &RawValue) -> Option<ModelCall> {
     }
     let message: Message<'_> = serde_json::from_str(message.get()).ok()?;
     let usage: Usage = serde_json::from_str(message.usage?.get()).ok()?;
-    let call = ModelCall {
+    Some(ModelCall {
         id: filled(message.id)?,
         model: filled(message.model)?,
         tokens: usage.tokens(),
-    };
-    (call.tokens.sum() > 0).then_some(call)
+    })
 }
 
 fn model_usage(raw: &RawValue) -> Option<HashMap<String, Usage>> {
@@ -509,6 +531,27 @@ mod tests {
         match parse(line) {
             Frame::Result(result) => *result,
             other => panic!("not a result: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_call_of_the_model_is_read_in_any_order() {
+        let read = |json: &str| model_call(serde_json::from_str(json).expect("test input is JSON"));
+        let own = r#"{"id":"msg_1","type":"message","model":"m","content":[{"type":"tool_use","input":{"usage":{"input_tokens":9}}}],"usage":{"input_tokens":3,"output_tokens":1}}"#;
+        let call = read(own).expect("it has usage");
+        assert_eq!(
+            (call.id.as_str(), call.model.as_str(), call.tokens.input),
+            ("msg_1", "m", 3)
+        );
+        let other = r#"{"usage":{"input_tokens":3},"content":"x","model":"m\u0031","id":"msg_1"}"#;
+        let call = read(other).expect("it has usage");
+        assert_eq!((call.model.as_str(), call.tokens.input), ("m1", 3));
+        for nothing in [
+            r#"{"id":"a","model":"m","content":[]}"#,
+            r#"{"id":"a","model":"m","content":[],"usage":{}}"#,
+            "7",
+        ] {
+            assert!(read(nothing).is_none(), "{nothing}");
         }
     }
 

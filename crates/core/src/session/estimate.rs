@@ -45,11 +45,10 @@ impl Seen {
                 *sum = sum.plus(&tokens);
             }
         }
-        let (_, tokens) = self
-            .calls
-            .entry(call.id)
-            .or_insert((call.model, Tokens::default()));
-        *tokens = tokens.max(&call.tokens);
+        match self.calls.get_mut(&call.id) {
+            Some((_, tokens)) => *tokens = tokens.max(&call.tokens),
+            None => drop(self.calls.insert(call.id, (call.model, call.tokens))),
+        }
     }
 
     /// All that was seen, when the turn is over.

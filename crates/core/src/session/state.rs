@@ -118,7 +118,7 @@ pub struct State {
     waiting: WaitingLine,
     in_flight: Option<InFlight>,
     /// The last line of the answer to it.
-    answer_line: Option<String>,
+    answer_line: String,
     controls: Controls,
     interrupts: Interrupts,
     /// Of the present process.
@@ -172,7 +172,7 @@ impl State {
             waiting: WaitingLine::default(),
             delivery: None,
             in_flight: None,
-            answer_line: None,
+            answer_line: String::new(),
             controls: Controls::default(),
             interrupts: Interrupts::default(),
             pending_version: 0,

@@ -97,7 +97,8 @@ impl State {
             Content::Model => {
                 self.signs.on_answer();
                 if self.in_flight.is_some() && line.len() <= limits::PARTIAL_ANSWER_BYTES {
-                    self.answer_line = Some(line.to_owned());
+                    self.answer_line.clear();
+                    self.answer_line.push_str(line);
                 }
             }
             Content::Error(error) => self.signs.on_error(*error),
@@ -203,8 +204,10 @@ impl State {
             .as_ref()
             .filter(|turn| turn.interrupted && result.is_cut())
             .map(|_| Cut {
-                text: self.answer_line.take().as_deref().and_then(text_of),
+                text: text_of(&self.answer_line),
             });
+        // It may be long, and the next turn may be far away.
+        self.answer_line = String::new();
         let kind = match &answered {
             Some(turn) if turn.abandoned => TurnKind::Late,
             Some(_) if self.is_forking() => TurnKind::Fork,

@@ -52,7 +52,7 @@ impl State {
                 interrupted,
                 failed_fast: None,
             });
-            self.answer_line = None;
+            self.answer_line.clear();
             if interrupted {
                 self.write_interrupt(now, effects);
             }
